@@ -1,0 +1,138 @@
+"""Embedding bags of a batch: from ids and offsets to flat ids and the start of every bag."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.errors import RequestError
+
+Ids = NDArray[np.int64]
+
+
+class Bags(NamedTuple):
+    """Ids of all bags back to back.
+
+    Attributes:
+        ids: ``int64[n]``.
+        starts: ``int64[bags + 1]``: bag ``i`` holds ``ids[starts[i]:starts[i + 1]]``.
+        weights: ``float32[n]`` or ``None``.
+        shape: leading shape of the pooled result, whose product is the number of bags.
+    """
+
+    ids: Ids
+    starts: Ids
+    weights: NDArray[np.float32] | None
+    shape: tuple[int, ...]
+
+
+def bags_of(
+    ids: NDArray[Any],
+    offsets: NDArray[Any] | None,
+    weights: NDArray[Any] | None,
+    layout: str,
+    mode: str,
+    subject: str,
+) -> Bags:
+    """Normalise one of the layouts of ``rec.embedding_bag``.
+
+    ``subject`` names the table in errors.
+
+    Raises:
+        RequestError: ``request.bad-offsets`` when offsets decrease or leave the ids.
+    """
+    flat = np.ascontiguousarray(ids).reshape(-1).astype(np.int64, copy=False)
+    flat_weights = None if weights is None else np.asarray(weights, np.float32).reshape(-1)
+    if flat_weights is not None and flat_weights.size != flat.size:
+        raise RequestError(
+            "request.bad-weights",
+            f"table {subject}: {flat_weights.size} per-sample weights for {flat.size} ids",
+        )
+    if layout == "fixed":
+        length = 1 if ids.ndim == 1 or mode == "none" else ids.shape[-1]
+        shape = ids.shape if ids.ndim == 1 or mode == "none" else ids.shape[:-1]
+        count = int(np.prod(shape, dtype=np.int64))
+        return Bags(flat, np.arange(count + 1, dtype=np.int64) * length, flat_weights, tuple(shape))
+    assert offsets is not None
+    starts = offsets.astype(np.int64, copy=False)
+    if layout == "offsets":
+        starts = np.append(starts, flat.size)
+    if starts.size == 0:
+        starts = np.zeros(1, np.int64)
+    steps = np.diff(starts)
+    if starts[0] < 0 or starts[-1] > flat.size or (steps < 0).any():
+        wrong = int(np.argmax(steps < 0)) if (steps < 0).any() else starts.size - 1
+        raise RequestError(
+            "request.bad-offsets",
+            f"table {subject}: offsets must grow from 0 to at most {flat.size} (the ids given); "
+            f"request {wrong} breaks this",
+            hint="offsets hold the start of each request's ids, in order",
+        )
+    return Bags(flat, starts, flat_weights, (starts.size - 1,))
+
+
+def check_ids(bags: Bags, rows: int, subject: str, first: int = 0) -> None:
+    """Raise RequestError ``request.id-out-of-range`` unless all ids are in ``0 .. rows - 1``.
+
+    ``first`` is the number of the request that the first bag belongs to.
+    """
+    used = bags.ids[bags.starts[0] : bags.starts[-1]]
+    if used.size == 0 or (int(used.min()) >= 0 and int(used.max()) < rows):
+        return
+    at = int(np.argmax((used < 0) | (used >= rows))) + int(bags.starts[0])
+    request = int(np.searchsorted(bags.starts, at, side="right")) - 1
+    if len(bags.shape) > 1:
+        request //= int(np.prod(bags.shape[1:], dtype=np.int64))
+    raise RequestError(
+        "request.id-out-of-range",
+        f"table {subject}: id {int(bags.ids[at])} in request {first + request} is outside of 0..{rows - 1}",
+        hint="check the preprocessing of this feature, or clip or hash ids before the model",
+    )
+
+
+def pooled_integers(table: NDArray[np.int8], bags: Bags) -> NDArray[np.int32]:
+    """Sum of the rows of every bag, ``int32[bags, dim]``; an empty bag gives zeros."""
+    count = bags.starts.size - 1
+    out = np.zeros((count, table.shape[1]), np.int32)
+    lengths = np.diff(bags.starts)
+    for step in range(int(lengths.max(initial=0))):
+        live = np.flatnonzero(lengths > step)
+        out[live] += table[bags.ids[bags.starts[live] + step]]
+    return out
+
+
+def pooled_rows(table: NDArray[Any], scale: np.float32 | None, bags: Bags, mode: str) -> NDArray[np.float32]:
+    """Pooled float rows, ``float32[bags, dim]`` (or one row per id in mode ``none``), in bag order.
+
+    ``scale`` multiplies each row first (integer tables); ``None`` leaves float tables as they are.
+    """
+
+    def rows(ids: Ids) -> NDArray[np.float32]:
+        chosen: NDArray[np.float32] = table[ids].astype(np.float32, copy=False)
+        return chosen if scale is None else chosen * scale
+
+    if mode == "none":
+        return rows(bags.ids)
+    count = bags.starts.size - 1
+    lengths = np.diff(bags.starts)
+    out = np.zeros((count, table.shape[1]), np.float32)
+    for step in range(int(lengths.max(initial=0))):
+        live = np.flatnonzero(lengths > step)
+        at = bags.starts[live] + step
+        part = rows(bags.ids[at])
+        if bags.weights is not None:
+            part = bags.weights[at, None] * part
+        if mode == "max" and step > 0:
+            out[live] = np.maximum(out[live], part)
+        elif mode == "max":
+            out[live] = part
+        else:
+            out[live] += part
+    return averaged(out, lengths) if mode == "mean" else out
+
+
+def averaged(total: NDArray[np.float32], lengths: Ids) -> NDArray[np.float32]:
+    """Sums of bags divided by their lengths; an empty bag stays zero."""
+    return total / np.maximum(lengths, 1).astype(np.float32)[:, None]

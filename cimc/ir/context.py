@@ -1,0 +1,86 @@
+"""What a compilation carries beside the IR: stores, target, calibration data, the resulting program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.context import Context
+
+from cimc.errors import PassError
+from cimc.ir.store import TensorStore
+
+if TYPE_CHECKING:
+    from cimc.target.spec import Target
+
+Requests = dict[str, NDArray[Any]]
+"""Arrays named after the graph's inputs (and, in results, outputs)."""
+
+
+class Access(NamedTuple):
+    """Row accesses of one table: distinct ids, accesses per id, and the requests they came from."""
+
+    ids: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    requests: int
+
+
+@dataclass
+class CompilerContext(Context):
+    """An xDSL context with the data that passes of cimc need.
+
+    Attributes:
+        store: bulk arrays named by ``@symbol`` in the IR.
+        target: the machine compiled for; ``None`` until a pass needs one.
+        calibration: requests whose activations set quantisation and ADC ranges.
+        calibration_synthetic: whether those requests were invented by cimc.
+        facts: what passes found out for the report (placement, recogniser misses, ...); JSON-able.
+        samples: per matrix, quantised calibration inputs ``int32[samples, rows]`` of its MVMs.
+        access: per table, the ids that calibration requests looked up and how often.
+        program: what ``lower`` produced.
+        notes: lines for the user about every fallback or assumption taken.
+    """
+
+    store: TensorStore = field(default_factory=TensorStore)
+    target: Target | None = None
+    calibration: Requests | None = None
+    calibration_synthetic: bool = False
+    seed: int = 0
+    facts: dict[str, Any] = field(default_factory=dict)
+    samples: dict[str, NDArray[np.int32]] = field(default_factory=dict)
+    access: dict[str, Access] = field(default_factory=dict)
+    program: Any = None
+    notes: list[str] = field(default_factory=list)
+
+    def clone(self) -> CompilerContext:
+        """An independent copy (arrays are shared: they are immutable)."""
+        base = super().clone()
+        copy = CompilerContext(base.allow_unregistered)
+        copy.__dict__.update(base.__dict__)
+        copy.store = self.store.copy()
+        copy.target, copy.calibration = self.target, self.calibration
+        copy.calibration_synthetic, copy.seed = self.calibration_synthetic, self.seed
+        copy.facts, copy.samples = dict(self.facts), dict(self.samples)
+        copy.access = dict(self.access)
+        copy.program, copy.notes = self.program, list(self.notes)
+        return copy
+
+
+def compiler_context(ctx: Context, pass_name: str) -> CompilerContext:
+    """The compilation data of ``ctx``; an error when a plain xDSL context runs pass ``pass_name``."""
+    if isinstance(ctx, CompilerContext):
+        return ctx
+    raise PassError(
+        "pass.needs-context",
+        f"pass '{pass_name}' works on arrays that stand beside the IR, and none were loaded",
+        hint="run it through 'cimc opt' or cimc.Pipeline instead of xdsl-opt",
+    )
+
+
+def target_of(ctx: CompilerContext, pass_name: str) -> Target:
+    """The target of the compilation; an error when none was chosen."""
+    if ctx.target is None:
+        raise PassError("pass.needs-target", f"pass '{pass_name}' needs a target", hint="add --target NAME")
+    return ctx.target

@@ -1,0 +1,40 @@
+"""Writing artifacts: a temporary name, then a rename, so that a crash leaves the old file or none."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from cimc.errors import CimcError
+
+
+def write_atomically(path: Path, data: bytes | str) -> None:
+    """Write ``data`` to ``path`` through a temporary file in the same folder.
+
+    Raises:
+        CimcError: ``io.cannot-write`` when the folder is missing, not writable or the disk is full;
+            nothing half-written stays behind.
+    """
+    raw = data.encode() if isinstance(data, str) else data
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(temporary).chmod(0o666 & ~mask)
+        Path(temporary).replace(path)
+        temporary = None
+    except OSError as error:
+        raise CimcError(
+            "io.cannot-write",
+            f"cannot write {path}: {error.strerror or error}",
+            hint="check that the folder exists, is writable and has space left",
+        ) from None
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)

@@ -1,0 +1,70 @@
+"""Derive a target from another: change single fields, or choose a published operating point.
+
+The result is validated like a file and has its own digest.  A changed field says that it was changed:
+its basis becomes ``assumed`` and its source names the target it departs from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cimc.errors import TargetError
+from cimc.target.loader import validate
+from cimc.target.spec import Constant, Target
+
+
+def with_overrides(target: Target, changes: Mapping[str, Any]) -> Target:
+    """Return ``target`` with the fields at dotted paths (``array.adc_bits``) set to new values.
+
+    A constant takes a number, in the unit it has.  Where ``array`` departs from the default operating
+    point, the published points no longer describe it and are left out.  Raises ``TargetError``
+    ``target.invalid`` for an unknown path or a value that does not fit.
+    """
+    if not changes:
+        return target
+    data: dict[str, Any] = target.model_dump(mode="json")
+    fields = {path: value for path, value, _ in target.fields()}
+    source = f"changed by the user; departs from {target.name}"
+    structural = []
+    for path, value in changes.items():
+        if path not in fields:
+            raise TargetError(
+                "target.invalid",
+                f"{target.name} has no field {path!r}",
+                hint=f"fields: {', '.join(fields)}",
+            )
+        part, name = path.split(".")
+        if isinstance(fields[path], Constant):
+            unit = fields[path].unit
+            data[part][name] = {"value": value, "unit": unit, "source": source, "basis": "assumed"}
+        else:
+            data[part][name] = list(value) if isinstance(value, tuple) else value
+            structural.append(path)
+    if structural:
+        data["provenance"].append({"paths": structural, "source": source, "basis": "assumed"})
+    if any(
+        path in changes for path in ("array.dac_bits", "array.adc_bits", "array.step_ns", "array.step_pj")
+    ):
+        data["operating_points"] = []
+    return validate(data, f"{target.name} with overrides")
+
+
+def at_operating_point(target: Target, name: str) -> Target:
+    """Return ``target`` with the array at the operating point ``name``, which becomes the default.
+
+    Raises ``TargetError`` ``target.unknown`` if the target has no such point.
+    """
+    points = {point.name: point for point in target.operating_points}
+    if name not in points:
+        known = ", ".join(points) or "none"
+        raise TargetError(
+            "target.unknown", f"{target.name} has no operating point {name!r}", hint=f"points: {known}"
+        )
+    data: dict[str, Any] = target.model_dump(mode="json")
+    for point in data["operating_points"]:
+        point["default"] = point["name"] == name
+        if point["default"]:
+            for key in ("dac_bits", "adc_bits", "step_ns", "step_pj"):
+                data["array"][key] = point[key]
+    return validate(data, f"{target.name} at {name}")

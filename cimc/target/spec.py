@@ -1,0 +1,355 @@
+"""The target description: ``system > chip > tile > array``, validated and frozen.
+
+A :class:`Target` says what the machine is (structure: integers and enumerations) and what it costs
+(:class:`Constant`: a value with unit, source and basis).  Structural figures carry their source too, in
+``Target.provenance``, so that no number reaches a report without saying where it is from.
+``docs/targets.md`` explains every field.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+    model_validator,
+)
+
+from cimc.target import cells
+from cimc.target.cells import Encoding, PhasePlan, SignedScheme
+
+Basis = Literal["measured", "simulated", "derived", "assumed"]
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Count = Annotated[int, Field(strict=True, ge=1, le=1 << 40)]
+Line = Annotated[int, Field(strict=True, ge=1, le=1 << 16)]  # word lines, bit lines, tiles along a side
+Real = Annotated[float, Field(strict=True, ge=0.0, allow_inf_nan=False)]
+
+
+class Spec(BaseModel):
+    """Base of every part: unknown keys are errors, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Constant(Spec):
+    """A physical figure and where it comes from; ``float(c)`` is its value in ``unit``."""
+
+    value: Real
+    unit: Text
+    source: Text
+    basis: Basis
+    note: str | None = None
+
+    def __float__(self) -> float:
+        return self.value
+
+
+def _in_unit(unit: str, *, positive: bool = False) -> Callable[[Constant], Constant]:
+    """A validator: the constant is given in ``unit`` and, if ``positive``, is not zero."""
+
+    def check(constant: Constant) -> Constant:
+        if constant.unit != unit:
+            raise ValueError(f"must be given in {unit}, not in {constant.unit}")
+        if positive and constant.value == 0.0:
+            raise ValueError("must be greater than 0")
+        return constant
+
+    return check
+
+
+Time = Annotated[Constant, AfterValidator(_in_unit("ns"))]
+StepTime = Annotated[Constant, AfterValidator(_in_unit("ns", positive=True))]
+Energy = Annotated[Constant, AfterValidator(_in_unit("pJ"))]
+BitEnergy = Annotated[Constant, AfterValidator(_in_unit("pJ/b"))]
+HopEnergy = Annotated[Constant, AfterValidator(_in_unit("pJ/b/hop"))]
+Rate = Annotated[Constant, AfterValidator(_in_unit("Gb/s", positive=True))]
+Area = Annotated[Constant, AfterValidator(_in_unit("mm2"))]
+
+
+class Array(Spec):
+    """One crossbar with its DACs and ADCs.  A *step* drives the rows once and converts some columns."""
+
+    rows: Line = Field(description="word lines that hold a weight row each")
+    physical_rows: Line = Field(description="word lines of the silicon; a multiple of rows")
+    cols: Line = Field(description="weight columns: cells of one slice per row")
+    encoding: Encoding = Field(description="how a cell holds a digit")
+    cell_levels: int = Field(strict=True, ge=2, le=128, description="levels L of one device")
+    dac_bits: int = Field(strict=True, ge=1, le=8, description="input bits driven in one phase")
+    adc_bits: int = Field(strict=True, ge=1, le=16, description="bits of one conversion")
+    adc_min_lsb: Count = Field(description="finest ADC step, in cell levels x input levels")
+    adc_max_lsb: Count = Field(description="coarsest ADC step")
+    columns_per_step: Line = Field(description="columns converted in one step")
+    signed_inputs: SignedScheme = Field(description="how signed activations are driven")
+    gate_unused_adc: StrictBool = Field(description="whether an idle ADC channel costs nothing")
+    step_ns: StepTime = Field(description="duration of one step")
+    row_pj: Energy = Field(description="energy per driven row and step")
+    conversion_pj: Energy = Field(description="energy per converted ADC channel and step")
+    step_pj: Energy = Field(description="energy per step whatever is driven or converted")
+    area_mm2: Area = Field(description="one array with its converters and registers")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Array:
+        if self.physical_rows % self.rows:
+            raise ValueError(f"physical_rows {self.physical_rows} is not a multiple of rows {self.rows}")
+        if self.cols % self.columns_per_step:
+            raise ValueError(
+                f"cols {self.cols} is not a multiple of columns_per_step {self.columns_per_step}"
+            )
+        if self.adc_min_lsb > self.adc_max_lsb:
+            raise ValueError(f"adc_min_lsb {self.adc_min_lsb} exceeds adc_max_lsb {self.adc_max_lsb}")
+        if self.encoding == "differential" and self.adc_bits < 2:
+            raise ValueError("a differential array needs a signed ADC of at least 2 bits")
+        return self
+
+    @property
+    def digit_bounds(self) -> tuple[int, int]:
+        """Smallest and largest digit of a cell."""
+        high = self.cell_levels - 1
+        return (0 if self.encoding == "offset" else -high), high
+
+    @property
+    def adc_codes(self) -> tuple[int, int]:
+        """Smallest and largest ADC code: unsigned for ``offset``, two's complement for ``differential``."""
+        if self.encoding == "offset":
+            return 0, (1 << self.adc_bits) - 1
+        return -(1 << (self.adc_bits - 1)), (1 << (self.adc_bits - 1)) - 1
+
+    def partial_sum_bound(self, rows: int | None = None, phase_width: int | None = None) -> int:
+        """Largest magnitude of a column sum with ``rows`` rows driven at a ``phase_width``-bit code."""
+        rows = self.rows if rows is None else rows
+        width = self.dac_bits if phase_width is None else phase_width
+        return rows * (self.cell_levels - 1) * ((1 << width) - 1)
+
+    def lossless_lsb(self, bound: int) -> int:
+        """Finest permitted LSB with which column sums up to +/-``bound`` do not leave the codes.
+
+        May exceed ``adc_max_lsb``: then the bound cannot be covered, and the caller must say so.
+        """
+        return max(self.adc_min_lsb, -(-bound // self.adc_codes[1]))
+
+
+class Tile(Spec):
+    """Arrays around a scratchpad, a vector unit (fp32) and a router port."""
+
+    arrays: Line = Field(description="arrays in a tile")
+    scratchpad_bytes: Count = Field(description="capacity of the tile's buffer")
+    vector_lanes: Line = Field(description="fp32 lanes of the vector unit")
+    vector_op_ns: StepTime = Field(description="time of one operation on all lanes")
+    vector_op_pj: Energy = Field(description="energy per lane and operation")
+    scratchpad_pj_per_bit: BitEnergy = Field(description="energy to read or write the scratchpad")
+    bus_pj_per_bit: BitEnergy = Field(description="energy between scratchpad and arrays")
+    bus_gbps: Rate = Field(description="rate of that bus")
+    shift_add_pj: Energy = Field(description="energy per 16-bit shift-and-add behind an ADC")
+    requantise_pj: Energy = Field(description="energy per value scaled and rounded to 8 bits")
+    router_pj_per_bit_hop: HopEnergy = Field(description="energy per bit and router passed")
+    hop_ns: Time = Field(description="latency per hop of the mesh, unloaded")
+    link_gbps: Rate = Field(description="rate of one mesh link in one direction")
+    area_mm2: Area = Field(description="a tile without its arrays, its share of the router included")
+
+
+class Chip(Spec):
+    """A mesh of tiles with an edge port, at ``port``, to the links that leave the chip."""
+
+    mesh: tuple[Line, Line] = Field(description="tiles across and down")
+    port: tuple[Annotated[int, Field(strict=True, ge=0)], Annotated[int, Field(strict=True, ge=0)]] = Field(
+        description="tile (x, y) whose router reaches the host link"
+    )
+    host_link_pj_per_bit: BitEnergy = Field(description="energy on the links to host and other chips")
+    host_link_gbps: Rate = Field(description="rate of the links of one chip together")
+    host_link_ns: Time = Field(description="latency of one crossing")
+    area_mm2: Area = Field(description="what a chip has beside its tiles")
+
+    @model_validator(mode="after")
+    def _port_on_the_mesh(self) -> Chip:
+        if self.port[0] >= self.mesh[0] or self.port[1] >= self.mesh[1]:
+            raise ValueError(f"port {list(self.port)} lies outside the mesh {list(self.mesh)}")
+        return self
+
+
+class System(Spec):
+    """Equal chips behind one host."""
+
+    chips: Line = Field(description="number of chips")
+
+
+class OperatingPoint(Spec):
+    """A published setting of the array; the one marked ``default`` is what ``array`` states."""
+
+    name: Text
+    default: StrictBool = False
+    dac_bits: int = Field(strict=True, ge=1, le=8)
+    adc_bits: int = Field(strict=True, ge=1, le=16)
+    step_ns: StepTime
+    step_pj: Energy
+
+
+class Provenance(Spec):
+    """Where structural figures come from; a path covers everything below it, the longest path wins."""
+
+    paths: tuple[Text, ...] = Field(min_length=1)
+    source: Text
+    basis: Basis
+
+
+class Target(Spec):
+    """A whole machine.  Tiles are numbered chip by chip, and row by row inside a chip."""
+
+    format_version: Literal[1]
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.+-]{0,63}$")]
+    title: Text
+    description: Text
+    array: Array
+    tile: Tile
+    chip: Chip
+    system: System
+    operating_points: tuple[OperatingPoint, ...] = ()
+    provenance: tuple[Provenance, ...]
+
+    @model_validator(mode="after")
+    def _sourced(self) -> Target:
+        known = {path for path, _ in self.structure()}
+        parents = {path.split(".")[0] for path in known}
+        for entry in self.provenance:
+            for path in entry.paths:
+                if path not in known and path not in parents:
+                    raise ValueError(f"provenance names {path!r}, which is no structural field")
+        missing = [path for path in sorted(known) if self.origin(path) is None]
+        if missing:
+            raise ValueError(f"provenance gives no source for {', '.join(missing)}")
+        return self
+
+    @model_validator(mode="after")
+    def _default_point_agrees(self) -> Target:
+        if not self.operating_points:
+            return self
+        names = [point.name for point in self.operating_points]
+        if len(set(names)) != len(names):
+            raise ValueError("operating_points repeat a name")
+        chosen = [point for point in self.operating_points if point.default]
+        if len(chosen) != 1:
+            raise ValueError(f"operating_points: exactly one must be the default, not {len(chosen)}")
+        point = chosen[0]
+        for key in ("dac_bits", "adc_bits"):
+            if getattr(point, key) != getattr(self.array, key):
+                raise ValueError(f"array.{key} differs from the default operating point {point.name!r}")
+        for key in ("step_ns", "step_pj"):
+            if float(getattr(point, key)) != float(getattr(self.array, key)):
+                raise ValueError(f"array.{key} differs from the default operating point {point.name!r}")
+        return self
+
+    # -- sources ------------------------------------------------------------------------------------
+
+    def structure(self) -> list[tuple[str, Any]]:
+        """Structural fields as (path, value): everything of the machine that is not a Constant."""
+        return [(path, value) for path, value, _ in self.fields() if not isinstance(value, Constant)]
+
+    def fields(self) -> list[tuple[str, Any, str]]:
+        """All fields of the machine as (path, value, description), in the order of the model."""
+        found = []
+        for part in ("array", "tile", "chip", "system"):
+            spec: Spec = getattr(self, part)
+            for name, info in type(spec).model_fields.items():
+                found.append((f"{part}.{name}", getattr(spec, name), info.description or ""))
+        return found
+
+    def origin(self, path: str) -> Provenance | None:
+        """Source of the structural field ``path``: the longest covering entry, the last of equals."""
+        best: tuple[int, Provenance] | None = None
+        for entry in self.provenance:
+            for covered in entry.paths:
+                covers = path == covered or path.startswith(covered + ".")
+                if covers and (best is None or len(covered) >= best[0]):
+                    best = (len(covered), entry)
+        return best[1] if best else None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the canonical JSON of the whole description: sorted keys, no spaces."""
+        text = json.dumps(
+            self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False
+        )
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    # -- size ---------------------------------------------------------------------------------------
+
+    @property
+    def tiles_per_chip(self) -> int:
+        """Tiles of one chip."""
+        return self.chip.mesh[0] * self.chip.mesh[1]
+
+    @property
+    def n_tiles(self) -> int:
+        """Tiles of the system."""
+        return self.system.chips * self.tiles_per_chip
+
+    @property
+    def n_arrays(self) -> int:
+        """Arrays of the system."""
+        return self.n_tiles * self.tile.arrays
+
+    @property
+    def area_mm2(self) -> float:
+        """Area of the system in mm2: arrays, tiles, and what each chip has beside them."""
+        tile = float(self.tile.area_mm2) + self.tile.arrays * float(self.array.area_mm2)
+        return self.system.chips * (float(self.chip.area_mm2) + self.tiles_per_chip * tile)
+
+    # -- geometry -----------------------------------------------------------------------------------
+
+    def coordinates(self, tile: int) -> tuple[int, int, int]:
+        """(chip, x, y) of a tile; raises ``IndexError`` for a tile the system does not have."""
+        if not 0 <= tile < self.n_tiles:
+            raise IndexError(f"tile {tile} outside 0..{self.n_tiles - 1}")
+        chip, local = divmod(tile, self.tiles_per_chip)
+        y, x = divmod(local, self.chip.mesh[0])
+        return chip, x, y
+
+    def port_hops(self, tile: int) -> int:
+        """Mesh hops between a tile and its chip's edge port."""
+        _, x, y = self.coordinates(tile)
+        return abs(x - self.chip.port[0]) + abs(y - self.chip.port[1])
+
+    def crosses_chips(self, a: int, b: int) -> bool:
+        """Whether traffic between two tiles leaves the chip (one host-link crossing)."""
+        return self.coordinates(a)[0] != self.coordinates(b)[0]
+
+    def hops(self, a: int, b: int) -> int:
+        """Mesh hops between two tiles (XY routing); between chips, by way of both edge ports."""
+        chip_a, xa, ya = self.coordinates(a)
+        chip_b, xb, yb = self.coordinates(b)
+        if chip_a != chip_b:
+            return self.port_hops(a) + self.port_hops(b)
+        return abs(xa - xb) + abs(ya - yb)
+
+    # -- number formats -----------------------------------------------------------------------------
+
+    def slices(self, weight_bits: int) -> int:
+        """Cells per weight; see :func:`cimc.target.cells.slices_for`."""
+        return cells.slices_for(self.array.encoding, self.array.cell_levels, weight_bits)
+
+    def max_weight(self, weight_bits: int) -> int:
+        """Largest representable weight magnitude; see :func:`cimc.target.cells.max_weight`."""
+        return cells.max_weight(self.array.encoding, self.array.cell_levels, weight_bits)
+
+    def phase_plan(self, bits: int, signed: bool) -> PhasePlan:
+        """How activations are driven; see :func:`cimc.target.cells.phase_plan`."""
+        return cells.phase_plan(bits, signed, self.array.dac_bits, self.array.signed_inputs)
+
+    def input_phases(self, bits: int, signed: bool) -> int:
+        """Number of input phases of an activation."""
+        return len(self.phase_plan(bits, signed).phases)
+
+    def weights_per_row(self, weight_bits: int) -> int:
+        """Whole weights that one array row holds."""
+        return self.array.cols // self.slices(weight_bits)
+
+    def weight_capacity(self, weight_bits: int) -> int:
+        """Weights that the system's arrays hold when every column is used."""
+        return self.n_arrays * self.array.rows * self.weights_per_row(weight_bits)

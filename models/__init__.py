@@ -1,0 +1,1 @@
+"""Builders of small recommendation models, in the forms that public exporters emit."""
