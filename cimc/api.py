@@ -1,0 +1,175 @@
+"""The Python interface: ``cimc.compile``, ``Program.run``, and what they return."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
+
+from cimc.cost import Cost, estimate
+from cimc.errors import ProgramError
+from cimc.frontend.importer import import_model
+from cimc.frontend.limits import Limits
+from cimc.frontend.loader import LoadedModel, load_model
+from cimc.ir.context import CompilerContext, Requests
+from cimc.ir.text import new_context
+from cimc.isa.artifact import load_program, save_program
+from cimc.isa.program import Program as Data
+from cimc.passes.pipeline import Pipeline
+from cimc.passes.registry import DEFAULT_PIPELINE
+from cimc.sim.activity import Activity
+from cimc.sim.executor import Mode, Simulator
+from cimc.target.loader import load_target, validate
+from cimc.target.spec import Target
+
+AfterPass = Callable[[ModulePass, ModuleOp, CompilerContext, float], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gives.
+
+    Attributes:
+        outputs: the model's outputs by name, a row per request.
+        activity: what the lookups of these requests did.
+        cost: time, energy and area; ``cost.events`` are the counted events.
+        placement: where every matrix lives.
+    """
+
+    outputs: Requests
+    activity: Activity
+    cost: Cost
+    placement: dict[str, Any]
+
+    @property
+    def events(self) -> dict[str, float]:
+        """Counted events per request."""
+        return dict(self.cost.events)
+
+
+class Program:
+    """A compiled model, ready to run, save and inspect."""
+
+    def __init__(self, data: Data, target: Target | None = None) -> None:
+        self.data = data
+        self.target = target or validate(json.loads(data.header.target_json), "the program")
+        if self.target.digest != data.header.target_digest:
+            raise ProgramError("program.corrupt", "the target in the program does not match its digest")
+        self._simulator: Simulator | None = None
+
+    @property
+    def placement(self) -> dict[str, Any]:
+        """Where every matrix lives, and how good the mapping is."""
+        found: dict[str, Any] = self.data.facts.get("placement", {})
+        return found
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Assumptions and fallbacks that compilation took."""
+        return self.data.header.notes
+
+    def run(
+        self,
+        requests: Requests,
+        mode: Mode = "adc",
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Result:
+        """Execute the program on a batch of requests.
+
+        Args:
+            requests: an array per input of the model, named after it; others are ignored.
+            mode: ``exact`` (integers) or ``adc`` (bit slices, input phases and ADC, bit-exact).
+            progress: called with (requests done, requests in all).
+
+        Raises:
+            RequestError: when the arrays do not fit the model.
+        """
+        if self._simulator is None:
+            self._simulator = Simulator(self.data, self.target)
+        outputs, activity = self._simulator.run(requests, mode, progress)
+        return Result(outputs, activity, estimate(self.data, self.target, activity), self.placement)
+
+    def save(self, path: str | Path) -> None:
+        """Write the program to a file, atomically."""
+        save_program(self.data, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Program:
+        """Read a program written by :meth:`save`; digests are checked."""
+        return cls(load_program(Path(path)))
+
+
+def compile(
+    model: str | Path,
+    target: str | Target = "tsinghua28",
+    calib: Requests | None = None,
+    pipeline: str | Pipeline = DEFAULT_PIPELINE,
+    *,
+    seed: int = 0,
+    limits: Limits | None = None,
+    after: AfterPass | None = None,
+) -> Program:
+    """Compile an ONNX model for a target.
+
+    Args:
+        model: path of the ONNX file.
+        target: name of a preset, path of a YAML description, or a :class:`Target`.
+        calib: requests whose activations set quantisation and ADC ranges; invented from ``seed`` if absent,
+            which a note of the program says.
+        pipeline: passes with their options.
+        seed: seed of everything random.
+        limits: caps on what is accepted as a model.
+        after: called after each pass with the pass, the module, the context and the seconds taken.
+
+    Raises:
+        CimcError: for a model, target or pipeline that cannot be used.
+    """
+    module, ctx, line = prepare(model, target, calib, pipeline, seed=seed, limits=limits)
+    line.run(module, ctx, (lambda p, m, s: after(p, m, ctx, s)) if after else None)
+    if ctx.program is None:
+        raise ProgramError(
+            "pass.no-program", f"pipeline '{line}' builds no program", hint="end it with schedule,lower"
+        )
+    assert ctx.target is not None
+    return Program(ctx.program, ctx.target)
+
+
+def prepare(
+    model: str | Path,
+    target: str | Target,
+    calib: Requests | None,
+    pipeline: str | Pipeline,
+    *,
+    seed: int = 0,
+    limits: Limits | None = None,
+) -> tuple[ModuleOp, CompilerContext, Pipeline]:
+    """Everything up to the first pass: the imported module, its context and the parsed pipeline."""
+    line = Pipeline.parse(pipeline) if isinstance(pipeline, str) else pipeline
+    chosen = target if isinstance(target, Target) else load_target(target)
+    loaded = load_model(Path(model), limits or Limits())
+    ctx = new_context()
+    ctx.target, ctx.seed = chosen, seed
+    module = import_model(loaded, ctx)
+    ctx.facts.update(model=Path(model).name, model_digest=loaded.digest, pipeline=str(line))
+    _calibrate(loaded, module, ctx, calib)
+    return module, ctx, line
+
+
+def _calibrate(loaded: LoadedModel, module: ModuleOp, ctx: CompilerContext, calib: Requests | None) -> None:
+    if calib is not None:
+        ctx.calibration = {name: np.asarray(array) for name, array in calib.items()}
+        return
+    from cimc.frontend.synthesize import synthetic_requests
+
+    ctx.calibration = synthetic_requests(loaded, module, ctx, seed=ctx.seed)
+    ctx.calibration_synthetic = True
+    ctx.notes.append(
+        "calibrated on synthetic requests: quantisation and ADC ranges, and expected table accesses, "
+        "are guesses; give real ones with --calib"
+    )

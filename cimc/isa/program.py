@@ -1,0 +1,127 @@
+"""What a compiled program consists of, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.isa.instructions import Instr
+
+FORMAT_VERSION = 1
+"""Version of the artifact format and instruction encoding; a simulator refuses any other."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """Where a value enters or leaves a chip segment.
+
+    ``kind`` ``dense``: one row of ``elements`` 4-byte elements a request, from the value ``value`` of shape
+    ``[batch, *shape]``.  ``kind`` ``bag``: the ids of one bag a request; ``layout`` as in
+    ``rec.embedding_bag``, ``offsets`` and ``weights`` name further values.  ``dtype`` is the type on the
+    link: ``f32`` or ``i32``; ``source`` the numpy dtype of the value outside.
+    """
+
+    value: str
+    kind: str
+    dtype: str
+    source: str
+    shape: tuple[int, ...] = ()
+    layout: str = ""
+    offsets: str = ""
+    weights: str = ""
+
+    @property
+    def elements(self) -> int:
+        """Elements of one request's row."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A matrix of the directory; arrays ``{name}.data``, ``.blocks`` and ``.ranges`` are in the data section.
+
+    For a table, ``blocks`` is the row directory: blocks are ordered by rows, then columns, each of
+    ``block_rows`` rows (the last of a column may have fewer), so row ``r`` lies at word line ``r %
+    block_rows`` of the blocks with ``row0 == r - r % block_rows``.
+    """
+
+    name: str
+    kind: str
+    rows: int
+    cols: int
+    bits: int
+    slices: int
+    block_rows: int
+    pool_rows: int = 1
+    input_bits: int = 0
+    input_signed: bool = False
+
+
+@dataclass(frozen=True)
+class ChipSegment:
+    """Instruction streams of all tiles for one stretch of the model, for one request."""
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    streams: dict[int, tuple[Instr, ...]]
+
+
+@dataclass(frozen=True)
+class HostSegment:
+    """A stretch that onnxruntime executes on the whole batch.
+
+    ``model`` names the ONNX bytes in the data section; ``inputs`` and ``outputs`` are pairs of (name in that
+    model, value of the program).
+    """
+
+    model: str
+    inputs: tuple[tuple[str, str], ...]
+    outputs: tuple[tuple[str, str], ...]
+    reasons: tuple[str, ...] = ()
+    nodes: int = 0
+
+
+@dataclass(frozen=True)
+class Header:
+    """What identifies a program.
+
+    ``inputs``: name, numpy dtype and shape (-1 = varies) of the model's inputs.  ``outputs``: name of each of
+    the model's outputs and the value of the program that it is.  ``notes``: assumptions and fallbacks taken.
+    """
+
+    model: str
+    model_digest: str
+    target: str
+    target_digest: str
+    target_json: str
+    pipeline: str
+    seed: int
+    inputs: tuple[tuple[str, str, tuple[int, ...]], ...] = ()
+    outputs: tuple[tuple[str, str], ...] = ()
+    version: int = FORMAT_VERSION
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class Program:
+    """A compiled model: header, segments in order of execution, matrix directory, constants and data."""
+
+    header: Header
+    segments: tuple[ChipSegment | HostSegment, ...]
+    matrices: tuple[Matrix, ...]
+    constants: NDArray[np.uint8]
+    data: dict[str, NDArray[Any]] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def chip_segments(self) -> tuple[ChipSegment, ...]:
+        """The segments that tiles execute."""
+        return tuple(s for s in self.segments if isinstance(s, ChipSegment))
+
+    @property
+    def instruction_count(self) -> int:
+        """Instructions over all tiles and segments."""
+        return sum(len(stream) for s in self.chip_segments for stream in s.streams.values())

@@ -1,0 +1,72 @@
+"""Pipelines: a string of passes with options, run with a verifier after every pass."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass, PassPipeline
+from xdsl.utils.exceptions import ArgSpecParseError, ParseError, VerifyException
+
+from cimc.errors import CimcError, PassError
+from cimc.ir.context import CompilerContext
+from cimc.ir.text import verify_ir
+from cimc.passes.registry import DEFAULT_PIPELINE, PASSES, all_passes
+
+AfterPass = Callable[[ModulePass, ModuleOp, float], None]
+"""Called after each pass with the pass, the verified module and the seconds it took."""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """An ordered list of passes; prints to, and parses from, the same string."""
+
+    passes: tuple[ModulePass, ...]
+
+    @classmethod
+    def parse(cls, text: str = DEFAULT_PIPELINE) -> Pipeline:
+        """Parse ``name,name{option=value option=value},...``.
+
+        Raises:
+            PassError: ``pass.unknown``, ``pass.syntax`` or ``pass.bad-option``.
+        """
+        try:
+            parsed = PassPipeline.parse_spec(all_passes(), text)
+        except (ParseError, ArgSpecParseError) as error:
+            raise PassError("pass.syntax", f"pipeline '{text}': {_first_line(error)}") from None
+        except ValueError as error:
+            if "Unrecognized pass" in str(error):
+                raise PassError(
+                    "pass.unknown",
+                    f"pipeline '{text}': {error}",
+                    hint=f"known passes: {', '.join(PASSES)}",
+                ) from None
+            raise PassError("pass.bad-option", f"pipeline '{text}': {_first_line(error)}") from None
+        return cls(parsed.passes)
+
+    def __str__(self) -> str:
+        return ",".join(str(p.spec(include_default=True)) for p in self.passes)
+
+    def run(self, module: ModuleOp, ctx: CompilerContext, after: AfterPass | None = None) -> None:
+        """Apply all passes in place; the module is verified after each one."""
+        for each in self.passes:
+            start = time.perf_counter()
+            try:
+                each.apply(ctx, module)
+            except VerifyException as error:
+                raise PassError(
+                    "pass.failed", f"pass '{each.name}' built invalid IR: {_first_line(error)}"
+                ) from error
+            except CimcError as error:
+                error.add_note(f"in pass '{each.name}'")
+                raise
+            verify_ir(module, f"after pass '{each.name}'")
+            if after is not None:
+                after(each, module, time.perf_counter() - start)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip(" ^")]
+    return lines[-1] if lines else type(error).__name__

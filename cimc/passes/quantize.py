@@ -1,0 +1,283 @@
+"""``quantize``: float layers and tables become integer matrices, with scales set from calibration data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import InsertPoint, Rewriter
+
+from cimc.errors import Location, PassError
+from cimc.ir import cim, onnx, rec
+from cimc.ir.context import Access, CompilerContext, compiler_context, target_of
+from cimc.ir.numerics import quantize
+from cimc.ir.types import symbol
+from cimc.passes.evaluate import evaluate, main_function
+
+SAMPLES = 256
+"""Quantised input vectors kept per matrix for choosing ADC ranges."""
+_ROWS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Quantize(ModulePass):
+    """Turn ``rec.linear`` and ``rec.embedding_bag`` into ``cim`` operations on integer matrices.
+
+    Symmetric throughout.  Weights get one scale per output column, tables one per table (rows are pooled in
+    the array, which needs one); the largest magnitude maps to the largest integer that the target's cells
+    represent.  Activations get one scale per tensor, from the ``percentile`` of their magnitude over the
+    calibration requests; they are unsigned where the graph proves them non-negative.
+
+    Precondition: no bare ``onnx`` operation.  Postcondition: no ``rec.linear`` or ``rec.embedding_bag``.
+    """
+
+    name = "quantize"
+    weights: int = 8
+    acts: int = 8
+    tables: int = 0
+    percentile: float = 99.99
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        data = compiler_context(ctx, self.name)
+        target = target_of(data, self.name)
+        for what, bits in (("weights", self.weights), ("acts", self.acts), ("tables", self.table_bits)):
+            if not 2 <= bits <= 8:
+                raise PassError("quantize.width", f"{what}={bits}: widths are 2 to 8 bits")
+        if not 50 < self.percentile <= 100:
+            raise PassError("quantize.percentile", f"percentile={self.percentile} is outside of 50..100")
+        function = main_function(op)
+        layers = [o for o in function.body.block.ops if isinstance(o, rec.LinearOp)]
+        bags = [o for o in function.body.block.ops if isinstance(o, rec.EmbeddingBagOp)]
+        if not layers and not bags:
+            return
+        seen = _observe(op, data, self.percentile)
+        tool = _Rewriter(
+            self, op, data, seen, target.max_weight(self.weights), target.max_weight(self.table_bits)
+        )
+        for layer in layers:
+            tool.linear(layer)
+        for bag in bags:
+            tool.bag(bag)
+        tool.forget_floats()
+
+    @property
+    def table_bits(self) -> int:
+        """Width of table entries: ``tables``, or as ``weights`` where that is 0."""
+        return self.tables or self.weights
+
+
+@dataclass
+class _Seen:
+    """What calibration requests did: the range of each layer's input, samples of it, table accesses."""
+
+    peak: dict[Operation, float] = field(default_factory=dict)
+    samples: dict[Operation, NDArray[np.float32]] = field(default_factory=dict)
+
+
+def _observe(module: ModuleOp, data: CompilerContext, percentile: float) -> _Seen:
+    if data.calibration is None:
+        raise PassError(
+            "quantize.no-calibration",
+            "quantisation ranges come from calibration requests, and none were given",
+            hint="add --calib requests.npz",
+        )
+    seen = _Seen()
+    ids: dict[str, list[NDArray[np.int64]]] = {}
+    requests = 0
+
+    def watch(op: Operation, args: list[NDArray[Any]]) -> None:
+        nonlocal requests
+        if isinstance(op, rec.LinearOp):
+            rows = args[0].reshape(-1, args[0].shape[-1])
+            if not np.isfinite(rows).all():
+                raise PassError(
+                    "quantize.not-finite",
+                    "calibration gives infinite or NaN activations at this layer",
+                    location=Location(node=onnx.name_of(op)),
+                )
+            seen.peak[op] = float(np.percentile(np.abs(rows), percentile)) if rows.size else 0.0
+            step = max(1, -(-len(rows) // SAMPLES))
+            seen.samples[op] = rows[::step].astype(np.float32)
+        elif isinstance(op, rec.EmbeddingBagOp):
+            ids.setdefault(symbol(op.table), []).append(args[0].reshape(-1).astype(np.int64))
+            requests = max(requests, int(args[0].shape[0] if op.offsets is None else args[1].shape[0]))
+
+    evaluate(module, data, data.calibration, watch)
+    for table, parts in ids.items():
+        unique, counts = np.unique(np.concatenate(parts), return_counts=True)
+        data.access[table] = Access(unique, counts.astype(np.int64), max(requests, 1))
+    return seen
+
+
+class _Rewriter:
+    def __init__(
+        self,
+        options: Quantize,
+        module: ModuleOp,
+        data: CompilerContext,
+        seen: _Seen,
+        weight_max: int,
+        table_max: int,
+    ) -> None:
+        self.options, self.module, self.data, self.seen = options, module, data, seen
+        self.weight_max, self.table_max = weight_max, table_max
+        self.matrices: dict[tuple[str, bool], cim.MatrixOp] = {}
+        self.taken: set[str] = set()
+        self.replaced: set[str] = set()
+
+    def declare(self, key: tuple[str, bool], make: Any) -> cim.MatrixOp:
+        """The matrix for a float tensor: declared once, however many operations use it."""
+        if key not in self.matrices:
+            matrix = make()
+            Rewriter.insert_op(matrix, InsertPoint.before(main_function(self.module)))
+            self.matrices[key] = matrix
+            self.replaced.add(key[0])
+        return self.matrices[key]
+
+    def unique(self, name: str) -> str:
+        fresh, count = name, 1
+        while fresh in self.taken:
+            fresh, count = f"{name}_{count}", count + 1
+        self.taken.add(fresh)
+        return fresh
+
+    def linear(self, op: rec.LinearOp) -> None:
+        store, bits = self.data.store, self.options.acts
+        source = symbol(op.weight)
+        weight = store[source]
+        signed = not non_negative(op.x)
+        levels = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1
+        peak = self.seen.peak.get(op, 0.0)
+        scale = rounded_scale(peak / levels) if peak > 0 else 1.0
+        if peak <= 0:
+            self.data.notes.append(
+                f"layer {onnx.name_of(op) or source}: its input is always 0 in calibration"
+            )
+
+        def make() -> cim.MatrixOp:
+            integers, scales = quantize_columns(weight, self.weight_max, source)
+            name = self.unique(source)
+            return cim.MatrixOp(
+                name, "dense", weight.shape[0], weight.shape[1], self.options.weights,
+                store.add(f"{name}.int", integers), store.add(f"{name}.scales", scales),
+                input_bits=bits, input_signed=signed,
+            )  # fmt: skip
+
+        matrix = self.declare((source, signed), make)
+        name = matrix.sym_name.data
+        samples = quantize(self.seen.samples[op], scale, bits, signed).astype(np.int32)
+        before = self.data.samples.get(name)
+        self.data.samples[name] = samples if before is None else np.concatenate([before, samples])
+        factors = store[symbol(matrix.scales)] * np.float32(scale)
+        bias = symbol(op.bias) if op.bias else None
+        driven = cim.QuantizeOp(op.x, scale, bits, signed)
+        product = cim.MvmOp(driven.result, name, weight.shape[1])
+        result = cim.DequantizeOp(product.result, store.add(f"{name}.factors", factors), bias)
+        _replace(op, [driven, product, result])
+
+    def bag(self, op: rec.EmbeddingBagOp) -> None:
+        store = self.data.store
+        source = symbol(op.table)
+        table = store[source]
+
+        def make() -> cim.MatrixOp:
+            integers, scale = quantize_table(table, self.table_max, source)
+            name = self.unique(source)
+            self.data.access[name] = self.data.access[source]
+            return cim.MatrixOp(
+                name, "table", table.shape[0], table.shape[1], self.options.table_bits,
+                store.add(f"{name}.int", integers), store.add(f"{name}.scales", scale),
+            )  # fmt: skip
+
+        matrix = self.declare((source, False), make)
+        lookup = cim.LookupOp(
+            matrix.sym_name.data, op.ids, op.offsets, op.weights, mode=op.mode.data, layout=op.layout.data,
+            scale=float(store[symbol(matrix.scales)][0]), dim=table.shape[1],
+        )  # fmt: skip
+        _replace(op, [lookup])
+
+    def forget_floats(self) -> None:
+        """Drop the float tensors that nothing names any more: compilation keeps one copy of the weights."""
+        for name in self.replaced:
+            self.data.store.remove(name)
+
+
+def _replace(op: Operation, new: list[Operation]) -> None:
+    for each in new:
+        each.location = op.location
+    new[-1].results[0].name_hint = op.results[0].name_hint
+    Rewriter.replace_op(op, new)
+
+
+def _check_finite(array: NDArray[Any], name: str) -> None:
+    if not np.isfinite(array).all():
+        raise PassError(
+            "quantize.not-finite", "the weights contain NaN or infinity", location=Location(tensor=name)
+        )
+
+
+def quantize_columns(
+    weight: NDArray[Any], largest: int, name: str = ""
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """``float[K, N]`` to ``int8[K, N]`` in ``-largest..largest`` and ``float32[N]`` scales per column."""
+    _check_finite(weight, name)
+    w = weight.astype(np.float32)
+    peak = np.abs(w).max(axis=0, initial=0.0)
+    scales = np.where(peak > 0, peak / np.float32(largest), np.float32(1)).astype(np.float32)
+    integers = np.clip(np.rint(w / scales), -largest, largest).astype(np.int8)
+    return integers, scales
+
+
+def quantize_table(
+    table: NDArray[Any], largest: int, name: str = ""
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """``float[rows, dim]`` to ``int8[rows, dim]`` and one ``float32[1]`` scale, streaming over rows."""
+    peak = 0.0
+    for start in range(0, len(table), _ROWS):
+        part = table[start : start + _ROWS]
+        _check_finite(part, name)
+        peak = max(peak, float(np.abs(part).max(initial=0.0)))
+    scale = np.float32(peak / largest) if peak > 0 else np.float32(1)
+    integers = np.empty(table.shape, np.int8)
+    for start in range(0, len(table), _ROWS):
+        part = table[start : start + _ROWS].astype(np.float32)
+        integers[start : start + _ROWS] = np.clip(np.rint(part / scale), -largest, largest)
+    return integers, np.array([scale], np.float32)
+
+
+def rounded_scale(scale: float) -> float:
+    """``scale`` rounded up to 12 significant bits.
+
+    Calibration runs float arithmetic whose last bits differ between machines; they must not reach artifacts.
+    """
+    mantissa, exponent = math.frexp(scale)
+    return math.ldexp(math.ceil(mantissa * (1 << 12)), exponent - 12)
+
+
+_KEEPS_SIGN = (rec.ReshapeOp, rec.TransposeOp, rec.SliceOp, rec.TakeOp, rec.ExpandOp, rec.ConcatOp)
+
+
+def non_negative(value: SSAValue) -> bool:
+    """Whether the graph proves a value >= 0 (relu, sigmoid, ..., and what only moves such values)."""
+    op = value.owner
+    if isinstance(op, rec.UnaryOp):
+        if op.kind.data == "clip":
+            assert op.alpha is not None
+            return op.alpha.value.data >= 0
+        return op.kind.data in ("relu", "sigmoid", "exp", "abs", "sqrt")
+    if isinstance(op, rec.ReduceOp):
+        return op.kind.data == "l2" or non_negative(op.x)
+    if isinstance(op, _KEEPS_SIGN):
+        return all(non_negative(v) for v in op.operands)
+    if isinstance(op, rec.PadOp):
+        return op.value.value.data >= 0 and non_negative(op.x)
+    if isinstance(op, rec.BinaryOp) and op.kind.data in ("add", "mul", "div", "min"):
+        return non_negative(op.a) and non_negative(op.b)
+    return False

@@ -1,0 +1,164 @@
+"""``shard``: matrices are cut into array-sized blocks, sliced, and given their ADC ranges."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.context import Context
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, SymbolRefAttr
+from xdsl.ir import Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
+
+from cimc.errors import PassError
+from cimc.ir import cim, rec
+from cimc.ir.context import CompilerContext, compiler_context, target_of
+from cimc.ir.types import symbol
+from cimc.passes.evaluate import gang_extent, main_function
+from cimc.passes.ranges import choose_ranges, pool_rows
+from cimc.target.spec import Target
+
+
+@dataclass(frozen=True)
+class Shard(ModulePass):
+    """Give every ``cim.matrix`` its block table, bit slices and ADC ranges.
+
+    A block fills the word lines of one array and, with all slices of its columns side by side, up to its
+    width.  The blocks of a dense matrix form *gangs*, each small enough for one tile, that are placed and
+    fired together; a matrix of several gangs gets one ``cim.mvm`` per gang, and its partial products are
+    added (row parts) or concatenated (column parts).  ADC ranges of dense blocks come from calibration
+    samples, or are clip-free by construction where there are none; rows of tables are pooled up to the
+    number that the ADC converts without clipping.
+
+    Precondition: matrices without blocks.  Postcondition: every matrix has ``slices``, ``blocks`` (not yet
+    placed) and ``ranges``.
+    """
+
+    name = "shard"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        data = compiler_context(ctx, self.name)
+        target = target_of(data, self.name)
+        gangs: dict[str, list[tuple[int, int]]] = {}
+        for matrix in [o for o in op.body.block.ops if isinstance(o, cim.MatrixOp)]:
+            if matrix.blocks is not None:
+                raise PassError("pass.precondition", f"matrix {matrix.sym_name.data} is sharded already")
+            gangs[matrix.sym_name.data] = _shard_matrix(matrix, data, target)
+        for mvm in [o for o in main_function(op).body.block.ops if isinstance(o, cim.MvmOp)]:
+            name = symbol(mvm.matrix)
+            _split(mvm, gangs[name], data.store[f"{name}.blocks"])
+
+
+def _shard_matrix(matrix: cim.MatrixOp, data: CompilerContext, target: Target) -> list[tuple[int, int]]:
+    name, bits = matrix.sym_name.data, matrix.bits.value.data
+    rows, cols = matrix.rows.value.data, matrix.cols.value.data
+    slices = target.slices(bits)
+    width = target.array.cols // slices
+    if width == 0:
+        raise PassError(
+            "shard.too-many-slices",
+            f"a {bits}-bit weight takes {slices} cells, an array row has {target.array.cols}",
+            hint="use fewer weight bits",
+        )
+    per_tile = target.tile.arrays
+    if matrix.kind.data == "dense":
+        assert matrix.input_bits is not None
+        assert matrix.input_signed is not None
+        blocks, gangs = dense_blocks(rows, cols, target.array.rows, width, per_tile)
+        ranges = choose_ranges(
+            data.samples.get(name), data.store[symbol(matrix.data)], blocks, target.array, bits,
+            matrix.input_bits.value.data, bool(matrix.input_signed.value.data),
+        )  # fmt: skip
+    else:
+        blocks, gangs = table_blocks(rows, cols, target.array.rows, width), []
+        pooled, lsb = pool_rows(target.array)
+        matrix.properties["pool_rows"] = IntegerAttr(pooled, 64)
+        ranges = np.array([lsb], np.int32)
+        if lsb > 1:
+            data.notes.append(
+                f"table {name}: a {target.array.adc_bits}-bit ADC cannot read a cell of "
+                f"{target.array.cell_levels} levels exactly; rows are read in steps of {lsb}"
+            )
+    data.store.put(f"{name}.blocks", blocks)
+    data.store.put(f"{name}.ranges", ranges)
+    matrix.properties["slices"] = IntegerAttr(slices, 64)
+    matrix.properties["blocks"] = SymbolRefAttr(f"{name}.blocks")
+    matrix.properties["ranges"] = SymbolRefAttr(f"{name}.ranges")
+    return gangs
+
+
+def _cuts(total: int, size: int) -> list[tuple[int, int]]:
+    return [(start, min(size, total - start)) for start in range(0, total, size)]
+
+
+def _table(cells: list[tuple[int, int, int, int]]) -> NDArray[np.int32]:
+    blocks = np.full((len(cells), len(cim.BLOCK_FIELDS)), -1, np.int32)
+    if cells:
+        blocks[:, : cim.TILE] = cells
+    return blocks
+
+
+def table_blocks(rows: int, cols: int, height: int, width: int) -> NDArray[np.int32]:
+    """Block table of an embedding table: ordered by rows, then columns."""
+    row_cuts = np.array(_cuts(rows, height), np.int32).reshape(-1, 2)
+    col_cuts = np.array(_cuts(cols, width), np.int32).reshape(-1, 2)
+    blocks = np.full((len(row_cuts) * len(col_cuts), len(cim.BLOCK_FIELDS)), -1, np.int32)
+    blocks[:, cim.ROW0 : cim.COL0] = np.repeat(row_cuts, len(col_cuts), axis=0)
+    blocks[:, cim.COL0 : cim.TILE] = np.tile(col_cuts, (len(row_cuts), 1))
+    return blocks
+
+
+def dense_blocks(
+    rows: int, cols: int, height: int, width: int, arrays: int
+) -> tuple[NDArray[np.int32], list[tuple[int, int]]]:
+    """Block table of a layer and its gangs as (first, count), none larger than ``arrays`` blocks.
+
+    Whole column strips stay together, so that partial sums are added inside a tile; a strip that is taller
+    than a tile is cut into even row parts.
+    """
+    row_cuts, col_cuts = _cuts(rows, height), _cuts(cols, width)
+    cells: list[tuple[int, int, int, int]] = []
+    gangs: list[tuple[int, int]] = []
+    if len(row_cuts) <= arrays:
+        count = -(-len(col_cuts) // (arrays // len(row_cuts)))
+        groups = [(row_cuts, list(part)) for part in _even(col_cuts, count)]
+    else:
+        parts = _even(row_cuts, -(-len(row_cuts) // arrays))
+        groups = [(part, [col]) for col in col_cuts for part in parts]
+    for row_part, col_part in groups:
+        first = len(cells)
+        cells += [(r0, nr, c0, nc) for c0, nc in col_part for r0, nr in row_part]
+        gangs.append((first, len(cells) - first))
+    return _table(cells), gangs
+
+
+def _even(items: list[tuple[int, int]], parts: int) -> list[list[tuple[int, int]]]:
+    bounds = [len(items) * p // parts for p in range(parts + 1)]
+    return [items[a:b] for a, b in itertools.pairwise(bounds)]
+
+
+def _split(mvm: cim.MvmOp, gangs: list[tuple[int, int]], blocks: NDArray[np.int32]) -> None:
+    """One ``cim.mvm`` per gang; sums over row parts, concatenation over column parts."""
+    new: list[Operation] = []
+    by_columns: dict[int, list[SSAValue]] = {}
+    for first, count in gangs:
+        _, columns = gang_extent(blocks[first : first + count])
+        part = cim.MvmOp(mvm.x, symbol(mvm.matrix), columns.stop - columns.start, first, count)
+        new.append(part)
+        by_columns.setdefault(columns.start, []).append(part.result)
+    strips: list[SSAValue] = []
+    for start in sorted(by_columns):
+        parts = by_columns[start]
+        if len(parts) > 1:
+            total = cim.AddOp(parts)
+            new.append(total)
+            parts = [total.result]
+        strips.append(parts[0])
+    if len(strips) > 1:
+        new.append(rec.ConcatOp(strips, len(rec.shape(strips[0])) - 1))
+    for each in new:
+        each.location = mvm.location
+    Rewriter.replace_op(mvm, new)

@@ -1,0 +1,568 @@
+"""The functional simulator: executes a program on a batch of requests.
+
+Instructions are executed once for all requests of a block; every tile's scratchpad is a byte matrix
+``[requests, bytes]``.  What each instruction means is written in ``docs/isa.md``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.errors import ProgramError, RequestError
+from cimc.frontend.host import HostRunner
+from cimc.ir import numerics
+from cimc.ir.bags import Bags, averaged, bags_of, check_ids
+from cimc.ir.cim import ROW0, TILE
+from cimc.isa.footprint import accesses
+from cimc.isa.instructions import Instr, Ref
+from cimc.isa.program import ChipSegment, HostSegment, Matrix, Port, Program
+from cimc.isa.verify import verify_program
+from cimc.sim.activity import Activity, LookupActivity, Site
+from cimc.sim.kernels.dense import DenseKernel
+from cimc.sim.kernels.lookup import pooled_max, pooled_sum, shard_hits, through_adc, weighted_sum
+from cimc.target.spec import Target
+
+Mode = Literal["exact", "adc"]
+MODES: tuple[Mode, ...] = ("exact", "adc")
+Requests = dict[str, NDArray[Any]]
+
+_BLOCK_BYTES = 1 << 28
+"""Scratchpad bytes, over all tiles and requests of a block, that a run holds at a time."""
+
+
+class Simulator:
+    """Executes one program; kernels are prepared once and kept between runs.
+
+    Args:
+        program: a program compiled for ``target``; it is verified here.
+        target: the machine.
+
+    Raises:
+        ProgramError: when the program does not verify on the target.
+    """
+
+    def __init__(self, program: Program, target: Target) -> None:
+        verify_program(program, target)
+        self.program, self.target = program, target
+        self._kernels: dict[str, DenseKernel] = {}
+        self._tables: dict[tuple[str, Mode], NDArray[Any]] = {}
+        self._host = HostRunner()
+
+    def run(
+        self, requests: Requests, mode: Mode, progress: Callable[[int, int], None] | None = None
+    ) -> tuple[Requests, Activity]:
+        """Outputs of all requests, and what the lookups did.
+
+        ``progress`` is called with (requests done, requests in all) of the chip segment under way.
+
+        Raises:
+            RequestError: arrays missing or of wrong dtype or shape, ids out of range, NaN.
+        """
+        if mode not in MODES:
+            raise RequestError("request.bad-mode", f"mode '{mode}' is none of {', '.join(MODES)}")
+        values = check_requests(self.program, requests)
+        activity = Activity()
+        for number, segment in enumerate(self.program.segments):
+            if isinstance(segment, HostSegment):
+                activity.host_seconds += self._run_host(segment, values)
+            else:
+                _ChipRun(self, number, segment, values, mode, activity).run(progress)
+        return {name: values[value] for name, value in self.program.header.outputs}, activity
+
+    def _run_host(self, segment: HostSegment, values: Requests) -> float:
+        start = time.perf_counter()
+        model = self.program.data[segment.model].tobytes()
+        outputs = self._host.run(
+            model, {inner: values[outer] for inner, outer in segment.inputs}, [o for o, _ in segment.outputs]
+        )
+        for inner, outer in segment.outputs:
+            values[outer] = outputs[inner]
+        return time.perf_counter() - start
+
+    def kernel(self, matrix: Matrix) -> DenseKernel:
+        """The kernel of a dense matrix."""
+        if matrix.name not in self._kernels:
+            data = self.program.data
+            self._kernels[matrix.name] = DenseKernel(
+                data[f"{matrix.name}.data"], data[f"{matrix.name}.blocks"], data[f"{matrix.name}.ranges"],
+                self.target.array, matrix.bits, matrix.input_bits, matrix.input_signed,
+            )  # fmt: skip
+        return self._kernels[matrix.name]
+
+    def table(self, matrix: Matrix, mode: Mode) -> NDArray[Any]:
+        """The integers of a table as rows read from it come out in ``mode``."""
+        key = (matrix.name, mode)
+        if key not in self._tables:
+            table: NDArray[Any] = self.program.data[f"{matrix.name}.data"]
+            if mode == "adc":
+                lsb = int(self.program.data[f"{matrix.name}.ranges"][0])
+                table = through_adc(table, self.target.array, matrix.bits, lsb)
+            self._tables[key] = table
+        return self._tables[key]
+
+
+def check_requests(program: Program, requests: Requests) -> Requests:
+    """The model's inputs among ``requests``, with exact dtypes.
+
+    Raises:
+        RequestError: ``request.missing-input``, ``request.bad-dtype``, ``request.bad-shape`` or
+            ``request.not-finite``.
+    """
+    values: Requests = {}
+    for name, dtype, shape in program.header.inputs:
+        if name not in requests:
+            raise RequestError(
+                "request.missing-input",
+                f"the model's input '{name}' is not among the arrays: {', '.join(sorted(requests)) or '-'}",
+            )
+        array = np.asarray(requests[name])
+        if array.dtype.name != dtype and not np.can_cast(array.dtype, np.dtype(dtype), "safe"):
+            raise RequestError(
+                "request.bad-dtype", f"input '{name}' is {array.dtype}, the model takes {dtype}"
+            )
+        array = array.astype(dtype, copy=False)
+        if array.ndim != len(shape) or any(
+            want not in (-1, have) for want, have in zip(shape, array.shape, strict=False)
+        ):
+            shown = ", ".join("?" if d < 0 else str(d) for d in shape)
+            raise RequestError(
+                "request.bad-shape",
+                f"input '{name}' has shape {list(array.shape)}, the model takes [{shown}]",
+            )
+        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+            where = int(np.argwhere(~np.isfinite(array))[0][0]) if array.ndim else 0
+            raise RequestError(
+                "request.not-finite", f"input '{name}' holds NaN or infinity (first in request {where})"
+            )
+        values[name] = array
+    return values
+
+
+@dataclass
+class _Tile:
+    """State of one tile during a block: its stream unrolled, where it stands, its scratchpad."""
+
+    number: int
+    stream: list[tuple[int, Instr, int]]
+    memory: NDArray[np.uint8]
+    position: int = 0
+
+
+@dataclass
+class _Inputs:
+    """What the input ports of a segment carry, for all requests."""
+
+    dense: dict[int, NDArray[Any]] = field(default_factory=dict)
+    bags: dict[int, Bags] = field(default_factory=dict)
+    batch: int = 0
+
+
+class _ChipRun:
+    """One chip segment on all requests."""
+
+    def __init__(
+        self,
+        simulator: Simulator,
+        number: int,
+        segment: ChipSegment,
+        values: Requests,
+        mode: Mode,
+        activity: Activity,
+    ) -> None:
+        self.sim, self.number, self.segment = simulator, number, segment
+        self.values, self.mode, self.activity = values, mode, activity
+        self.program = simulator.program
+        self.constants = self.program.constants.reshape(1, -1)
+        self.streams = {t: _unroll(s) for t, s in segment.streams.items()}
+        self.sizes = {t: _memory_size(s, self.program) for t, s in segment.streams.items()}
+        self.inputs = _bind(segment.inputs, values, self._tables_of_ports())
+        self.messages: dict[tuple[int, int, int], list[NDArray[np.uint8]]] = {}
+        self.first = 0
+        self.rows = 0
+        self.outputs: dict[int, NDArray[Any]] = {}
+
+    def _tables_of_ports(self) -> dict[int, Matrix]:
+        tables: dict[int, Matrix] = {}
+        for stream in self.streams.values():
+            for _, item, i in stream:
+                if item.name == "bag":
+                    tables[item.index("port").at(i)] = self.program.matrices[item.index("matrix").at(i)]
+        return tables
+
+    def run(self, progress: Callable[[int, int], None] | None) -> None:
+        batch = self.inputs.batch
+        self.activity.requests = max(self.activity.requests, batch)
+        for number, port in enumerate(self.segment.outputs):
+            self.outputs[number] = np.empty((batch, *port.shape), np.dtype(port.source))
+        block = max(1, min(batch, _BLOCK_BYTES // max(sum(self.sizes.values()), 1)))
+        for self.first in range(0, batch, block):
+            self.rows = min(block, batch - self.first)
+            self._block()
+            if progress is not None:
+                progress(self.first + self.rows, batch)
+        for number, port in enumerate(self.segment.outputs):
+            self.values[port.value] = self.outputs[number]
+
+    def _block(self) -> None:
+        tiles = [
+            _Tile(t, stream, np.zeros((self.rows, self.sizes[t]), np.uint8))
+            for t, stream in self.streams.items()
+        ]
+        waiting = tiles
+        while waiting:
+            moved = False
+            for tile in waiting:
+                moved |= self._advance(tile)
+            waiting = [t for t in waiting if t.position < len(t.stream)]
+            if waiting and not moved:
+                raise ProgramError("sim.deadlock", "the streams wait for each other")
+
+    def _advance(self, tile: _Tile) -> bool:
+        """Execute instructions of a tile until it waits for a message; whether any was executed."""
+        start = tile.position
+        while tile.position < len(tile.stream):
+            at, item, i = tile.stream[tile.position]
+            if item.name == "recv" and not self.messages.get(self._channel(item, tile, False)):
+                break
+            _EXECUTE[item.name](self, tile, item, i, at)
+            tile.position += 1
+        return tile.position > start
+
+    @staticmethod
+    def _channel(item: Instr, tile: _Tile, sending: bool) -> tuple[int, int, int]:
+        other, tag = item.number("tile"), item.number("tag")
+        return (tile.number, other, tag) if sending else (other, tile.number, tag)
+
+    # -- memory -------------------------------------------------------------------------------------
+
+    def bytes_at(self, tile: _Tile, ref: Ref, i: int, size: int) -> NDArray[np.uint8]:
+        """``size`` bytes of every request at ``ref`` (one row for constant memory)."""
+        at = ref.at(i)
+        return (self.constants if ref.constant else tile.memory)[:, at : at + size]
+
+    def f32(self, tile: _Tile, ref: Ref, i: int, n: int) -> NDArray[np.float32]:
+        """``n`` float32 elements at ``ref``, as a view."""
+        return self.bytes_at(tile, ref, i, 4 * n).view(np.float32)
+
+    def i32(self, tile: _Tile, ref: Ref, i: int, n: int) -> NDArray[np.int32]:
+        """``n`` int32 elements at ``ref``, as a view."""
+        return self.bytes_at(tile, ref, i, 4 * n).view(np.int32)
+
+    # -- host link and router -----------------------------------------------------------------------
+
+    def load(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        n = item.number("n")
+        source = self.inputs.dense[item.index("port").at(i)][self.first : self.first + self.rows]
+        out = self.f32 if source.dtype == np.float32 else self.i32
+        out(tile, item.ref("dst"), i, n)[...] = source.reshape(self.rows, n)
+
+    def store(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        number = item.index("port").at(i)
+        port = self.segment.outputs[number]
+        read = self.f32 if port.dtype == "f32" else self.i32
+        values = read(tile, item.ref("src"), i, item.number("n"))
+        self.outputs[number][self.first : self.first + self.rows] = values.reshape(self.rows, *port.shape)
+
+    def send(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        data = self.bytes_at(tile, item.ref("src"), i, item.number("bytes")).copy()
+        self.messages.setdefault(self._channel(item, tile, True), []).append(data)
+
+    def recv(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        data = self.messages[self._channel(item, tile, False)].pop(0)
+        self.bytes_at(tile, item.ref("dst"), i, item.number("bytes"))[...] = data
+
+    # -- arrays -------------------------------------------------------------------------------------
+
+    def mvm(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        matrix = self.program.matrices[item.index("matrix").at(i)]
+        kernel = self.sim.kernel(matrix)
+        first, count = item.number("first"), item.number("count")
+        raw = self.bytes_at(tile, item.ref("src"), i, matrix.rows)
+        x = raw.view(np.int8) if matrix.input_signed else raw
+        product = kernel.adc if self.mode == "adc" else kernel.exact
+        left, right = kernel.columns(first, count)
+        self.i32(tile, item.ref("dst"), i, right - left)[...] = product(x, first, count)
+
+    def bag(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        whole = self.inputs.bags[item.index("port").at(i)]
+        starts = whole.starts[self.first : self.first + self.rows + 1]
+        part = slice(int(starts[0]), int(starts[-1]))
+        weights = None if whole.weights is None else whole.weights[part]
+        bags = Bags(whole.ids[part], starts - starts[0], weights, (self.rows,))
+        self._look_up(tile, item, i, at, bags, item.word("mode"))
+
+    def lookup(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        self._look_up(tile, item, i, at, self._local_bags(tile, item, i, None), item.word("mode"))
+
+    def lookupw(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        weights = self.f32(tile, item.ref("weights"), i, item.number("n"))
+        self._look_up(tile, item, i, at, self._local_bags(tile, item, i, weights), "sum")
+
+    def _local_bags(self, tile: _Tile, item: Instr, i: int, weights: NDArray[np.float32] | None) -> Bags:
+        """Bags of equal length whose ids are in the scratchpad; ids are checked here."""
+        n = item.number("n")
+        ids = self.i32(tile, item.ref("ids"), i, n).astype(np.int64).reshape(-1)
+        starts = np.arange(self.rows + 1, dtype=np.int64) * n
+        flat = None if weights is None else np.ascontiguousarray(weights).reshape(-1)
+        bags = Bags(ids, starts, flat, (self.rows,))
+        matrix = self.program.matrices[item.index("matrix").at(i)]
+        check_ids(bags, matrix.rows, matrix.name, self.first)
+        return bags
+
+    def _look_up(self, tile: _Tile, item: Instr, i: int, at: int, bags: Bags, mode: str) -> None:
+        matrix = self.program.matrices[item.index("matrix").at(i)]
+        table = self.sim.table(matrix, self.mode)
+        scale = np.float32(item.real("scale"))
+        if bags.weights is not None:
+            out = weighted_sum(table, float(scale), bags.ids, bags.weights, bags.starts)
+        elif mode == "none":
+            out = table[bags.ids].astype(np.float32) * scale
+        elif mode == "max":
+            out = pooled_max(table, bags.ids, bags.starts).astype(np.float32) * scale
+        else:
+            out = pooled_sum(table, bags.ids, bags.starts).astype(np.float32) * scale
+            if mode == "mean":
+                out = averaged(out, np.diff(bags.starts))
+        n = out.size // max(self.rows, 1)
+        self.f32(tile, item.ref("dst"), i, n)[...] = out.reshape(self.rows, n)
+        pooled = bags.weights is None and mode in ("sum", "mean")
+        self._count((self.number, tile.number, at), matrix, bags, matrix.pool_rows if pooled else 1)
+
+    def _count(self, site: Site, matrix: Matrix, bags: Bags, pool_rows: int) -> None:
+        blocks = self.program.data[f"{matrix.name}.blocks"]
+        wide = int((blocks[:, ROW0] == blocks[0, ROW0]).sum())
+        counted = self.activity.lookups.setdefault(
+            site, LookupActivity(np.zeros(len(blocks), np.int64), np.zeros(len(blocks), np.int64))
+        )
+        hits = shard_hits(bags.ids, bags.starts, blocks[::wide, ROW0], pool_rows)
+        high = len(blocks) // wide
+        rows = np.bincount(hits.block, hits.rows, high).astype(np.int64)
+        steps = np.bincount(hits.block, hits.steps, high).astype(np.int64)
+        counted.block_rows += np.repeat(rows, wide)
+        counted.block_activations += np.repeat(steps, wide)
+        counted.ids += bags.ids.size
+        owner = blocks[:, TILE].reshape(high, wide)[hits.block]
+        tiles = self.sim.target.n_tiles
+        pairs = np.unique(hits.bag[:, None] * tiles + owner)
+        for number, count in zip(*np.unique(pairs % tiles, return_counts=True), strict=True):
+            counted.tile_visits[int(number)] = counted.tile_visits.get(int(number), 0) + int(count)
+
+    # -- vector unit --------------------------------------------------------------------------------
+
+    def quant(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        n, signed = item.number("n"), item.word("sign") == "signed"
+        q = numerics.quantize(
+            self.f32(tile, item.ref("src"), i, n), item.real("scale"), item.number("bits"), signed
+        )
+        self.bytes_at(tile, item.ref("dst"), i, n)[...] = q.view(np.uint8)
+
+    def dequant(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        n = item.number("n")
+        self.f32(tile, item.ref("dst"), i, n)[...] = numerics.dequantize(
+            self.i32(tile, item.ref("src"), i, n),
+            self.f32(tile, item.ref("factors"), i, n),
+            self.f32(tile, item.ref("bias"), i, n),
+        )
+
+    def iadd(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        n = item.number("n")
+        a, b = self.i32(tile, item.ref("a"), i, n), self.i32(tile, item.ref("b"), i, n)
+        self.i32(tile, item.ref("dst"), i, n)[...] = a + b
+
+    def unary(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        n = item.number("n")
+        x = self.f32(tile, item.ref("src"), i, n)
+        self.f32(tile, item.ref("dst"), i, n)[...] = numerics.unary(
+            item.word("fn"), x, item.real("alpha"), item.real("beta")
+        )
+
+    def binary(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        counts = (item.number("rows"), item.number("cols"))
+        read = np.float32 if item.word("type") == "f32" else np.int32
+        a, b = (
+            self._strided(
+                tile, item.ref(k), i, counts, (item.number(f"{k}row"), item.number(f"{k}col")), read
+            )
+            for k in ("a", "b")
+        )
+        out = self.bytes_at(tile, item.ref("dst"), i, 4 * counts[0] * counts[1]).view(read)
+        out[...] = np.broadcast_to(numerics.binary(item.word("fn"), a, b), (self.rows, *counts)).reshape(
+            self.rows, -1
+        )
+
+    def _strided(
+        self, tile: _Tile, ref: Ref, i: int, counts: tuple[int, ...], steps: tuple[int, ...], dtype: Any
+    ) -> NDArray[Any]:
+        """A view ``[requests, *counts]`` of 4-byte elements at the given element strides."""
+        memory = self.constants if ref.constant else tile.memory
+        low = sum(min((c - 1) * s, 0) for c, s in zip(counts, steps, strict=True))
+        high = sum(max((c - 1) * s, 0) for c, s in zip(counts, steps, strict=True))
+        start = ref.at(i)
+        flat = memory[:, start + 4 * low : start + 4 * (high + 1)].view(dtype)
+        strides = (flat.strides[0], *(4 * s for s in steps))
+        return np.lib.stride_tricks.as_strided(flat[:, -low:], (flat.shape[0], *counts), strides)
+
+    def reduce(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        outer, n, inner = item.number("outer"), item.number("n"), item.number("inner")
+        x = self.f32(tile, item.ref("src"), i, outer * n * inner)
+        wide = np.broadcast_to(x, (self.rows, x.shape[1])).reshape(self.rows * outer, n, inner)
+        out = numerics.reduce(item.word("fn"), wide)
+        self.f32(tile, item.ref("dst"), i, outer * inner)[...] = out.reshape(self.rows, -1)
+
+    def dots(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        n, features, dim = item.number("n"), item.number("features"), item.number("dim")
+        pairs = self.i32(tile, item.ref("pairs"), i, 2 * n)[0].astype(np.int64)
+        x = self.f32(tile, item.ref("src"), i, features * dim).reshape(-1, features, dim)
+        self.f32(tile, item.ref("dst"), i, n)[...] = numerics.pair_dots(x, pairs[:n], pairs[n:])
+
+    def matmul(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        m, k, n = item.number("m"), item.number("k"), item.number("n")
+        a = self.f32(tile, item.ref("a"), i, m * k).reshape(-1, m, k)
+        b = self.f32(tile, item.ref("b"), i, k * n).reshape(-1, k, n)
+        out = numerics.matmul(a, b)
+        self.f32(tile, item.ref("dst"), i, m * n)[...] = out.reshape(out.shape[0], -1)
+
+    def copy(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        counts = tuple(item.number(f"n{d}") for d in range(3))
+        dst, src = (
+            self._strided(
+                tile,
+                item.ref(name),
+                i,
+                counts,
+                tuple(item.number(f"{name[0]}{d}") for d in range(3)),
+                np.int32,
+            )
+            for name in ("dst", "src")
+        )
+        dst[...] = src
+
+    def gather(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        n, inner = item.number("n"), item.number("inner")
+        index = self.i32(tile, item.ref("index"), i, n)[0].astype(np.int64)
+        src = self.i32(tile, item.ref("src"), i, (int(index.max(initial=0)) + 1) * inner)
+        chosen = src.reshape(src.shape[0], -1, inner)[:, index]
+        self.i32(tile, item.ref("dst"), i, n * inner)[...] = chosen.reshape(chosen.shape[0], -1)
+
+    def fill(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        self.f32(tile, item.ref("dst"), i, item.number("n"))[...] = np.float32(item.real("value"))
+
+    def cast(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        n, dst = item.number("n"), item.ref("dst")
+        if item.word("to") == "i32":
+            x = self.f32(tile, item.ref("src"), i, n)
+            self.i32(tile, dst, i, n)[...] = numerics.cast(x, np.dtype(np.int32))
+        else:
+            self.f32(tile, dst, i, n)[...] = self.i32(tile, item.ref("src"), i, n)
+
+
+_EXECUTE: dict[str, Callable[[_ChipRun, _Tile, Instr, int, int], None]] = {
+    name: getattr(_ChipRun, name)
+    for name in (
+        "load",
+        "store",
+        "send",
+        "recv",
+        "mvm",
+        "bag",
+        "lookup",
+        "lookupw",
+        "quant",
+        "dequant",
+        "iadd",
+        "unary",
+        "binary",
+        "reduce",
+        "dots",
+        "matmul",
+        "copy",
+        "gather",
+        "fill",
+        "cast",
+    )
+}
+
+
+def _unroll(stream: tuple[Instr, ...]) -> list[tuple[int, Instr, int]]:
+    """(position in the stream, instruction, loop iteration) in order of execution."""
+    out: list[tuple[int, Instr, int]] = []
+    body: list[tuple[int, Instr]] = []
+    count = 0
+    for at, item in enumerate(stream):
+        if item.name == "loop":
+            count, body = item.number("count"), []
+        elif item.name == "end":
+            out.extend((p, x, i) for i in range(count) for p, x in body)
+            count = 0
+        elif count:
+            body.append((at, item))
+        else:
+            out.append((at, item, 0))
+    return out
+
+
+def _memory_size(stream: tuple[Instr, ...], program: Program) -> int:
+    """Scratchpad bytes that a stream touches, rounded up to whole 8-byte words."""
+    top = 0
+    for _, item, i in _unroll(stream):
+        for access in accesses(item, program):
+            if not access.ref.constant:
+                top = max(top, access.ref.at(i) + access.high)
+    return -(-top // 8) * 8
+
+
+def _bind(ports: tuple[Port, ...], values: Requests, tables: dict[int, Matrix]) -> _Inputs:
+    """Values at the input ports; all must agree on the number of requests.
+
+    Raises:
+        RequestError: ``request.batch-mismatch``, or ids that do not fit their table.
+    """
+    found = _Inputs()
+    sizes: dict[str, int] = {}
+    for number, port in enumerate(ports):
+        if port.kind == "bag":
+            matrix = tables.get(number)
+            subject = matrix.name if matrix else port.value
+            bags = bags_of(
+                values[port.value],
+                values[port.offsets] if port.offsets else None,
+                values[port.weights] if port.weights else None,
+                port.layout,
+                "sum",
+                subject,
+            )
+            if matrix is not None:
+                check_ids(bags, matrix.rows, subject)
+            found.bags[number] = bags
+            sizes[port.offsets or port.value] = bags.starts.size - 1
+        else:
+            array = values[port.value]
+            found.dense[number] = _on_link(array, port)
+            sizes[port.value] = array.shape[0]
+    if len(set(sizes.values())) > 1:
+        shown = ", ".join(f"{name}: {size}" for name, size in sorted(sizes.items()))
+        raise RequestError(
+            "request.batch-mismatch", f"the arrays disagree about the number of requests ({shown})"
+        )
+    found.batch = next(iter(sizes.values()), 0)
+    return found
+
+
+def _on_link(array: NDArray[Any], port: Port) -> NDArray[Any]:
+    """An array as it crosses the host link: float32, or int32 where every integer fits."""
+    if array.shape[1:] != port.shape:
+        raise RequestError(
+            "request.bad-shape",
+            f"'{port.value}' has {list(array.shape[1:])} per request, the program takes {list(port.shape)}",
+        )
+    if port.dtype == "f32":
+        return array.astype(np.float32, copy=False)
+    if array.size and array.dtype.itemsize > 4 and np.abs(array).max() > 2**31 - 1:
+        raise RequestError("request.id-out-of-range", f"'{port.value}' holds integers beyond 32 bits")
+    return array.astype(np.int32, copy=False)

@@ -1,0 +1,121 @@
+"""The program verifier: one broken rule per test."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cimc.errors import ProgramError
+from cimc.isa.instructions import Instr, Ref, instr
+from cimc.isa.program import ChipSegment, Header, Matrix, Port, Program
+from cimc.isa.verify import verify_program
+from cimc.target.loader import load_target
+
+TARGET = load_target("tsinghua28")
+LIMIT = TARGET.tile.scratchpad_bytes
+
+
+def program(streams: dict[int, list[Instr]], outputs: int = 0) -> Program:
+    """A program with one 6x4 dense matrix on tile 3, one table, two input ports and a constant."""
+    header = Header("m", "d", TARGET.name, TARGET.digest, "{}", "", 0)
+    dense = np.array([[0, 6, 0, 4, 3, 0, 0]], np.int32)
+    table = np.array([[0, 9, 0, 4, 5, 0, 0]], np.int32)
+    data = {
+        "w.data": np.ones((6, 4), np.int8),
+        "w.blocks": dense,
+        "w.ranges": np.ones((1, 2, 2), np.int32),
+        "t.data": np.ones((9, 4), np.int8),
+        "t.blocks": table,
+        "t.ranges": np.ones(1, np.int32),
+    }
+    ports = (
+        Port("x", "dense", "f32", "float32", (6,)),
+        Port("ids", "bag", "i32", "int64", (), "fixed"),
+    )
+    out = tuple(Port(f"y{i}", "dense", "f32", "float32", (4,)) for i in range(outputs))
+    segment = ChipSegment(ports, out, {t: tuple(s) for t, s in streams.items()})
+    matrices = (
+        Matrix("w", "dense", 6, 4, 8, 2, 512, input_bits=8),
+        Matrix("t", "table", 9, 4, 8, 2, 512, 18),
+    )
+    return Program(header, (segment,), matrices, np.zeros(64, np.uint8), data)
+
+
+LOAD = instr("load", dst=Ref(0), port=0, n=6)
+QUANT = instr("quant", dst=Ref(24), src=Ref(0), n=6, scale=1.0, bits=8, sign="unsigned")
+MVM = instr("mvm", dst=Ref(32), src=Ref(24), matrix=0, first=0, count=1)
+SEND = instr("send", tile=4, tag=1, src=Ref(0), bytes=24)
+RECV = instr("recv", tile=3, tag=1, dst=Ref(0), bytes=24)
+
+
+def test_a_good_program_passes() -> None:
+    store = instr("store", port=0, src=Ref(32), n=4)
+    verify_program(program({3: [LOAD, QUANT, MVM, store]}, outputs=1), TARGET)
+    verify_program(program({3: [LOAD, SEND], 4: [RECV]}), TARGET)
+
+
+@pytest.mark.parametrize(
+    ("streams", "why"),
+    [
+        ({999: [LOAD]}, "tiles"),
+        ({3: [instr("loop", count=2), LOAD]}, "not closed"),
+        ({3: [instr("end")]}, "no loop is open"),
+        ({3: [instr("loop", count=0), instr("end")]}, "at least once"),
+        ({3: [instr("loop", count=2), instr("loop", count=2)]}, "do not nest"),
+        ({3: [instr("load", dst=Ref(LIMIT - 4), port=0, n=6)]}, "beyond the scratchpad"),
+        ({3: [instr("load", dst=Ref(2), port=0, n=6)]}, "aligned"),
+        ({3: [instr("load", dst=Ref(0), port=7, n=6)]}, "no port 7"),
+        ({3: [instr("load", dst=Ref(0), port=1, n=6)]}, "no dense port"),
+        ({3: [instr("load", dst=Ref(0), port=0, n=5)]}, "6 elements"),
+        ({3: [LOAD, QUANT, instr("mvm", dst=Ref(32), src=Ref(24), matrix=5, first=0, count=1)]}, "no matrix"),
+        ({3: [LOAD, QUANT, instr("mvm", dst=Ref(32), src=Ref(24), matrix=1, first=0, count=1)]}, "table"),
+        ({3: [LOAD, QUANT, instr("mvm", dst=Ref(32), src=Ref(24), matrix=0, first=1, count=1)]}, "1 blocks"),
+        ({4: [LOAD, QUANT, MVM]}, "not all of these blocks"),
+        ({3: [QUANT]}, "reads address 0 before it is written"),
+        ({3: [LOAD, instr("iadd", dst=Ref(0), a=Ref(0), b=Ref(56, 0, True), n=6)]}, "constant memory"),
+        ({3: [LOAD, SEND]}, "never received"),
+        ({4: [RECV]}, "never comes"),
+        ({3: [LOAD, SEND], 4: [instr("recv", tile=3, tag=1, dst=Ref(0), bytes=20)]}, "has 24 bytes"),
+        ({5: [instr("bag", dst=Ref(0), port=0, matrix=1, mode="sum", scale=1.0)]}, "no bag port"),
+    ],
+)
+def test_broken_programs_are_refused(streams: dict[int, list[Instr]], why: str) -> None:
+    with pytest.raises(ProgramError, match=why) as error:
+        verify_program(program(streams), TARGET)
+    assert error.value.code == "isa.invalid"
+
+
+def test_streams_that_wait_for_each_other() -> None:
+    back = instr("send", tile=3, tag=2, src=Ref(0), bytes=24)
+    get = instr("recv", tile=4, tag=2, dst=Ref(0), bytes=24)
+    with pytest.raises(ProgramError, match="never comes"):
+        verify_program(program({3: [get, SEND], 4: [RECV, back]}), TARGET)
+
+
+def test_loop_strides_are_followed_to_the_end() -> None:
+    inside = instr("load", dst=Ref(0, 32), port=0, n=6)
+    loop = instr("loop", count=LIMIT // 32)
+    verify_program(program({3: [loop, inside, instr("end")]}), TARGET)
+    loop = instr("loop", count=LIMIT // 32 + 1)
+    with pytest.raises(ProgramError, match="beyond the scratchpad"):
+        verify_program(program({3: [loop, inside, instr("end")]}), TARGET)
+
+
+def test_every_output_is_stored() -> None:
+    with pytest.raises(ProgramError, match="output port 0 is never stored"):
+        verify_program(program({3: [LOAD]}, outputs=1), TARGET)
+
+
+def test_other_targets_are_refused() -> None:
+    with pytest.raises(ProgramError) as error:
+        verify_program(program({3: [LOAD]}), load_target("isaac32"))
+    assert error.value.code == "program.target"
+
+
+def test_missing_matrix_data_is_refused() -> None:
+    broken = program({3: [LOAD]})
+    broken = replace(broken, data={k: v for k, v in broken.data.items() if k != "w.ranges"})
+    with pytest.raises(ProgramError, match="has no ranges"):
+        verify_program(broken, TARGET)
