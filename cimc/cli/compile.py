@@ -1,0 +1,134 @@
+"""``cimc compile``: an ONNX model becomes a program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cimc.cli import options
+from cimc.cli.options import FILE
+
+if TYPE_CHECKING:
+    from cimc.api import Program
+    from cimc.cli.watch import Watch
+    from cimc.report.blocks import Block
+
+
+@click.command(
+    "compile",
+    epilog=options.examples(
+        "cimc compile dlrm.onnx -o dlrm.cimc --calib requests.npz",
+        "cimc compile dlrm.onnx -o dlrm.cimc --target isaac32 --check-each",
+        "cimc compile dlrm.onnx -o dlrm.cimc --dump-ir ir/ --print-ir-after=fuse-recsys",
+        "cimc compile dlrm.onnx -o dlrm.cimc \\",
+        "    --pipeline 'canonicalize,fuse-recsys,quantize{weights=4 acts=8},shard,place,schedule,lower'",
+    ),
+)
+@click.argument("model", type=FILE)
+@click.option("-o", "--output", "path", type=FILE, required=True, metavar="OUT", help="The program to write.")
+@options.target
+@click.option(
+    "--calib",
+    type=FILE,
+    metavar="REQ.npz",
+    help="Requests that set quantisation and ADC ranges and expected accesses; invented if absent, with a note.",
+)
+@click.option("--pipeline", metavar="P", help="Passes with options; the default one if absent.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
+@click.option("--print-ir-after", metavar="all|NAME,...", help="Print the IR on stderr after these passes.")
+@click.option("--print-locations", is_flag=True, help="Printed and dumped IR names the ONNX node of each operation.")
+@click.option("--dump-ir", type=FILE, metavar="DIR", help="Write the IR after every pass, and its arrays.")
+@click.option("--check-each", is_flag=True, help="Execute the IR after every pass; name the pass that breaks it.")
+@click.option("--timings", is_flag=True, help="Print seconds per pass on stderr.")
+@options.max_request_bytes
+@options.as_json
+def command(
+    model: Path,
+    path: Path,
+    target: str,
+    calib: Path | None,
+    pipeline: str | None,
+    seed: int,
+    print_ir_after: str | None,
+    print_locations: bool,
+    dump_ir: Path | None,
+    check_each: bool,
+    timings: bool,
+    max_request_bytes: int,
+    as_json: bool,
+) -> None:
+    """Compile MODEL (ONNX) into a program for a target.
+
+    Equal inputs, options and seed give a byte-identical program.
+    """
+    from cimc.api import Program, prepare
+    from cimc.cli import output
+    from cimc.cli.requests import load_requests
+    from cimc.cli.watch import Watch
+    from cimc.errors import ProgramError
+    from cimc.passes.pipeline import Pipeline
+    from cimc.passes.registry import DEFAULT_PIPELINE
+
+    output.check_writable(path)
+    line = Pipeline.parse(pipeline or DEFAULT_PIPELINE)
+    requests = load_requests(calib, max_request_bytes) if calib is not None else None
+    watch = Watch(
+        line, print_after=print_ir_after, locations=print_locations, folder=dump_ir, check=model if check_each else None
+    )
+    steps = [p.name for p in line.passes]
+    with output.progress("compiling", "passes") as advance:
+        advance(0, len(steps), "import")
+        module, ctx, line = prepare(model, target, requests, line, seed=seed)
+        watch.imported(module, ctx)
+        for done, each in enumerate(steps):
+            advance(done, len(steps), each)
+            Pipeline((line.passes[done],)).run(module, ctx, lambda p, m, s: watch.after(p.name, m, ctx, s))
+    if ctx.program is None:
+        raise ProgramError(
+            "pass.no-program", f"pipeline '{line}' builds no program", hint="end it with schedule,lower"
+        )
+    program = Program(ctx.program, ctx.target)
+    watch.finished(module, ctx)
+    program.save(path)
+    output.notes(program.notes)
+    if timings and not as_json:
+        for name, spent in watch.seconds.items():
+            output.note(f"{spent:9.3f} s  {name}")
+    output.result(_payload(program, path, watch), _blocks(program, path), as_json)
+
+
+def _payload(program: Program, path: Path, watch: Watch) -> dict[str, Any]:
+    from cimc.report import placement
+    from cimc.report.summary import header_json
+
+    return {
+        "output": str(path),
+        "bytes": path.stat().st_size,
+        "program": header_json(program),
+        "placement": placement.to_json(program.data, program.target),
+        "timings": watch.seconds,
+        "checks": watch.checks,
+    }
+
+
+def _blocks(program: Program, path: Path) -> list[Block]:
+    from cimc.report import placement
+    from cimc.report.blocks import facts
+    from cimc.report.units import size
+
+    header = program.data.header
+    return [
+        facts(
+            "Program",
+            [
+                ("written", f"{path} ({size(path.stat().st_size)})"),
+                ("model", f"{header.model} ({header.model_digest[:12]})"),
+                ("target", f"{header.target} ({header.target_digest[:12]})"),
+                ("pipeline", header.pipeline),
+                ("seed", str(header.seed)),
+            ],
+        ),
+        *placement.blocks(program.data, program.target),
+    ]

@@ -1,0 +1,3 @@
+import click
+@click.command("disasm")
+def command() -> None: ...

@@ -1,0 +1,55 @@
+"""The arrays that stand beside dumped IR, with what passes learnt from calibration, in one file.
+
+Names of the tensor store are used as they are; samples and accesses get names that no ONNX tensor has a
+reason to have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.ir.context import Access, CompilerContext
+from cimc.ir.store import TensorStore
+
+_SAMPLES, _IDS, _COUNTS, _REQUESTS = (f"cimc:{part}:" for part in ("samples", "ids", "counts", "requests"))
+
+
+def save_arrays_of(ctx: CompilerContext, arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
+    """Write ``arrays`` (names of the store) and the calibration results of ``ctx``, atomically.
+
+    Raises:
+        CimcError: ``io.cannot-write``.
+    """
+    store = TensorStore()
+    for name, array in arrays.items():
+        store.put(name, array)
+    for name, samples in ctx.samples.items():
+        store.put(_SAMPLES + name, samples)
+    for name, access in ctx.access.items():
+        store.put(_IDS + name, access.ids)
+        store.put(_COUNTS + name, access.counts)
+        store.put(_REQUESTS + name, np.array([access.requests], np.int64))
+    store.save(path)
+
+
+def load_arrays_into(ctx: CompilerContext, path: Path) -> None:
+    """Read what :func:`save_arrays_of` wrote into the store, samples and accesses of ``ctx``.
+
+    Raises:
+        PassError: ``ir.bad-store``.
+    """
+    found = TensorStore.load(path)
+    for name in found:
+        array = found[name]
+        if name.startswith(_SAMPLES):
+            ctx.samples[name.removeprefix(_SAMPLES)] = array
+        elif name.startswith(_IDS):
+            key = name.removeprefix(_IDS)
+            ctx.access[key] = Access(array, found[_COUNTS + key], int(found[_REQUESTS + key][0]))
+        elif not name.startswith((_COUNTS, _REQUESTS)):
+            ctx.store.put(name, array)

@@ -1,0 +1,131 @@
+"""The command ``cimc``: subcommands, imported when used, and what becomes of errors.
+
+Exit codes: 0 done, 1 a check failed, 2 bad input, 70 a bug of cimc, 130 interrupted, 141 the reader of
+standard output went away.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+import cimc
+from cimc.cli.output import StdoutClosed, write_stdout
+from cimc.errors import CimcError
+
+COMMANDS = {
+    "inspect": "cimc.cli.inspect",
+    "compile": "cimc.cli.compile",
+    "run": "cimc.cli.run",
+    "opt": "cimc.cli.opt",
+    "disasm": "cimc.cli.disasm",
+    "asm": "cimc.cli.asm",
+    "targets": "cimc.cli.targets",
+}
+"""Subcommand -> module that holds it as ``command``; these modules import nothing heavy at import time."""
+
+BUG, INTERRUPTED, PIPE = 70, 130, 141
+
+
+class _Group(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = import_module(COMMANDS[cmd_name]).command
+        return found
+
+
+@click.group(
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 a check failed, 2 bad input, 70 a bug. 'cimc COMMAND --help' has examples.",
+)
+@click.version_option(cimc.__version__, prog_name="cimc")
+def cli() -> None:
+    """Compile recommendation models onto RRAM compute-in-memory crossbars, and run them in a simulator."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit code."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in args
+    try:
+        try:
+            return _run(args, as_json)
+        except CimcError as error:
+            return _report(error, as_json)
+    except StdoutClosed:
+        # nobody reads on; what Python still holds must not fail again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE
+    except CimcError as error:  # the report itself could not be written
+        _print_error(error)
+        return error.exit_code
+
+
+def _run(args: list[str], as_json: bool) -> int:
+    try:
+        code = cli.main(args, prog_name="cimc", standalone_mode=False)
+        write_stdout("")  # a full disk may show only when buffers are flushed
+        return code if isinstance(code, int) else 0
+    except click.UsageError as error:
+        return _usage(error, as_json)
+    except (click.Abort, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except (CimcError, StdoutClosed):
+        raise
+    except MemoryError:
+        raise CimcError(
+            "system.out-of-memory", "not enough memory", hint="use fewer requests at a time (--limit)"
+        ) from None
+    except Exception as error:
+        return _bug(error, as_json)
+
+
+def _usage(error: click.UsageError, as_json: bool) -> int:
+    wanted = error.ctx.command_path if error.ctx else "cimc"
+    found = CimcError("cli.usage", error.format_message(), hint=f"see: {wanted} --help")
+    return _report(found, as_json)
+
+
+def _report(error: CimcError, as_json: bool) -> int:
+    if as_json:
+        write_stdout(json.dumps({"error": error_object(error)}, indent=2) + "\n")
+    _print_error(error)
+    return error.exit_code
+
+
+def error_object(error: CimcError) -> dict[str, Any]:
+    """The ``error`` object of ``--json`` output."""
+    return {**error.to_json(), "notes": list(getattr(error, "__notes__", ()))}
+
+
+def _print_error(error: CimcError) -> None:
+    where = f" ({'; '.join(error.__notes__)})" if getattr(error, "__notes__", None) else ""
+    first, *rest = str(error).split("\n")
+    print("\n".join([f"error: {first}{where}", *rest]), file=sys.stderr)
+
+
+def _bug(error: Exception, as_json: bool) -> int:
+    if as_json:
+        inside = {"code": "internal", "message": f"{type(error).__name__}: {error}"}
+        inside |= dict.fromkeys(("file", "node", "tensor", "hint"))  # type: ignore[arg-type]
+        write_stdout(json.dumps({"error": {**inside, "notes": []}}, indent=2) + "\n")
+    traceback.print_exception(error)
+    print(
+        f"\nThis is a bug in cimc {cimc.__version__}, not in your input. Please report it with the lines above "
+        "and, if you can, the file that caused it.",
+        file=sys.stderr,
+    )
+    return BUG

@@ -1,0 +1,3 @@
+import click
+@click.command("opt")
+def command() -> None: ...

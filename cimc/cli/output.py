@@ -1,0 +1,162 @@
+"""Where output goes: results to stdout in one piece; notes, progress and dumps to stderr."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cimc.errors import CimcError
+from cimc.report.blocks import Block, Facts, plain
+
+Advance = Callable[[int, int, str], None]
+"""Tell progress: (steps done, steps in all, what is under way or "")."""
+
+
+class StdoutClosed(Exception):
+    """The reader of standard output went away (``cimc ... | head``)."""
+
+
+def write_stdout(text: str) -> None:
+    """Write and flush a result.
+
+    Raises:
+        CimcError: ``io.cannot-write``, for instance on a full disk.
+        StdoutClosed: when nobody reads any more.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise StdoutClosed from None
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise StdoutClosed from None
+        with open("/dev/null", "w") as sink:  # noqa: PTH123
+            _drop(sink)
+        raise CimcError("io.cannot-write", f"cannot write standard output: {error.strerror or error}") from None
+
+
+def _drop(sink: Any) -> None:
+    """Point standard output at ``sink``, so that the interpreter's own flush at exit cannot fail again."""
+    import os
+
+    try:
+        os.dup2(sink.fileno(), sys.stdout.fileno())
+    except (OSError, ValueError, AttributeError):
+        sys.stdout = sys.__stderr__ or sys.stdout
+
+
+def note(text: str) -> None:
+    """A line for the user on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def notes(texts: Sequence[str]) -> None:
+    """Assumptions and fallbacks, a line each."""
+    for text in texts:
+        note(f"note: {text}")
+
+
+def result(payload: dict[str, Any], blocks: Sequence[Block], as_json: bool) -> None:
+    """Print the result of a command: one JSON object, or blocks as tables (plain when not on a terminal)."""
+    if as_json:
+        write_stdout(json.dumps(_finite(payload), indent=2, allow_nan=False) + "\n")
+    elif sys.stdout.isatty():
+        write_stdout(_rich(blocks))
+    else:
+        write_stdout(plain(blocks))
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity or NaN: they become the texts ``inf``, ``-inf`` and ``nan``."""
+    if isinstance(value, dict):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return str(value)
+    return value
+
+
+def _rich(blocks: Sequence[Block]) -> str:
+    from io import StringIO
+
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    stream = StringIO()
+    width = Console().width
+    console = Console(file=stream, force_terminal=True, width=width, highlight=False)
+    for number, block in enumerate(blocks):
+        if number:
+            console.print()
+        if block.title:
+            console.print(Text(block.title, style="bold"))
+        shown = Table(box=None if isinstance(block, Facts) else SIMPLE_HEAD, show_header=True, pad_edge=True)
+        if isinstance(block, Facts):
+            shown.show_header = False
+            shown.add_column(style="cyan", no_wrap=True)
+            shown.add_column(overflow="fold")
+            for label, text in block.lines:
+                shown.add_row(Text(label), Text(text))
+        else:
+            for i, heading in enumerate(block.headings):
+                shown.add_column(heading, justify="right" if block.right(i) else "left", overflow="fold")
+            for row in block.rows:
+                shown.add_row(*(Text(cell) for cell in row))
+        console.print(shown)
+    return stream.getvalue()
+
+
+@contextmanager
+def progress(title: str, unit: str) -> Iterator[Advance]:
+    """A progress bar on stderr while the block runs; nothing at all unless stderr is a terminal.
+
+    ``unit``: what a step is, for the rate.
+    """
+    if not sys.stderr.isatty():
+        yield lambda done, total, what: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    speed = TextColumn("{task.fields[rate]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), speed)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None, rate="")
+
+        def advance(done: int, total: int, what: str) -> None:
+            spent = bar.tasks[0].elapsed or 0.0
+            rate = f"{done / spent:,.1f} {unit}/s" if spent > 0 else ""
+            bar.update(task, completed=done, total=total, description=what or title, rate=rate)
+
+        yield advance
+
+
+def check_writable(path: Path | None) -> None:
+    """Fail before the work, not after it, where a file cannot be written.
+
+    Raises:
+        CimcError: ``io.cannot-write``.
+    """
+    import os
+
+    if path is None:
+        return
+    folder = path.parent
+    why = None
+    if path.is_dir():
+        why = "it is a folder"
+    elif not folder.is_dir():
+        why = f"there is no folder {folder}"
+    elif not os.access(folder, os.W_OK):
+        why = f"the folder {folder} is not writable"
+    if why is not None:
+        raise CimcError("io.cannot-write", f"cannot write {path}: {why}", hint="choose another output path")

@@ -1,0 +1,48 @@
+"""The float reference: onnxruntime on the original file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cimc.cli.requests import Arrays
+from cimc.errors import RequestError
+from cimc.frontend.host import run_onnx
+from cimc.frontend.loader import load_model
+
+
+def reference_outputs(model: Path, arrays: Arrays, outputs: Sequence[str]) -> tuple[Arrays, str]:
+    """Outputs of an ONNX file for a batch of requests, and the digest of the file.
+
+    The file passes the same checks as one that is compiled before onnxruntime sees it.
+
+    Raises:
+        ModelError: for a file that cannot be accepted.
+        RequestError: ``request.missing-input``, or ``request.other-outputs`` when it is another model.
+    """
+    loaded = load_model(model)
+    graph = loaded.proto.graph
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in weights]
+    missing = sorted(set(outputs) - {value.name for value in graph.output})
+    if missing:
+        raise RequestError(
+            "request.other-outputs",
+            f"{model} has no output called {', '.join(missing)}",
+            hint="give --check the file that the program was compiled from",
+        )
+    given = {}
+    for value in inputs:
+        if value.name not in arrays:
+            raise RequestError("request.missing-input", f"the model's input '{value.name}' is not among the arrays")
+        given[value.name] = arrays[value.name].astype(dtype_of(value.type.tensor_type.elem_type), copy=False)
+    return run_onnx(model, given, list(outputs)), loaded.digest
+
+
+def dtype_of(number: int) -> np.dtype:
+    """Numpy dtype of an ONNX element type."""
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    return np.dtype(tensor_dtype_to_np_dtype(number))

@@ -1,0 +1,117 @@
+"""Request files: ``.npz`` archives of plain arrays, read with a budget and without pickle."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.errors import Location, RequestError, printable
+
+Arrays = dict[str, NDArray[Any]]
+
+_HINT = "a request file is what numpy.savez(file, name=array, ...) writes, arrays named after the model's inputs"
+_FORMAT = np.lib.format
+
+
+def load_requests(path: Path, max_bytes: int = 1 << 32) -> Arrays:
+    """All arrays of an ``.npz`` file.
+
+    Args:
+        path: the file.
+        max_bytes: largest total size, unpacked, as the archive's directory states it.
+
+    Raises:
+        RequestError: ``request.unreadable``, ``request.not-npz``, ``request.too-large`` or
+            ``request.bad-array``.
+    """
+    where = Location(file=str(path))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _read(archive, where, max_bytes)
+    except RequestError:
+        raise
+    except OSError as error:
+        raise RequestError(
+            "request.unreadable", f"cannot read the request file: {error.strerror or error}", location=where
+        ) from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
+        raise RequestError(
+            "request.not-npz", f"this is no readable .npz file: {printable(str(error))}", location=where, hint=_HINT
+        ) from None
+
+
+def _read(archive: zipfile.ZipFile, where: Location, max_bytes: int) -> Arrays:
+    members = archive.infolist()
+    total = sum(member.file_size for member in members)
+    if total > max_bytes:
+        raise RequestError(
+            "request.too-large",
+            f"the arrays take {total} bytes unpacked, the limit is {max_bytes}",
+            location=where,
+            hint="split the requests, or raise the limit with --max-request-bytes",
+        )
+    arrays: Arrays = {}
+    for member in members:
+        name = member.filename.removesuffix(".npy")
+        if name in arrays:
+            raise RequestError("request.not-npz", f"two arrays are called '{printable(name)}'", location=where)
+        # reading stops at the size that the directory states, so the sum above is a true bound
+        arrays[name] = _parse(archive.read(member), name, where)
+    return arrays
+
+
+def _parse(raw: bytes, name: str, where: Location) -> NDArray[Any]:
+    """An array from the bytes of a ``.npy`` file; nothing is allocated on the word of its header."""
+
+    def bad(why: str) -> RequestError:
+        return RequestError(
+            "request.bad-array", f"array '{printable(name)}' {why}", location=where, hint=_HINT
+        )
+
+    stream = io.BytesIO(raw)
+    try:
+        version = _FORMAT.read_magic(stream)
+        read = {(1, 0): _FORMAT.read_array_header_1_0, (2, 0): _FORMAT.read_array_header_2_0}.get(version)
+        if read is None:
+            raise bad(f"has the unknown .npy version {version}")
+        shape, fortran, dtype = read(stream)
+    except (ValueError, SyntaxError, TypeError) as error:
+        raise bad(f"is no .npy array: {printable(str(error))}") from None
+    if dtype.hasobject or dtype.names or dtype.kind not in "biufU":
+        raise bad(f"has dtype {dtype}, which is not a plain number or text")
+    count = 1
+    for extent in shape:
+        count *= extent
+    if count * dtype.itemsize != len(raw) - stream.tell():
+        raise bad(f"of shape {list(shape)} and dtype {dtype} does not have that many bytes")
+    flat = np.frombuffer(raw, dtype, count, stream.tell())
+    array = flat.reshape(shape, order="F" if fortran else "C")
+    return np.ascontiguousarray(array.astype(dtype.newbyteorder("="), copy=False)).reshape(shape)
+
+
+def save_arrays(arrays: Arrays, path: Path) -> None:
+    """Write arrays to an ``.npz`` file, atomically; equal arrays give equal bytes.
+
+    Raises:
+        CimcError: ``io.cannot-write``.
+    """
+    from cimc.ir.files import write_atomically
+
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            with _member(archive, name) as file:
+                _FORMAT.write_array(file, np.ascontiguousarray(array).reshape(array.shape), allow_pickle=False)
+    write_atomically(path, stream.getvalue())
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    entry = zipfile.ZipInfo(f"{name}.npy")  # without a time stamp
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    return archive.open(entry, "w", force_zip64=True)

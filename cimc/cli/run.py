@@ -1,0 +1,111 @@
+"""``cimc run``: execute a program on requests, check it, and print what it costs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cimc.cli import options
+from cimc.cli.options import FILE
+
+if TYPE_CHECKING:
+    from cimc.api import Program
+    from cimc.cli.requests import Arrays
+    from cimc.report.check import Bound, Check
+
+
+@click.command(
+    "run",
+    epilog=options.examples(
+        "cimc run dlrm.cimc --inputs requests.npz",
+        "cimc run dlrm.cimc --inputs requests.npz --mode exact --check dlrm.onnx",
+        "cimc run dlrm.cimc --inputs requests.npz --outputs out.npz --json > report.json",
+    ),
+)
+@click.argument("program", type=FILE)
+@click.option("--inputs", type=FILE, required=True, metavar="REQ.npz", help="Arrays named after the inputs.")
+@click.option(
+    "--mode",
+    type=click.Choice(["exact", "adc"]),
+    default="adc",
+    show_default=True,
+    help="exact: integers, no loss in the ADC; adc: bit slices, input phases and quantising ADC.",
+)
+@click.option("--check", "model", type=FILE, metavar="MODEL.onnx", help="Compare with onnxruntime on this file.")
+@click.option("--min-sqnr", type=float, metavar="DB", help="Bound of --check: least SQNR of every output.")
+@click.option("--max-error", type=float, metavar="X", help="Bound of --check: largest absolute error.")
+@click.option("--outputs", type=FILE, metavar="OUT.npz", help="Write the outputs here.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run the first N requests only.")
+@options.max_request_bytes
+@options.as_json
+def command(
+    program: Path,
+    inputs: Path,
+    mode: Any,
+    model: Path | None,
+    min_sqnr: float | None,
+    max_error: float | None,
+    outputs: Path | None,
+    limit: int | None,
+    max_request_bytes: int,
+    as_json: bool,
+) -> None:
+    """Run PROGRAM on recorded requests in the functional simulator.
+
+    Prints where each table and layer lives, instructions, accuracy (with --check), time and energy per request,
+    throughput, bottleneck and area. With --check the exit code is 1 when an output is beyond the bound.
+    An array 'labels' (0 or 1 per request) in REQ.npz brings AUC before and after.
+    """
+    from cimc.api import Program
+    from cimc.cli import output
+    from cimc.cli.main import error_object
+    from cimc.cli.requests import load_requests, save_arrays
+    from cimc.report.check import Bound
+    from cimc.report.summary import run_blocks, run_json
+
+    if model is None and (min_sqnr is not None or max_error is not None):
+        raise click.UsageError("--min-sqnr and --max-error are bounds of --check, which is not given")
+    output.check_writable(outputs)
+    loaded = Program.load(program)
+    arrays = load_requests(inputs, max_request_bytes)
+    if limit is not None:
+        from cimc.cli.limit import first_requests, jagged_in_program
+
+        names = [name for name, _, _ in loaded.data.header.inputs]
+        arrays = first_requests(arrays, names, jagged_in_program(loaded.data), limit)
+    start = time.perf_counter()
+    with output.progress("requests", "requests") as advance:
+        result = loaded.run(arrays, mode, lambda done, total: advance(done, total, ""))
+    wall = time.perf_counter() - start
+    check = None
+    if model is not None:
+        check = _check(loaded, model, arrays, result.outputs, Bound.of(min_sqnr, max_error))
+    if outputs is not None:
+        save_arrays(result.outputs, outputs)
+    failed = check.error(f"the program in mode {mode}") if check is not None and not check.passed else None
+    payload = run_json(loaded, result, mode, wall, check)
+    if failed is not None:
+        payload["error"] = error_object(failed)
+    output.result(payload, run_blocks(loaded, result, mode, wall, check), as_json)
+    if failed is not None:
+        if not as_json:
+            raise failed
+        output.note(f"error: {failed}")
+        raise click.exceptions.Exit(failed.exit_code)
+
+
+def _check(program: Program, model: Path, arrays: Arrays, outputs: Arrays, bound: Bound) -> Check:
+    """Compare outputs with onnxruntime on the model; a word if the program was compiled from another file."""
+    from cimc.cli.output import note
+    from cimc.cli.reference import reference_outputs
+    from cimc.report.check import check_outputs
+
+    reference, digest = reference_outputs(model, arrays, list(outputs))
+    if digest != program.data.header.model_digest:
+        note(f"note: {model} is not the file that this program was compiled from")
+    inputs = {name for name, _, _ in program.data.header.inputs}
+    labels = arrays.get("labels") if "labels" not in inputs else None
+    return check_outputs(reference, outputs, bound, labels)

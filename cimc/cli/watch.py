@@ -1,0 +1,176 @@
+"""What is done between passes: print the IR, dump it to files, execute it against the original model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp
+
+from cimc.cli.output import note
+from cimc.cli.requests import Arrays
+from cimc.errors import CheckFailed, CimcError, Location, PassError
+from cimc.ir.context import CompilerContext
+from cimc.ir.files import write_atomically
+from cimc.ir.text import print_ir
+from cimc.passes.pipeline import Pipeline
+
+CHECKED_REQUESTS = 256
+"""Calibration requests that ``--check-each`` executes after every pass."""
+
+
+class Watch:
+    """Follows a compilation.
+
+    Args:
+        line: the pipeline.
+        print_after: ``all`` or names of passes, separated by commas; ``None`` prints nothing.
+        locations: whether printed IR names the ONNX node of each operation.
+        folder: where the IR after each pass goes; ``None`` writes nothing.
+        check: the original model, to execute the IR after every pass; ``None`` checks nothing.
+
+    Raises:
+        PassError: ``pass.unknown`` for a pass to print after that the pipeline does not have.
+        CimcError: ``io.cannot-write``.
+    """
+
+    def __init__(
+        self,
+        line: Pipeline,
+        *,
+        print_after: str | None = None,
+        locations: bool = False,
+        folder: Path | None = None,
+        check: Path | None = None,
+    ) -> None:
+        names = [p.name for p in line.passes]
+        wanted = [] if print_after is None else [n.strip() for n in print_after.split(",") if n.strip()]
+        for name in wanted:
+            if name not in (*names, "all", "import"):
+                raise PassError(
+                    "pass.unknown",
+                    f"--print-ir-after: the pipeline has no pass '{name}'",
+                    hint=f"passes of this pipeline: {', '.join(names)}; or 'import', or 'all'",
+                )
+        self.printed, self.locations = set(wanted), locations
+        self.folder, self.number = folder, 0
+        self.arrays: dict[str, Any] = {}
+        self.seconds: dict[str, float] = {}
+        self.checks: list[dict[str, Any]] = []
+        self._model, self._checker = check, None
+        if folder is not None:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise CimcError(
+                    "io.cannot-write", f"cannot make the folder {folder}: {error.strerror or error}"
+                ) from None
+
+    def imported(self, module: ModuleOp, ctx: CompilerContext) -> None:
+        """Call before the first pass."""
+        if self._model is not None:
+            self._checker = _Checker(self._model, module, ctx)
+        self.after("import", module, ctx, None)
+
+    def after(self, name: str, module: ModuleOp, ctx: CompilerContext, seconds: float | None) -> None:
+        """Call after every pass."""
+        if seconds is not None:
+            key, count = name, 1
+            while key in self.seconds:
+                key, count = f"{name}#{count + 1}", count + 1
+            self.seconds[key] = seconds
+        if self.printed & {name, "all"}:
+            note(f"// -----// IR after {name} //----- //\n{print_ir(module, locations=self.locations)}")
+        if self.folder is not None:
+            text = print_ir(module, locations=True)
+            write_atomically(self.folder / f"{self.number:02}-{name}.mlir", text)
+            # passes drop arrays that later ones do not need; a dump can be resumed from any of them
+            self.arrays |= {key: ctx.store[key] for key in ctx.store}
+        self.number += 1
+        if self._checker is not None:
+            self.checks.append(self._checker.check(name, module, ctx))
+
+    def finished(self, module: ModuleOp, ctx: CompilerContext) -> None:
+        """Call after the last pass."""
+        if self.folder is not None:
+            from cimc.cli.dump import save_arrays_of
+
+            save_arrays_of(ctx, self.arrays, self.folder / "data.safetensors")
+        if self._checker is not None and ctx.program is not None:
+            self.checks.append(self._checker.check_program(module, ctx))
+
+
+class _Checker:
+    """Executes the IR on the calibration requests and compares with onnxruntime on the original file."""
+
+    def __init__(self, model: Path, module: ModuleOp, ctx: CompilerContext) -> None:
+        from cimc.cli.reference import reference_outputs
+        from cimc.passes.evaluate import main_function, signature
+        from cimc.report.check import Bound
+
+        _, outputs = signature(main_function(module))
+        self.model, self.bound = model, Bound()
+        self.requests = _some_requests(module, ctx)
+        self.reference, _ = reference_outputs(model, self.requests, outputs)
+        self.last: Arrays = {}
+        note(f"check-each: bound {self.bound}")
+
+    def check(self, name: str, module: ModuleOp, ctx: CompilerContext) -> dict[str, Any]:
+        from cimc.passes.evaluate import evaluate
+        from cimc.report.check import check_outputs
+
+        self.last = evaluate(module, ctx, self.requests)
+        found = check_outputs(self.reference, self.last, self.bound)
+        for o in found.outputs:
+            verdict = "FAILS" if o.failures else "ok"
+            note(
+                f"check-each: {name:<14} {o.name}: max abs error {o.max_abs_error:.3g}, SQNR {o.sqnr_db:.1f} dB, "
+                f"{verdict}"
+            )
+        if not found.passed:
+            wrong = "; ".join(f"output '{o.name}': {', '.join(o.failures)}" for o in found.outputs if o.failures)
+            raise CheckFailed(
+                "check.pass-broke",
+                f"pass '{name}' broke the model: after it, {wrong}",
+                location=Location(file=str(self.model)),
+                hint="look at the IR before and after with --dump-ir DIR",
+            )
+        return {"pass": name, **found.to_json()}
+
+    def check_program(self, module: ModuleOp, ctx: CompilerContext) -> dict[str, Any]:
+        """The program in mode exact must equal the IR bit for bit."""
+        from cimc.sim.executor import Simulator
+
+        assert ctx.target is not None
+        have, _ = Simulator(ctx.program, ctx.target).run(self.requests, "exact")
+        wrong = [
+            f"output '{name}': {int(np.count_nonzero(want != have[name]))} of {want.size} elements differ"
+            for name, want in self.last.items()
+            if not np.array_equal(want, have[name], equal_nan=want.dtype.kind == "f")
+        ]
+        note(f"check-each: program        exact mode equals the IR bit for bit: {'no' if wrong else 'yes'}")
+        if wrong:
+            raise CheckFailed(
+                "check.pass-broke",
+                f"pass 'lower' broke the model: the program in exact mode differs from the IR: {'; '.join(wrong)}",
+                location=Location(file=str(self.model)),
+            )
+        return {"pass": "program", "passed": True, "bound": "bit for bit the IR", "outputs": [], "notes": []}
+
+
+def _some_requests(module: ModuleOp, ctx: CompilerContext) -> Arrays:
+    """The first calibration requests; all where it is not clear what belongs to a request."""
+    from cimc.cli.limit import first_requests, jagged_in_module
+    from cimc.errors import RequestError
+    from cimc.passes.evaluate import main_function, signature
+
+    assert ctx.calibration is not None
+    names, _ = signature(main_function(module))
+    own, clone = ctx.clone(), module.clone()
+    Pipeline.parse("canonicalize,fuse-recsys").run(clone, own)
+    try:
+        return first_requests(ctx.calibration, names, jagged_in_module(clone), CHECKED_REQUESTS)
+    except RequestError:
+        note("check-each: executes all calibration requests: it is not clear which arrays are cut where")
+        return ctx.calibration

@@ -1,0 +1,27 @@
+"""Cost: counted events become time, energy and area with cited constants."""
+
+from cimc.cost.area import Area, area_of
+from cimc.cost.energy import COMPONENTS, NOT_MODELLED, Energy, EnergyItem, energy_of
+from cimc.cost.events import EVENTS, Events, count_events
+from cimc.cost.report import Cost, estimate
+from cimc.cost.timing import Span, Timing, time_program
+from cimc.cost.work import CostError
+
+__all__ = [
+    "COMPONENTS",
+    "EVENTS",
+    "NOT_MODELLED",
+    "Area",
+    "Cost",
+    "CostError",
+    "Energy",
+    "EnergyItem",
+    "Events",
+    "Span",
+    "Timing",
+    "area_of",
+    "count_events",
+    "energy_of",
+    "estimate",
+    "time_program",
+]

@@ -1,0 +1,69 @@
+"""Silicon area: of the whole system, and of the part that a program uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cimc.cost.arrays import blocks_of
+from cimc.cost.energy import weakest
+from cimc.ir.cim import ARRAY, COLS, ROWS, TILE
+from cimc.isa.program import Program
+from cimc.target.spec import Basis, Target
+
+
+@dataclass(frozen=True)
+class Area:
+    """Area in mm2 by component (``arrays``, ``tiles`` without arrays, ``chips`` beside their tiles).
+
+    ``used``: arrays that hold a block; tiles with such an array or with instructions; chips with such a tile.
+    ``counts``: how many of each exist (``arrays``, ...) and are used (``arrays_used``, ...), and the share of
+    cells of the used arrays that hold a weight slice (``cells_used``, 0..1).
+    """
+
+    system: Mapping[str, float]
+    used: Mapping[str, float]
+    counts: Mapping[str, float]
+    basis: Basis | None
+
+    @property
+    def system_mm2(self) -> float:
+        """The whole system."""
+        return sum(self.system.values())
+
+    @property
+    def used_mm2(self) -> float:
+        """The part that the program uses."""
+        return sum(self.used.values())
+
+
+def area_of(program: Program, target: Target) -> Area:
+    """Area of ``target`` and of what ``program`` uses of it.
+
+    Raises:
+        CostError: ``cost.not-placed``.
+    """
+    arrays: set[tuple[int, int]] = set()
+    cells = 0
+    for matrix in program.matrices:
+        blocks = blocks_of(matrix, program, target)
+        arrays |= {(int(t), int(a)) for t, a in blocks[:, (TILE, ARRAY)].tolist()}
+        cells += int((blocks[:, ROWS] * blocks[:, COLS]).sum()) * matrix.slices
+    tiles = {tile for tile, _ in arrays}
+    for segment in program.chip_segments:
+        tiles |= {tile for tile, stream in segment.streams.items() if stream}
+    chips = {target.coordinates(tile)[0] for tile in tiles}
+    per_array = target.array.rows * target.array.cols
+    all_of = {"arrays": target.n_arrays, "tiles": target.n_tiles, "chips": target.system.chips}
+    used = {"arrays": len(arrays), "tiles": len(tiles), "chips": len(chips)}
+    figures = {"arrays": target.array.area_mm2, "tiles": target.tile.area_mm2, "chips": target.chip.area_mm2}
+    return Area(
+        {name: count * float(figures[name]) for name, count in all_of.items()},
+        {name: count * float(figures[name]) for name, count in used.items()},
+        {
+            **all_of,
+            **{f"{name}_used": count for name, count in used.items()},
+            "cells_used": cells / (len(arrays) * per_array) if arrays else 0.0,
+        },
+        weakest([f.basis for f in figures.values()]),
+    )

@@ -1,0 +1,99 @@
+"""The units of the machine that can be busy, their names, and the way a message takes over the mesh."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import NamedTuple
+
+from cimc.ir.cim import ARRAY, TILE
+from cimc.isa.program import Program
+from cimc.target.spec import Target
+
+
+class Unit(NamedTuple):
+    """Something that does one thing at a time.
+
+    ``kind``: ``host link`` (``place`` = chip), ``vector``, ``bus``, ``router in``, ``router out``
+    (``place`` = tile), ``array`` (``number`` within tile ``place``) or ``link`` (mesh link from tile
+    ``place`` to its neighbour ``number``).  In a timeline, ``stream`` (``place`` =
+    tile) marks an instruction as a whole.
+    """
+
+    kind: str
+    place: int
+    number: int = 0
+
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "array": ("array.step_ns",),
+    "bus": ("tile.bus_gbps",),
+    "vector": ("tile.vector_op_ns",),
+    "router in": ("tile.link_gbps", "tile.hop_ns"),
+    "router out": ("tile.link_gbps", "tile.hop_ns"),
+    "link": ("tile.link_gbps", "tile.hop_ns"),
+    "host link": ("chip.host_link_gbps", "chip.host_link_ns"),
+}
+"""Kinds of unit and the target constants that set how long each is busy."""
+
+_IN_TILE = {
+    "vector": "vector unit",
+    "bus": "bus",
+    "router in": "router input",
+    "router out": "router output",
+    "stream": "instructions",
+}
+
+Contents = dict[tuple[int, int], list[str]]
+
+
+def contents(program: Program) -> Contents:
+    """What is programmed into each array: (tile, array) -> ``layer NAME`` or ``table NAME``, in order."""
+    found: Contents = defaultdict(list)
+    for matrix in program.matrices:
+        kind = "table" if matrix.kind == "table" else "layer"
+        blocks = program.data[f"{matrix.name}.blocks"]
+        for tile, array in sorted({(int(b[TILE]), int(b[ARRAY])) for b in blocks}):
+            found[tile, array].append(f"{kind} {matrix.name}")
+    return dict(found)
+
+
+def label(unit: Unit, held: Contents) -> str:
+    """Name of a unit for people: ``array 2 of tile 5 (table t0)``."""
+    if unit.kind == "array":
+        names = held.get((unit.place, unit.number), [])
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        shown = f" ({', '.join(names[:3])}{more})" if names else ""
+        return f"array {unit.number} of tile {unit.place}{shown}"
+    if unit.kind == "host link":
+        return f"host link of chip {unit.place}"
+    if unit.kind == "link":
+        return f"mesh link from tile {unit.place} to tile {unit.number}"
+    return f"tile {unit.place} {_IN_TILE[unit.kind]}"
+
+
+def port_tile(target: Target, chip: int) -> int:
+    """The tile whose router reaches the host link of ``chip``."""
+    x, y = target.chip.port
+    return chip * target.tiles_per_chip + y * target.chip.mesh[0] + x
+
+
+def route(target: Target, source: int, dest: int) -> list[Unit]:
+    """Mesh links from tile to tile, X first, then Y; between chips by way of both edge ports."""
+    chip_s, x, y = target.coordinates(source)
+    chip_d, x_d, y_d = target.coordinates(dest)
+    if chip_s != chip_d:
+        return route(target, source, port_tile(target, chip_s)) + route(
+            target, port_tile(target, chip_d), dest
+        )
+    links: list[Unit] = []
+    at, width = source, target.chip.mesh[0]
+    while (x, y) != (x_d, y_d):
+        if x != x_d:
+            step = 1 if x_d > x else -1
+            x, after = x + step, at + step
+        else:
+            step = 1 if y_d > y else -1
+            y, after = y + step, at + step * width
+        links.append(Unit("link", at, after))
+        at = after
+    return links

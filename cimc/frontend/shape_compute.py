@@ -1,0 +1,205 @@
+"""Symbolic shapes of computations: elementwise, products, reductions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from xdsl.ir import Attribute
+
+from cimc.frontend import dims as d
+from cimc.frontend.dims import Dim
+from cimc.frontend.shape_rules import (
+    axes_of,
+    broadcast,
+    normal_axes,
+    rule,
+    scalar_content,
+    vector_content,
+)
+from cimc.frontend.shapes import CONTENT_LIMIT, Content, Info, ShapeAnalysis, entries
+from cimc.ir import onnx
+from cimc.ir.onnx import int_attribute
+from cimc.ir.types import element_from_onnx, i1, i64, is_float
+
+_INTEGER_RULES: dict[str, Callable[[Dim, Dim], Dim]] = {
+    "Add": d.add,
+    "Sub": d.sub,
+    "Mul": d.mul,
+    "Div": d.divide,
+}
+
+
+def _min(x: Dim, y: Dim) -> Dim:
+    return min(x, y) if isinstance(x, int) and isinstance(y, int) else x if x == y else None
+
+
+def _max(x: Dim, y: Dim) -> Dim:
+    return max(x, y) if isinstance(x, int) and isinstance(y, int) else x if x == y else None
+
+
+def _equal(x: Dim, y: Dim) -> Dim:
+    if x is None or y is None:
+        return None
+    return int(x == y) if isinstance(x, int) and isinstance(y, int) else 1 if x == y else None
+
+
+def _mod(x: Dim, y: Dim) -> Dim:
+    if isinstance(x, int) and isinstance(y, int) and y > 0:
+        return x % y
+    return 0 if d.divide(x, y) is not None else None
+
+
+_INTEGER_RULES |= {"Min": _min, "Max": _max, "Equal": _equal, "Mod": _mod}
+_COMPARISONS = ("Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "And", "Or", "Xor")
+
+
+@rule(
+    "Add", "Sub", "Mul", "Div", "Mod", "Pow", "Max", "Min", "Sum", "Mean", "PRelu", "BitShift", *_COMPARISONS
+)
+def _elementwise(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+    shape = broadcast([a.shape(v) for v in op.inputs])
+    element = i1 if op.kind in _COMPARISONS else a.element(op.inputs[0])
+    contents = [a.content(v) for v in op.inputs]
+    content = None
+    if (
+        len(contents) == 2
+        and contents[0] is not None
+        and contents[1] is not None
+        and op.kind in _INTEGER_RULES
+    ):
+        apply = np.frompyfunc(_INTEGER_RULES[op.kind], 2, 1)
+        out = np.broadcast(contents[0], contents[1])
+        if out.size <= CONTENT_LIMIT:
+            content = np.empty(out.shape, object)
+            content[...] = apply(contents[0], contents[1])
+    return Info(shape, element, content)
+
+
+@rule("Where")
+def _where(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+    return Info(broadcast([a.shape(v) for v in op.inputs]), a.element(op.inputs[1]))
+
+
+@rule("Cast", "CastLike")
+def _cast(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+    info = a.info(op.inputs[0])
+    element = (
+        a.element(op.inputs[1]) if op.kind == "CastLike" else element_from_onnx(int_attribute(op, "to", 0))
+    )
+    content = a.content(op.inputs[0])
+    if content is not None:
+        content = None if element is None or is_float(element) else _converted(content, element)
+    return Info(info.shape, element, content, _converted_number(info.splat, element))
+
+
+def _converted(content: Content, element: Attribute) -> Content:
+    """Integers cast to bool or to another integer type; what might not fit is not followed."""
+    out = np.empty(content.shape, object)
+    values = entries(content)
+    if element == i1:
+        out.reshape(-1)[:] = [int(v != 0) if isinstance(v, int) else None for v in values]
+    else:
+        limit = 1 << (63 if element == i64 else 31)
+        out.reshape(-1)[:] = [None if isinstance(v, int) and abs(v) >= limit else v for v in values]
+    return out
+
+
+def _converted_number(number: float | None, element: Attribute | None) -> float | None:
+    if number is None or element is None:
+        return None
+    if is_float(element):
+        return number
+    return float(number != 0) if element == i1 else float(int(number)) if np.isfinite(number) else None
+
+
+@rule("Identity", "Dropout")
+def _identity(op: onnx.NodeOp, a: ShapeAnalysis) -> list[Info]:
+    info = a.info(op.inputs[0])
+    return [info, Info(info.shape, i1)]
+
+
+@rule("Neg")
+def _neg(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+    content = a.content(op.inputs[0])
+    negated = None
+    if content is not None:
+        negated = np.empty(content.shape, object)
+        negated[...] = np.frompyfunc(lambda x: d.mul(x, -1), 1, 1)(content)
+    return Info(a.shape(op.inputs[0]), a.element(op.inputs[0]), negated)
+
+
+@rule(
+    *("Relu", "LeakyRelu", "Sigmoid", "Tanh", "Exp", "Log", "Sqrt", "Abs", "Reciprocal", "Clip", "Softmax"),
+    *("LogSoftmax", "Erf", "Gelu", "Elu", "Selu", "Softplus", "Softsign", "HardSigmoid", "HardSwish", "Celu"),
+    *("Mish", "Swish", "ThresholdedRelu", "Floor", "Ceil", "Round", "Sign", "CumSum", "BatchNormalization"),
+    *("LayerNormalization", "LpNormalization", "Hardmax", "ScatterND", "ScatterElements", "Trilu"),
+)
+def _same(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+    return Info(a.shape(op.inputs[0]), a.element(op.inputs[0]))
+
+
+@rule("Not", "IsNaN", "IsInf")
+def _bool(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+    return Info(a.shape(op.inputs[0]), i1)
+
+
+@rule("NonZero")
+def _non_zero(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+    shape = a.shape(op.inputs[0])
+    return Info((len(shape) if shape is not None else None, None), i64)
+
+
+@rule("MatMul")
+def _matmul(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+    x, y = (a.shape(v) for v in op.inputs)
+    element = a.element(op.inputs[0])
+    if not x or not y:
+        return Info(None, element)
+    a.equate(x[-1], y[-2] if len(y) > 1 else y[-1])
+    lead = broadcast([x[:-2], y[:-2]]) or ()
+    return Info((*lead, *x[-2:-1], *(y[-1:] if len(y) > 1 else ())), element)
+
+
+@rule("Gemm")
+def _gemm(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+    x, y = (a.shape(v) for v in op.inputs[:2])
+    element = a.element(op.inputs[0])
+    if x is None or y is None or len(x) != 2 or len(y) != 2:
+        return Info((None, None), element)
+    x = x[::-1] if int_attribute(op, "transA", 0) else x
+    y = y[::-1] if int_attribute(op, "transB", 0) else y
+    a.equate(x[1], y[0])
+    return Info((x[0], y[1]), element)
+
+
+@rule("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2")
+@rule("ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp")
+def _reduce(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+    shape, element = a.shape(op.inputs[0]), a.element(op.inputs[0])
+    axes, keep = axes_of(op, a), bool(int_attribute(op, "keepdims", 1))
+    if shape is None:
+        return Info(None, element)
+    if axes is None:
+        axes = [] if int_attribute(op, "noop_with_empty_axes", 0) else list(range(len(shape)))
+    elif not axes:
+        return Info((None,) * len(shape) if keep else None, element)
+    normal = normal_axes(axes, len(shape))
+    if normal is None:
+        return Info(None, element)
+    out = tuple(1 if k in normal else x for k, x in enumerate(shape) if keep or k not in normal)
+    content = a.content(op.inputs[0])
+    if op.kind != "ReduceProd" or content is None or out not in ((), (1,)):
+        return Info(out, element)
+    total = d.product(entries(content))
+    return Info(out, element, vector_content([total]) if out else scalar_content(total))
+
+
+@rule("ArgMax", "ArgMin")
+def _arg(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+    shape = a.shape(op.inputs[0])
+    if shape is None:
+        return Info(None, i64)
+    axis = int_attribute(op, "axis", 0) % max(len(shape), 1)
+    keep = bool(int_attribute(op, "keepdims", 1))
+    return Info(tuple(1 if k == axis else x for k, x in enumerate(shape) if keep or k != axis), i64)

@@ -1,0 +1,1 @@
+"""Placement strategies, one per file; :mod:`cimc.mapping.registry` imports them by name."""

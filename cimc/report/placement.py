@@ -1,0 +1,132 @@
+"""Where every table and layer of a program lives, and what its streams hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from cimc.ir.cim import ARRAY, COLS, ROWS, TILE
+from cimc.isa.program import HostSegment, Program
+from cimc.report.blocks import Block, facts, table
+from cimc.report.units import count, percent, ranges
+from cimc.target.spec import Target
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where one matrix lives.
+
+    Attributes:
+        kind: ``table`` or ``layer``.
+        tiles: tiles that hold a part of it, ascending.
+        arrays: arrays that hold a part of it (arrays of tables may be shared).
+        cells: cells it occupies.
+        utilisation: ``cells`` over the cells of those arrays, 0..1.
+    """
+
+    name: str
+    kind: str
+    rows: int
+    cols: int
+    bits: int
+    slices: int
+    tiles: tuple[int, ...]
+    arrays: int
+    cells: int
+    utilisation: float
+
+
+def homes(program: Program, target: Target) -> tuple[Home, ...]:
+    """Every matrix of ``program``, in the order of its directory."""
+    found = []
+    per_array = target.array.rows * target.array.cols
+    for matrix in program.matrices:
+        blocks = program.data[f"{matrix.name}.blocks"]
+        arrays = len(np.unique(blocks[:, [TILE, ARRAY]], axis=0))
+        cells = int((blocks[:, ROWS].astype(np.int64) * blocks[:, COLS]).sum()) * matrix.slices
+        found.append(
+            Home(
+                matrix.name,
+                "table" if matrix.kind == "table" else "layer",
+                matrix.rows,
+                matrix.cols,
+                matrix.bits,
+                matrix.slices,
+                tuple(int(t) for t in np.unique(blocks[:, TILE])),
+                arrays,
+                cells,
+                cells / (arrays * per_array) if arrays else 0.0,
+            )
+        )
+    return tuple(found)
+
+
+def instructions(program: Program) -> dict[str, Any]:
+    """Instruction counts: ``total``, by ``tiles`` (text key) and by ``kinds``."""
+    tiles: Counter[int] = Counter()
+    kinds: Counter[str] = Counter()
+    for segment in program.chip_segments:
+        for tile, stream in segment.streams.items():
+            tiles[tile] += len(stream)
+            kinds.update(item.name for item in stream)
+    return {
+        "total": program.instruction_count,
+        "tiles": {str(tile): tiles[tile] for tile in sorted(tiles)},
+        "kinds": dict(sorted(kinds.items())),
+    }
+
+
+def hosts(program: Program) -> list[dict[str, Any]]:
+    """Host segments: where in the order, how many ONNX nodes, and why."""
+    return [
+        {"segment": number, "nodes": s.nodes, "reasons": list(s.reasons)}
+        for number, s in enumerate(program.segments)
+        if isinstance(s, HostSegment)
+    ]
+
+
+def to_json(program: Program, target: Target) -> dict[str, Any]:
+    """Matrices, instructions, segments and quality of the mapping."""
+    quality = {k: v for k, v in program.facts.get("placement", {}).items() if k != "matrices"}
+    return {
+        "matrices": [{**asdict(home), "tiles": list(home.tiles)} for home in homes(program, target)],
+        "instructions": instructions(program),
+        "segments": len(program.segments),
+        "host_segments": hosts(program),
+        "mapping": quality,
+    }
+
+
+def blocks(program: Program, target: Target) -> list[Block]:
+    """The same for people."""
+    living = homes(program, target)
+    out: list[Block] = [
+        table(
+            "Where it lives",
+            ("kind", "name", ">rows", ">cols", ">bits", ">arrays", ">cells used", "tiles"),
+            (
+                (h.kind, h.name, f"{h.rows:,}", h.cols, h.bits, h.arrays, percent(h.utilisation), _tiles(h.tiles))
+                for h in living
+            ),
+        )
+    ]
+    counted = instructions(program)
+    per_tile = ", ".join(f"{tile}: {number}" for tile, number in counted["tiles"].items())
+    lines: list[tuple[str, object]] = [
+        ("in all", f"{count(counted['total'])} in {len(program.chip_segments)} chip segments"),
+        ("per tile", per_tile or "-"),
+        ("kinds", ", ".join(f"{kind} {number}" for kind, number in counted["kinds"].items()) or "-"),
+    ]
+    for host in hosts(program):
+        lines.append((f"segment {host['segment']}", f"host: {host['nodes']} ONNX nodes by onnxruntime"))
+        lines += [("", f"because {reason}") for reason in host["reasons"]]
+    out.append(facts("Instructions (static, one request)", lines))
+    return out
+
+
+def _tiles(tiles: tuple[int, ...]) -> str:
+    shown = ranges(list(tiles))
+    return shown if len(shown) <= 60 else f"{len(tiles)} tiles of {tiles[0]}-{tiles[-1]}"

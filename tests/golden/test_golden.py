@@ -1,0 +1,44 @@
+"""The IR of a tiny DLRM after every pass, and its program, against files that people have read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+
+from cimc.api import prepare
+from cimc.ir.text import print_ir
+from cimc.isa.assembly import format_stream
+from cimc.isa.program import ChipSegment
+from cimc.passes.registry import DEFAULT_PIPELINE
+from models.tiny import requests_for, tiny_dlrm
+
+PASSES = ("import", "canonicalize", "fuse-recsys", "quantize", "shard", "place", "schedule")
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """File name -> text, from one compilation."""
+    path = Path(tmp_path_factory.mktemp("tiny")) / "tiny_dlrm.onnx"
+    model, _ = tiny_dlrm(seed=0, tables=2)
+    onnx.save(model, path)
+    module, ctx, pipeline = prepare(path, "tsinghua28", requests_for(model, batch=32), DEFAULT_PIPELINE)
+    found = {"00-import.mlir": print_ir(module, locations=True)}
+    for number, each in enumerate(pipeline.passes, 1):
+        each.apply(ctx, module)
+        if each.name != "lower":
+            found[f"{number:02}-{each.name}.mlir"] = print_ir(module, locations=True)
+    lines = []
+    for number, segment in enumerate(ctx.program.segments):
+        assert isinstance(segment, ChipSegment)
+        for tile, stream in segment.streams.items():
+            lines += [f"segment {number} tile {tile}", *format_stream(stream)]
+    found["07-program.s"] = "\n".join(lines) + "\n"
+    return found
+
+
+@pytest.mark.parametrize("name", [*(f"{n:02}-{p}.mlir" for n, p in enumerate(PASSES)), "07-program.s"])
+def test_golden(name: str, texts: dict[str, str], golden: Callable[[str, str], None]) -> None:
+    golden(f"tiny_dlrm/{name}", texts[name])

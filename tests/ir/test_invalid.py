@@ -1,0 +1,97 @@
+"""What the verifiers of the dialects refuse, one rule per snippet, with the message a reader sees."""
+
+from __future__ import annotations
+
+import pytest
+
+from cimc.errors import PassError
+from cimc.ir.text import new_context, parse_ir
+
+CASES = {
+    "slice past the end": (
+        "%r = rec.slice %x axis 1 from 0 to 9 : tensor<?x4xf32> -> tensor<?x9xf32>",
+        "outside of extent 4",
+    ),
+    "slice of the batch": (
+        "%r = rec.slice %x axis 0 from 0 to 1 : tensor<?x4xf32> -> tensor<1x4xf32>",
+        "mix requests",
+    ),
+    "reduction of the batch": (
+        '%r = rec.reduce "sum" %x keepdims 0 {axes = array<i64: 0>} : tensor<?x4xf32> -> tensor<4xf32>',
+        "mix requests",
+    ),
+    "transpose of the batch": (
+        "%r = rec.transpose %x {perm = array<i64: 1, 0>} : tensor<?x4xf32> -> tensor<4x?xf32>",
+        "keeps the batch first",
+    ),
+    "reshape of another size": ("%r = rec.reshape %x : tensor<?x4xf32> -> tensor<?x3xf32>", "cannot reshape"),
+    "unknown function": (
+        '%r = rec.unary "sinh" %x : tensor<?x4xf32> -> tensor<?x4xf32>',
+        "unknown kind 'sinh'; known: relu",
+    ),
+    "clip without bounds": ('%r = rec.unary "clip" %x : tensor<?x4xf32> -> tensor<?x4xf32>', "takes alpha"),
+    "shapes that do not broadcast": (
+        '%r = rec.binary "add" %x, %y : tensor<?x4xf32>, tensor<?x5xf32> -> tensor<?x4xf32>',
+        "do not broadcast",
+    ),
+    "wrong result type": (
+        "%r = rec.linear %x weight @w units 3 : tensor<?x4xf32> -> tensor<?x5xf32>",
+        "result should be",
+    ),
+    "pair beyond the features": (
+        "%r = rec.dot_interaction %z {lhs = array<i64: 2>, rhs = array<i64: 0>} "
+        ": tensor<?x2x4xf32> -> tensor<?x1xf32>",
+        "outside of 0..1",
+    ),
+    "bag with offsets in layout fixed": (
+        '%r = rec.embedding_bag @t "sum" "fixed" %i offsets %i : tensor<?xi64> rows 3 dim 2 '
+        ": tensor<?xi64> -> tensor<?x2xf32>",
+        "takes no offsets",
+    ),
+    "weighted mean": (
+        '%r = rec.embedding_bag @t "mean" "fixed" %i weights %v : tensor<?xf32> rows 3 dim 2 '
+        ": tensor<?xi64> -> tensor<?x2xf32>",
+        "need mode sum",
+    ),
+    "constant with a batch": ("%r = rec.constant @c : tensor<3x4xf32>", "dimension 0 equal to 1"),
+    "float into an array": (
+        "%r = cim.mvm @w %x : tensor<?x4xf32> -> tensor<?x3xi32>",
+        "quantised activations",
+    ),
+    "scale of zero": (
+        "%r = cim.quantize %x scale 0.0 bits 8 : tensor<?x4xf32> -> tensor<?x4xi8>",
+        "a scale is positive",
+    ),
+    "transfer to itself": (
+        "%r = cim.transfer %x from 2 to 2 : tensor<?x4xf32> -> tensor<?x4xf32>",
+        "two different tiles",
+    ),
+    "matrix of nine bits": (
+        'cim.matrix "m" "table" rows 3 cols 2 bits 9 data @d scales @s',
+        "2 to 8 bits",
+    ),
+    "dense matrix without input format": (
+        'cim.matrix "m" "dense" rows 3 cols 2 bits 8 data @d scales @s',
+        "width and signedness",
+    ),
+    "node without a name": ('%r = onnx.node ""(%x) : (tensor<?x4xf32>) -> tensor<?x4xf32>', "operator name"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_refused(case: str) -> None:
+    line, message = CASES[case]
+    text = (
+        "func.func @main(%x: tensor<?x4xf32>, %y: tensor<?x5xf32>, %z: tensor<?x2x4xf32>, "
+        f"%i: tensor<?xi64>, %v: tensor<?xf32>) {{\n  {line}\n  func.return\n}}\n"
+    )
+    with pytest.raises(PassError, match=message) as error:
+        parse_ir(text, new_context(), "case.mlir")
+    assert error.value.code in ("ir.invalid", "ir.syntax")
+
+
+def test_syntax_errors_name_the_file() -> None:
+    with pytest.raises(PassError) as error:
+        parse_ir("func.func @main( {", new_context(), "broken.mlir")
+    assert error.value.code == "ir.syntax"
+    assert "broken.mlir" in str(error.value)
