@@ -16,16 +16,17 @@ from numpy.typing import NDArray
 
 from cimc.errors import ProgramError, RequestError
 from cimc.frontend.host import HostRunner
-from cimc.ir import numerics
 from cimc.ir.bags import Bags, averaged, bags_of, check_ids
 from cimc.ir.cim import ROW0, TILE
 from cimc.isa.footprint import accesses
-from cimc.isa.instructions import Instr, Ref
+from cimc.isa.instructions import Instr
 from cimc.isa.program import ChipSegment, HostSegment, Matrix, Port, Program
 from cimc.isa.verify import verify_program
 from cimc.sim.activity import Activity, LookupActivity, Site
 from cimc.sim.kernels.dense import DenseKernel
 from cimc.sim.kernels.lookup import pooled_max, pooled_sum, shard_hits, through_adc, weighted_sum
+from cimc.sim.memory import Memory
+from cimc.sim.vector import VECTOR
 from cimc.target.spec import Target
 
 Mode = Literal["exact", "adc"]
@@ -146,11 +147,11 @@ def check_requests(program: Program, requests: Requests) -> Requests:
 
 @dataclass
 class _Tile:
-    """State of one tile during a block: its stream unrolled, where it stands, its scratchpad."""
+    """State of one tile during a block: its stream unrolled, where it stands, its memory."""
 
     number: int
     stream: list[tuple[int, Instr, int]]
-    memory: NDArray[np.uint8]
+    memory: Memory
     position: int = 0
 
 
@@ -211,7 +212,7 @@ class _ChipRun:
 
     def _block(self) -> None:
         tiles = [
-            _Tile(t, stream, np.zeros((self.rows, self.sizes[t]), np.uint8))
+            _Tile(t, stream, Memory(np.zeros((self.rows, self.sizes[t]), np.uint8), self.constants))
             for t, stream in self.streams.items()
         ]
         waiting = tiles
@@ -230,7 +231,10 @@ class _ChipRun:
             at, item, i = tile.stream[tile.position]
             if item.name == "recv" and not self.messages.get(self._channel(item, tile, False)):
                 break
-            _EXECUTE[item.name](self, tile, item, i, at)
+            if item.name in VECTOR:
+                VECTOR[item.name](tile.memory, item, i)
+            else:
+                _EXECUTE[item.name](self, tile, item, i, at)
             tile.position += 1
         return tile.position > start
 
@@ -239,43 +243,28 @@ class _ChipRun:
         other, tag = item.number("tile"), item.number("tag")
         return (tile.number, other, tag) if sending else (other, tile.number, tag)
 
-    # -- memory -------------------------------------------------------------------------------------
-
-    def bytes_at(self, tile: _Tile, ref: Ref, i: int, size: int) -> NDArray[np.uint8]:
-        """``size`` bytes of every request at ``ref`` (one row for constant memory)."""
-        at = ref.at(i)
-        return (self.constants if ref.constant else tile.memory)[:, at : at + size]
-
-    def f32(self, tile: _Tile, ref: Ref, i: int, n: int) -> NDArray[np.float32]:
-        """``n`` float32 elements at ``ref``, as a view."""
-        return self.bytes_at(tile, ref, i, 4 * n).view(np.float32)
-
-    def i32(self, tile: _Tile, ref: Ref, i: int, n: int) -> NDArray[np.int32]:
-        """``n`` int32 elements at ``ref``, as a view."""
-        return self.bytes_at(tile, ref, i, 4 * n).view(np.int32)
-
     # -- host link and router -----------------------------------------------------------------------
 
     def load(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
         n = item.number("n")
         source = self.inputs.dense[item.index("port").at(i)][self.first : self.first + self.rows]
-        out = self.f32 if source.dtype == np.float32 else self.i32
-        out(tile, item.ref("dst"), i, n)[...] = source.reshape(self.rows, n)
+        out = tile.memory.f32 if source.dtype == np.float32 else tile.memory.i32
+        out(item.ref("dst"), i, n)[...] = source.reshape(self.rows, n)
 
     def store(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
         number = item.index("port").at(i)
         port = self.segment.outputs[number]
-        read = self.f32 if port.dtype == "f32" else self.i32
-        values = read(tile, item.ref("src"), i, item.number("n"))
+        read = tile.memory.f32 if port.dtype == "f32" else tile.memory.i32
+        values = read(item.ref("src"), i, item.number("n"))
         self.outputs[number][self.first : self.first + self.rows] = values.reshape(self.rows, *port.shape)
 
     def send(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
-        data = self.bytes_at(tile, item.ref("src"), i, item.number("bytes")).copy()
+        data = tile.memory.raw(item.ref("src"), i, item.number("bytes")).copy()
         self.messages.setdefault(self._channel(item, tile, True), []).append(data)
 
     def recv(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
         data = self.messages[self._channel(item, tile, False)].pop(0)
-        self.bytes_at(tile, item.ref("dst"), i, item.number("bytes"))[...] = data
+        tile.memory.raw(item.ref("dst"), i, item.number("bytes"))[...] = data
 
     # -- arrays -------------------------------------------------------------------------------------
 
@@ -283,11 +272,11 @@ class _ChipRun:
         matrix = self.program.matrices[item.index("matrix").at(i)]
         kernel = self.sim.kernel(matrix)
         first, count = item.number("first"), item.number("count")
-        raw = self.bytes_at(tile, item.ref("src"), i, matrix.rows)
+        raw = tile.memory.raw(item.ref("src"), i, matrix.rows)
         x = raw.view(np.int8) if matrix.input_signed else raw
         product = kernel.adc if self.mode == "adc" else kernel.exact
         left, right = kernel.columns(first, count)
-        self.i32(tile, item.ref("dst"), i, right - left)[...] = product(x, first, count)
+        tile.memory.i32(item.ref("dst"), i, right - left)[...] = product(x, first, count)
 
     def bag(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
         whole = self.inputs.bags[item.index("port").at(i)]
@@ -301,13 +290,13 @@ class _ChipRun:
         self._look_up(tile, item, i, at, self._local_bags(tile, item, i, None), item.word("mode"))
 
     def lookupw(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
-        weights = self.f32(tile, item.ref("weights"), i, item.number("n"))
+        weights = tile.memory.f32(item.ref("weights"), i, item.number("n"))
         self._look_up(tile, item, i, at, self._local_bags(tile, item, i, weights), "sum")
 
     def _local_bags(self, tile: _Tile, item: Instr, i: int, weights: NDArray[np.float32] | None) -> Bags:
         """Bags of equal length whose ids are in the scratchpad; ids are checked here."""
         n = item.number("n")
-        ids = self.i32(tile, item.ref("ids"), i, n).astype(np.int64).reshape(-1)
+        ids = tile.memory.i32(item.ref("ids"), i, n).astype(np.int64).reshape(-1)
         starts = np.arange(self.rows + 1, dtype=np.int64) * n
         flat = None if weights is None else np.ascontiguousarray(weights).reshape(-1)
         bags = Bags(ids, starts, flat, (self.rows,))
@@ -330,7 +319,7 @@ class _ChipRun:
             if mode == "mean":
                 out = averaged(out, np.diff(bags.starts))
         n = out.size // max(self.rows, 1)
-        self.f32(tile, item.ref("dst"), i, n)[...] = out.reshape(self.rows, n)
+        tile.memory.f32(item.ref("dst"), i, n)[...] = out.reshape(self.rows, n)
         pooled = bags.weights is None and mode in ("sum", "mean")
         self._count((self.number, tile.number, at), matrix, bags, matrix.pool_rows if pooled else 1)
 
@@ -353,139 +342,10 @@ class _ChipRun:
         for number, count in zip(*np.unique(pairs % tiles, return_counts=True), strict=True):
             counted.tile_visits[int(number)] = counted.tile_visits.get(int(number), 0) + int(count)
 
-    # -- vector unit --------------------------------------------------------------------------------
-
-    def quant(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
-        n, signed = item.number("n"), item.word("sign") == "signed"
-        q = numerics.quantize(
-            self.f32(tile, item.ref("src"), i, n), item.real("scale"), item.number("bits"), signed
-        )
-        self.bytes_at(tile, item.ref("dst"), i, n)[...] = q.view(np.uint8)
-
-    def dequant(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
-        n = item.number("n")
-        self.f32(tile, item.ref("dst"), i, n)[...] = numerics.dequantize(
-            self.i32(tile, item.ref("src"), i, n),
-            self.f32(tile, item.ref("factors"), i, n),
-            self.f32(tile, item.ref("bias"), i, n),
-        )
-
-    def iadd(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
-        n = item.number("n")
-        a, b = self.i32(tile, item.ref("a"), i, n), self.i32(tile, item.ref("b"), i, n)
-        self.i32(tile, item.ref("dst"), i, n)[...] = a + b
-
-    def unary(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
-        n = item.number("n")
-        x = self.f32(tile, item.ref("src"), i, n)
-        self.f32(tile, item.ref("dst"), i, n)[...] = numerics.unary(
-            item.word("fn"), x, item.real("alpha"), item.real("beta")
-        )
-
-    def binary(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
-        counts = (item.number("rows"), item.number("cols"))
-        read = np.float32 if item.word("type") == "f32" else np.int32
-        a, b = (
-            self._strided(
-                tile, item.ref(k), i, counts, (item.number(f"{k}row"), item.number(f"{k}col")), read
-            )
-            for k in ("a", "b")
-        )
-        out = self.bytes_at(tile, item.ref("dst"), i, 4 * counts[0] * counts[1]).view(read)
-        out[...] = np.broadcast_to(numerics.binary(item.word("fn"), a, b), (self.rows, *counts)).reshape(
-            self.rows, -1
-        )
-
-    def _strided(
-        self, tile: _Tile, ref: Ref, i: int, counts: tuple[int, ...], steps: tuple[int, ...], dtype: Any
-    ) -> NDArray[Any]:
-        """A view ``[requests, *counts]`` of 4-byte elements at the given element strides."""
-        memory = self.constants if ref.constant else tile.memory
-        low = sum(min((c - 1) * s, 0) for c, s in zip(counts, steps, strict=True))
-        high = sum(max((c - 1) * s, 0) for c, s in zip(counts, steps, strict=True))
-        start = ref.at(i)
-        flat = memory[:, start + 4 * low : start + 4 * (high + 1)].view(dtype)
-        strides = (flat.strides[0], *(4 * s for s in steps))
-        return np.lib.stride_tricks.as_strided(flat[:, -low:], (flat.shape[0], *counts), strides)
-
-    def reduce(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
-        outer, n, inner = item.number("outer"), item.number("n"), item.number("inner")
-        x = self.f32(tile, item.ref("src"), i, outer * n * inner)
-        wide = np.broadcast_to(x, (self.rows, x.shape[1])).reshape(self.rows * outer, n, inner)
-        out = numerics.reduce(item.word("fn"), wide)
-        self.f32(tile, item.ref("dst"), i, outer * inner)[...] = out.reshape(self.rows, -1)
-
-    def dots(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
-        n, features, dim = item.number("n"), item.number("features"), item.number("dim")
-        pairs = self.i32(tile, item.ref("pairs"), i, 2 * n)[0].astype(np.int64)
-        x = self.f32(tile, item.ref("src"), i, features * dim).reshape(-1, features, dim)
-        self.f32(tile, item.ref("dst"), i, n)[...] = numerics.pair_dots(x, pairs[:n], pairs[n:])
-
-    def matmul(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
-        m, k, n = item.number("m"), item.number("k"), item.number("n")
-        a = self.f32(tile, item.ref("a"), i, m * k).reshape(-1, m, k)
-        b = self.f32(tile, item.ref("b"), i, k * n).reshape(-1, k, n)
-        out = numerics.matmul(a, b)
-        self.f32(tile, item.ref("dst"), i, m * n)[...] = out.reshape(out.shape[0], -1)
-
-    def copy(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
-        counts = tuple(item.number(f"n{d}") for d in range(3))
-        dst, src = (
-            self._strided(
-                tile,
-                item.ref(name),
-                i,
-                counts,
-                tuple(item.number(f"{name[0]}{d}") for d in range(3)),
-                np.int32,
-            )
-            for name in ("dst", "src")
-        )
-        dst[...] = src
-
-    def gather(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
-        n, inner = item.number("n"), item.number("inner")
-        index = self.i32(tile, item.ref("index"), i, n)[0].astype(np.int64)
-        src = self.i32(tile, item.ref("src"), i, (int(index.max(initial=0)) + 1) * inner)
-        chosen = src.reshape(src.shape[0], -1, inner)[:, index]
-        self.i32(tile, item.ref("dst"), i, n * inner)[...] = chosen.reshape(chosen.shape[0], -1)
-
-    def fill(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
-        self.f32(tile, item.ref("dst"), i, item.number("n"))[...] = np.float32(item.real("value"))
-
-    def cast(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
-        n, dst = item.number("n"), item.ref("dst")
-        if item.word("to") == "i32":
-            x = self.f32(tile, item.ref("src"), i, n)
-            self.i32(tile, dst, i, n)[...] = numerics.cast(x, np.dtype(np.int32))
-        else:
-            self.f32(tile, dst, i, n)[...] = self.i32(tile, item.ref("src"), i, n)
-
 
 _EXECUTE: dict[str, Callable[[_ChipRun, _Tile, Instr, int, int], None]] = {
     name: getattr(_ChipRun, name)
-    for name in (
-        "load",
-        "store",
-        "send",
-        "recv",
-        "mvm",
-        "bag",
-        "lookup",
-        "lookupw",
-        "quant",
-        "dequant",
-        "iadd",
-        "unary",
-        "binary",
-        "reduce",
-        "dots",
-        "matmul",
-        "copy",
-        "gather",
-        "fill",
-        "cast",
-    )
+    for name in ("load", "store", "send", "recv", "mvm", "bag", "lookup", "lookupw")
 }
 
 

@@ -63,9 +63,7 @@ def test_extent_zero_of_an_input_means_dynamic() -> None:
 
 
 def test_absent_inputs_and_outputs() -> None:
-    module, _ = imported(
-        model("m (float[B] x, float hi) => (float[B] y) { y = Clip(x, , hi) }")
-    )
+    module, _ = imported(model("m (float[B] x, float hi) => (float[B] y) { y = Clip(x, , hi) }"))
     none, clip, _ = main_function(module).body.block.ops
     assert isinstance(none, NoneOp)
     assert clip.operands[1] is none.output
@@ -97,7 +95,12 @@ def test_bodies_use_outer_values_and_end_in_yield() -> None:
 
 def test_functions_are_inlined() -> None:
     function = helper.make_function(
-        "my", "twice", ["a"], ["b"], [helper.make_node("Add", ["a", "a"], ["b"])], [helper.make_opsetid("", 18)]
+        "my",
+        "twice",
+        ["a"],
+        ["b"],
+        [helper.make_node("Add", ["a", "a"], ["b"])],
+        [helper.make_opsetid("", 18)],
     )
     graph = helper.make_graph(
         [helper.make_node("twice", ["x"], ["y"], domain="my")],
@@ -116,7 +119,9 @@ def test_functions_are_inlined() -> None:
 def test_strings_and_sequences_are_opaque() -> None:
     graph = helper.make_graph(
         [
-            helper.make_node("Constant", [], ["s"], value=numpy_helper.from_array(np.array(["a", "b"], object))),
+            helper.make_node(
+                "Constant", [], ["s"], value=numpy_helper.from_array(np.array(["a", "b"], object))
+            ),
             helper.make_node("SequenceConstruct", ["x", "x"], ["q"]),
             helper.make_node("SequenceLength", ["q"], ["n"]),
         ],
@@ -135,7 +140,8 @@ def test_strings_and_sequences_are_opaque() -> None:
 
 
 def test_names_that_the_printer_could_confuse() -> None:
-    text = "m (float[B] a) => (float[B] y) { a_1 = Relu(a)\n a_1_1 = Relu(a_1)\n a_2 = Relu(a_1_1)\n y = Relu(a_2) }"
+    body = "a_1 = Relu(a)\n a_1_1 = Relu(a_1)\n a_2 = Relu(a_1_1)\n y = Relu(a_2)"
+    text = f"m (float[B] a) => (float[B] y) {{ {body} }}"
     module, ctx = imported(model(text))
     printed = print_ir(module)
     assert print_ir(parse_ir(printed, ctx)) == printed

@@ -21,7 +21,9 @@ BIG = np.iinfo(np.int64).max
 
 polynomials = st.recursive(
     st.integers(-4, 4) | st.sampled_from([d.symbol(s) for s in SYMBOLS]),
-    lambda part: st.tuples(st.sampled_from([d.add, d.sub, d.mul]), part, part).map(lambda t: t[0](t[1], t[2])),
+    lambda part: st.tuples(st.sampled_from([d.add, d.sub, d.mul]), part, part).map(
+        lambda t: t[0](t[1], t[2])
+    ),
     max_leaves=5,
 )
 
@@ -74,8 +76,9 @@ def analysed(
 
 
 CONSTANTS: Arrays = {
-    "k0": np.array([0]), "k1": np.array([1]), "km1": np.array([-1]), "big": np.array([BIG]), "s0": np.array(0),
-    "s1": np.array(1), "c16": np.array([16]), "c432": np.array([-1, 27, 16]), "half": np.float32(0.5),
+    "k0": np.array([0]), "k1": np.array([1]), "km1": np.array([-1]), "big": np.array([BIG]),
+    "s0": np.array(0), "s1": np.array(1), "c16": np.array([16]), "c432": np.array([-1, 27, 16]),
+    "half": np.float32(0.5),
     "two": np.array([0, -1, 8]), "grid": np.array([2, 3]), "three": np.array(3),
 }  # fmt: skip
 

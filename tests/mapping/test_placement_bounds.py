@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tests.mapping.placement_instances import exhaustive, planted, problems
 
 from cimc.mapping import PlacementProblem, Prices
 from cimc.mapping.bounds import balanced_hops_bound, bottleneck_bound, hops_bound
+from tests.mapping.placement_instances import exhaustive, planted, problems
 
 ROUNDING = 1 + 1e-9
 

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.mapping.placement_instances import exhaustive, planted, problems
 
 from cimc.mapping import PlacementProblem
 from cimc.mapping.construct import construct, heaviest_first, to_lightest, to_lightest_place
@@ -15,6 +14,7 @@ from cimc.mapping.packing import (
     search,
 )
 from cimc.mapping.problem import IntArray
+from tests.mapping.placement_instances import exhaustive, planted, problems
 
 
 def used(size: IntArray, assignment: IntArray, bins: int) -> IntArray:

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
-from tests.mapping.placement_instances import exhaustive, planted, problems, zipf
 
 from cimc.errors import InfeasibleError, PassError
 from cimc.mapping import PlacementProblem, Proposal, evaluate, register, registry, solve, strategies
+from tests.mapping.placement_instances import exhaustive, planted, problems, zipf
 
 BUILT_IN = ("first_fit", "greedy", "ortools", "round_robin")
 ROUNDING = 1 + 1e-9
@@ -180,6 +180,16 @@ def test_the_ring_program_saves_hops_within_the_balance_limit(items: int, bins: 
     assert rings.evaluation.hops < 0.8 * greedy.evaluation.hops
     assert rings.certificate is not None
     assert rings.evaluation.hops <= 1.01 * rings.certificate.hops_bound
+
+
+def test_rounding_is_mended_where_few_bins_hold_many_and_some_heavy_items() -> None:
+    random = np.random.default_rng(1)
+    problem = unit_items(4_000, [560] * 8, load=random.pareto(1.2, 4_000), traffic=random.random(4_000))
+    solution = solve(problem, "ortools")
+    assert solution.produced_by == "ring program, swap descent"
+    assert solution.certificate is not None
+    assert solution.evaluation.bottleneck <= solution.certificate.limit
+    assert solution.evaluation.hops <= 1.02 * solution.certificate.hops_bound
 
 
 def test_a_looser_balance_never_needs_more_hops_by_its_bound() -> None:

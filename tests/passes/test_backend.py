@@ -20,6 +20,8 @@ from cimc.isa.artifact import load_program, save_program, to_bytes
 from cimc.passes.evaluate import evaluate, main_function
 from cimc.passes.pipeline import Pipeline
 from cimc.sim.executor import Simulator
+from cimc.sim.kernels.dense import DenseKernel, Inputs
+from cimc.sim.oracle import oracle_mvm
 from cimc.target.loader import load_target
 from cimc.target.overrides import with_overrides
 from tests.build import Builder, dlrm, dlrm_requests, mlp, module
@@ -88,6 +90,35 @@ def test_networks_of_odd_sizes(
     noisy = simulator.run({"x": x}, "adc")[0]["y0"]
     alone = [simulator.run({"x": row[None]}, "adc")[0]["y0"] for row in x]
     np.testing.assert_array_equal(noisy, np.concatenate(alone))
+
+
+class OracleKernel(DenseKernel):
+    """The kernel's interface, answered by the plain integer loops."""
+
+    def adc(self, x: Inputs, first: int, count: int) -> np.ndarray:
+        chosen = slice(first, first + count)
+        left, right = self.columns(first, count)
+        out = oracle_mvm(
+            x, self.weights, encoding=self.array.encoding, cell_levels=self.array.cell_levels,
+            weight_bits=self.weight_bits, dac_bits=self.array.dac_bits, adc_bits=self.array.adc_bits,
+            signed=self.plan.signed, scheme=self.array.signed_inputs, input_bits=self.plan.bits,
+            blocks=self.blocks[chosen], ranges=self.ranges[chosen],
+        )  # fmt: skip
+        return out[:, left:right].astype(np.int32)
+
+
+@pytest.mark.parametrize("target", PRESETS)
+def test_adc_mode_of_a_program_equals_the_oracle(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, ctx = dlrm(target=target)
+    assert ctx.target is not None
+    ctx.target = with_overrides(ctx.target, {"array.adc_bits": 5})  # so that conversions round and clip
+    simulator = lower(made, ctx)
+    requests = dlrm_requests(4, 2)
+    fast = simulator.run(requests, "adc")[0]["y0"]
+    assert (fast != simulator.run(requests, "exact")[0]["y0"]).any()
+    monkeypatch.setattr("cimc.sim.executor.DenseKernel", OracleKernel)
+    plain = Simulator(ctx.program, ctx.target).run(requests, "adc")[0]["y0"]
+    np.testing.assert_array_equal(fast, plain)
 
 
 def test_an_mlp_on_isaac32_takes_few_instructions() -> None:

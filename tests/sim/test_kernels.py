@@ -182,8 +182,8 @@ def test_results_do_not_depend_on_the_batch_split(name, monkeypatch):
     ranges = rng.integers(1, 20, steps).astype(np.int32)
     kernel = DenseKernel(w, blocks, ranges, array, 8, 8, False)
     whole, exact = kernel.adc(x, 0, len(blocks)), kernel.exact(x, 0, len(blocks))
-    monkeypatch.setattr(planes, "_TILE_ELEMENTS", 300)  # small steps inside, too
-    for cut in (1, 7, 32):
+    for cut, inside in ((1, "_TILE_ELEMENTS"), (7, "_TILE_ELEMENTS"), (32, "_DRIVE_ELEMENTS")):
+        monkeypatch.setattr(planes, inside, 300)  # small steps inside, too
         parts = [kernel.adc(x[i : i + cut], 0, len(blocks)) for i in range(0, 33, cut)]
         np.testing.assert_array_equal(np.concatenate(parts), whole)
         parts = [kernel.exact(x[i : i + cut], 0, len(blocks)) for i in range(0, 33, cut)]

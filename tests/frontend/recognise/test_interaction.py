@@ -61,7 +61,6 @@ def test_mask_and_non_zero() -> None:
         {"mask": mask, "all": np.array([-1]), "k0": np.array([0]), "count": np.array([len(LI)])},
     )
     assert found.counts() == {"linear": 1, "reshape": 1, "dot_interaction": 1}
-    (op,) = found.ops("rec.dot_interaction")
     found.check({"x": floats(5, F * D)})
 
 
@@ -82,9 +81,15 @@ def test_without_a_selection_it_is_a_product() -> None:
     ("selection", "reason"),
     [
         # rows of the selection come from other requests, reversed
-        ("f = Reshape(z, flat)\n r = Slice(f, m1, big, k0, m1)\n y = Gather<axis = 1>(r, cells)", "mixes requests"),
+        (
+            "f = Reshape(z, flat)\n r = Slice(f, m1, big, k0, m1)\n y = Gather<axis = 1>(r, cells)",
+            "mixes requests",
+        ),
         # the selection depends on the data
-        ("f = Reshape(z, flat)\n i = Cast<to = 7>(pick)\n y = Gather<axis = 1>(f, i)", "depends on input pick"),
+        (
+            "f = Reshape(z, flat)\n i = Cast<to = 7>(pick)\n y = Gather<axis = 1>(f, i)",
+            "depends on input pick",
+        ),
     ],
 )
 def test_selections_that_are_not_request_wise(selection: str, reason: str) -> None:

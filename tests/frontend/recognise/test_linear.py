@@ -72,9 +72,7 @@ def test_weights_shared_by_two_layers_are_stored_once() -> None:
 
 
 def test_transposed_activations_stay_on_the_host() -> None:
-    found = fused(
-        "m (float[5, B] x) => (float[B, 3] y) { y = Gemm<transA = 1>(x, w) }", {"w": floats(5, 3)}
-    )
+    found = fused("m (float[5, B] x) => (float[B, 3] y) { y = Gemm<transA = 1>(x, w) }", {"w": floats(5, 3)})
     assert found.counts() == {"host": 1}
     assert found.reasons() == {"Gemm": "the activations are transposed"}
     found.check({"x": floats(5, 4)})
