@@ -36,11 +36,17 @@ if TYPE_CHECKING:
     help="Requests that set quantisation and ADC ranges and expected accesses; invented if absent, with a note.",
 )
 @click.option("--pipeline", metavar="P", help="Passes with options; the default one if absent.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."
+)
 @click.option("--print-ir-after", metavar="all|NAME,...", help="Print the IR on stderr after these passes.")
-@click.option("--print-locations", is_flag=True, help="Printed and dumped IR names the ONNX node of each operation.")
+@click.option(
+    "--print-locations", is_flag=True, help="Printed and dumped IR names the ONNX node of each operation."
+)
 @click.option("--dump-ir", type=FILE, metavar="DIR", help="Write the IR after every pass, and its arrays.")
-@click.option("--check-each", is_flag=True, help="Execute the IR after every pass; name the pass that breaks it.")
+@click.option(
+    "--check-each", is_flag=True, help="Execute the IR after every pass; name the pass that breaks it."
+)
 @click.option("--timings", is_flag=True, help="Print seconds per pass on stderr.")
 @options.max_request_bytes
 @options.as_json
@@ -75,7 +81,11 @@ def command(
     line = Pipeline.parse(pipeline or DEFAULT_PIPELINE)
     requests = load_requests(calib, max_request_bytes) if calib is not None else None
     watch = Watch(
-        line, print_after=print_ir_after, locations=print_locations, folder=dump_ir, check=model if check_each else None
+        line,
+        print_after=print_ir_after,
+        locations=print_locations,
+        folder=dump_ir,
+        check=model if check_each else None,
     )
     steps = [p.name for p in line.passes]
     with output.progress("compiling", "passes") as advance:

@@ -1,3 +1,46 @@
+"""``cimc inspect``: what a model contains, and where each node would go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
 import click
-@click.command("inspect")
-def command() -> None: ...
+
+from cimc.cli import options
+from cimc.cli.options import FILE
+
+
+@click.command(
+    "inspect",
+    epilog=options.examples(
+        "cimc inspect dlrm.onnx", "cimc inspect dlrm.onnx --nodes", "cimc inspect dlrm.onnx --json | jq .places"
+    ),
+)
+@click.argument("model", type=FILE)
+@options.target
+@click.option("--nodes", is_flag=True, help="List every node, not only those that stay on the host.")
+@options.as_json
+def command(model: Path, target: str, nodes: bool, as_json: bool) -> None:
+    """Say what MODEL (ONNX) contains, and where each node would go: arrays, vector unit or host, and why.
+
+    Nothing is quantised or executed. For nodes that stay on the host the reason is given, and where a
+    pattern nearly matched, the condition that failed.
+    """
+    from cimc.cli import output
+    from cimc.frontend.importer import import_model
+    from cimc.frontend.loader import load_model
+    from cimc.ir.text import new_context
+    from cimc.passes.pipeline import Pipeline
+    from cimc.report.inspect import inspect_blocks, inspect_json, read_imported
+    from cimc.target.loader import load_target
+
+    chosen = load_target(target)
+    loaded = load_model(model)
+    ctx = new_context()
+    ctx.target = chosen
+    module = import_model(loaded, ctx)
+    ctx.facts.update(model=model.name, model_digest=loaded.digest)
+    imported = read_imported(module, ctx)
+    Pipeline.parse("canonicalize,fuse-recsys").run(module, ctx)
+    payload = inspect_json(imported, module, ctx, chosen)
+    output.result(payload, inspect_blocks(payload, nodes), as_json)

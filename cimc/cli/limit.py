@@ -87,7 +87,9 @@ def first_requests(
     if batch <= limit:
         return arrays
     out = {
-        name: array[: limit + ends.get(name, 0)] if array.ndim and array.shape[0] - ends.get(name, 0) == batch else array
+        name: array[: limit + ends.get(name, 0)]
+        if array.ndim and array.shape[0] - ends.get(name, 0) == batch
+        else array
         for name, array in arrays.items()
         if name not in ids
     }

@@ -38,7 +38,9 @@ def write_stdout(text: str) -> None:
             raise StdoutClosed from None
         with open("/dev/null", "w") as sink:  # noqa: PTH123
             _drop(sink)
-        raise CimcError("io.cannot-write", f"cannot write standard output: {error.strerror or error}") from None
+        raise CimcError(
+            "io.cannot-write", f"cannot write standard output: {error.strerror or error}"
+        ) from None
 
 
 def _drop(sink: Any) -> None:
@@ -128,7 +130,13 @@ def progress(title: str, unit: str) -> Iterator[Advance]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     speed = TextColumn("{task.fields[rate]}")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), speed)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        speed,
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None, rate="")
 

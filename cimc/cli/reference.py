@@ -36,7 +36,9 @@ def reference_outputs(model: Path, arrays: Arrays, outputs: Sequence[str]) -> tu
     given = {}
     for value in inputs:
         if value.name not in arrays:
-            raise RequestError("request.missing-input", f"the model's input '{value.name}' is not among the arrays")
+            raise RequestError(
+                "request.missing-input", f"the model's input '{value.name}' is not among the arrays"
+            )
         given[value.name] = arrays[value.name].astype(dtype_of(value.type.tensor_type.elem_type), copy=False)
     return run_onnx(model, given, list(outputs)), loaded.digest
 

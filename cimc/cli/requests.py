@@ -15,7 +15,9 @@ from cimc.errors import Location, RequestError, printable
 
 Arrays = dict[str, NDArray[Any]]
 
-_HINT = "a request file is what numpy.savez(file, name=array, ...) writes, arrays named after the model's inputs"
+_HINT = (
+    "a request file is what numpy.savez(file, name=array, ...) writes, arrays named after the model's inputs"
+)
 _FORMAT = np.lib.format
 
 
@@ -42,7 +44,10 @@ def load_requests(path: Path, max_bytes: int = 1 << 32) -> Arrays:
         ) from None
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
         raise RequestError(
-            "request.not-npz", f"this is no readable .npz file: {printable(str(error))}", location=where, hint=_HINT
+            "request.not-npz",
+            f"this is no readable .npz file: {printable(str(error))}",
+            location=where,
+            hint=_HINT,
         ) from None
 
 
@@ -60,7 +65,9 @@ def _read(archive: zipfile.ZipFile, where: Location, max_bytes: int) -> Arrays:
     for member in members:
         name = member.filename.removesuffix(".npy")
         if name in arrays:
-            raise RequestError("request.not-npz", f"two arrays are called '{printable(name)}'", location=where)
+            raise RequestError(
+                "request.not-npz", f"two arrays are called '{printable(name)}'", location=where
+            )
         # reading stops at the size that the directory states, so the sum above is a true bound
         arrays[name] = _parse(archive.read(member), name, where)
     return arrays
@@ -107,7 +114,9 @@ def save_arrays(arrays: Arrays, path: Path) -> None:
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in arrays.items():
             with _member(archive, name) as file:
-                _FORMAT.write_array(file, np.ascontiguousarray(array).reshape(array.shape), allow_pickle=False)
+                _FORMAT.write_array(
+                    file, np.ascontiguousarray(array).reshape(array.shape), allow_pickle=False
+                )
     write_atomically(path, stream.getvalue())
 
 

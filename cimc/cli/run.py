@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="exact: integers, no loss in the ADC; adc: bit slices, input phases and quantising ADC.",
 )
-@click.option("--check", "model", type=FILE, metavar="MODEL.onnx", help="Compare with onnxruntime on this file.")
+@click.option(
+    "--check", "model", type=FILE, metavar="MODEL.onnx", help="Compare with onnxruntime on this file."
+)
 @click.option("--min-sqnr", type=float, metavar="DB", help="Bound of --check: least SQNR of every output.")
 @click.option("--max-error", type=float, metavar="X", help="Bound of --check: largest absolute error.")
 @click.option("--outputs", type=FILE, metavar="OUT.npz", help="Write the outputs here.")

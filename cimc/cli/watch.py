@@ -129,7 +129,9 @@ class _Checker:
                 f"{verdict}"
             )
         if not found.passed:
-            wrong = "; ".join(f"output '{o.name}': {', '.join(o.failures)}" for o in found.outputs if o.failures)
+            wrong = "; ".join(
+                f"output '{o.name}': {', '.join(o.failures)}" for o in found.outputs if o.failures
+            )
             raise CheckFailed(
                 "check.pass-broke",
                 f"pass '{name}' broke the model: after it, {wrong}",

@@ -37,7 +37,8 @@ _TOTALS = frozenset({"CumSum", "ReduceSum"})
 class Source:
     """Where an element comes from: ``limit`` is the exclusive bound there (``None``: none).
 
-    ``summed``: the way led through a sum, so the input holds lengths where a boundary was looked for.
+    ``summed``: the way led through a sum (that no difference undoes), so the input holds lengths where a
+    boundary was looked for.
     """
 
     name: str
@@ -114,7 +115,9 @@ def _cut(op: onnx.NodeOp, trace: _Trace, found: Meaning) -> None:
         if ids.name in found.ids:
             for boundary in trace.back(op.inputs[1], None):
                 if boundary.name != ids.name and (ids.name, boundary.name) not in known:
-                    found.jagged.append(Jagged(ids.name, boundary, "lengths" if boundary.summed else "offsets"))
+                    found.jagged.append(
+                        Jagged(ids.name, boundary, "lengths" if boundary.summed else "offsets")
+                    )
 
 
 def _extent(value: SSAValue, axis: int) -> int | None:
@@ -149,8 +152,12 @@ class _Trace:
                 continue
             owner = here.owner
             assert isinstance(owner, Operation)
+            differs = (
+                isinstance(owner, onnx.NodeOp) and owner.kind == "Sub" and len(self.with_constant(owner)) == 2
+            )
             work += [
-                (v, s, b, summed or sums) for v, s, b, sums in self.step(owner, here, select, bound)
+                (v, s, b, sums or (summed and not differs))
+                for v, s, b, sums in self.step(owner, here, select, bound)
             ]
 
     def step(
@@ -163,7 +170,9 @@ class _Trace:
             assert isinstance(end, rec.YieldOp)
             return [(end.values[index], select, limit, False)]
         if isinstance(op, rec.SliceOp):
-            return [(op.x, (op.axis.value.data, _span(op.start.value.data, op.stop.value.data)), limit, False)]
+            return [
+                (op.x, (op.axis.value.data, _span(op.start.value.data, op.stop.value.data)), limit, False)
+            ]
         if isinstance(op, rec.TakeOp):
             return [(op.x, (op.axis.value.data, rec.unpack(op.indices)), limit, False)]
         if isinstance(op, rec.CastOp | rec.UnaryOp):

@@ -1,4 +1,4 @@
-"""Host segments: what stays ``onnx`` is grouped into as few ``rec.host`` operations as possible.
+"""Host segments: what stays ``onnx`` is grouped into few ``rec.host`` operations.
 
 Host and chip take turns.  The level of an operation counts how often the data it needs changed from chip to
 host: a host operation stands one level above the chip operations that it reads, a chip operation on the

@@ -59,15 +59,31 @@ def trips_of(op: onnx.NodeOp, a: ShapeAnalysis) -> Trips:
         if a.scalar(op.inputs[k + 2]) == 0 and here is not None and d.sub(then, here) == 1:
             steps.append(argument)
             first = first or argument
-    always = a.scalar(results[0]) == 1
+    entered = a.scalar(op.inputs[1]) == 1 if operand(op, 1) is not None else True
     if operand(op, 0) is not None:
-        return Trips(a.scalar(op.inputs[0]) if always else None, tuple(steps))
+        always = a.scalar(results[0]) == 1 or _same(results[0], arguments[1])
+        return Trips(a.scalar(op.inputs[0]) if always and entered else None, tuple(steps))
     test = results[0].owner
     if first is None or not isinstance(test, onnx.NodeOp) or test.kind != "Less":
         return Trips(None, tuple(steps))
     if d.sub(a.scalar(test.inputs[0]), a.scalar(first)) != 1 or test.inputs[1].owner is block:
         return Trips(None, tuple(steps))
-    return Trips(a.scalar(test.inputs[1]), tuple(steps))
+    count = a.scalar(test.inputs[1])
+    return Trips(count if entered or _starts_below(op.inputs[1], count, a) else None, tuple(steps))
+
+
+def _same(value: SSAValue, other: SSAValue) -> bool:
+    while isinstance(value.owner, onnx.NodeOp) and value.owner.kind == "Identity":
+        value = value.owner.inputs[0]
+    return value is other
+
+
+def _starts_below(value: SSAValue, count: Dim, a: ShapeAnalysis) -> bool:
+    """Whether ``value`` is ``0 < count``."""
+    test = value.owner
+    if not isinstance(test, onnx.NodeOp) or test.kind != "Less" or count is None:
+        return False
+    return a.scalar(test.inputs[0]) == 0 and a.scalar(test.inputs[1]) == count
 
 
 @rule("Loop")

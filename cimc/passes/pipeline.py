@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass, PassPipeline
+from xdsl.utils.arg_spec import ArgSpec
 from xdsl.utils.exceptions import ArgSpecParseError, ParseError, VerifyException
 
 from cimc.errors import CimcError, PassError
@@ -47,7 +48,7 @@ class Pipeline:
         return cls(parsed.passes)
 
     def __str__(self) -> str:
-        return ",".join(str(p.spec(include_default=True)) for p in self.passes)
+        return ",".join(str(_spelled_out(p)) for p in self.passes)
 
     def run(self, module: ModuleOp, ctx: CompilerContext, after: AfterPass | None = None) -> None:
         """Apply all passes in place; the module is verified after each one."""
@@ -65,6 +66,12 @@ class Pipeline:
             verify_ir(module, f"after pass '{each.name}'")
             if after is not None:
                 after(each, module, time.perf_counter() - start)
+
+
+def _spelled_out(each: ModulePass) -> ArgSpec:
+    """All options of a pass, defaults too, but for those that are empty."""
+    spec = each.spec(include_default=True)
+    return ArgSpec(spec.name, {name: values for name, values in spec.parameters.items() if values})
 
 
 def _first_line(error: BaseException) -> str:

@@ -62,9 +62,7 @@ class Bound:
         text = " or ".join(parts)
         if self.max_error is not None:
             text = " and ".join(filter(None, [text, f"max abs error <= {self.max_error:g}"]))
-        return (
-            f"{text}; integers: {100 * self.agreement:g} % equal; AUC drop <= {self.max_auc_drop:g} (with labels)"
-        )
+        return f"{text}; integers: {100 * self.agreement:g} % equal; AUC drop <= {self.max_auc_drop:g} (with labels)"
 
 
 @dataclass(frozen=True)
@@ -191,7 +189,9 @@ def _compare(
     equal = float(np.mean(same)) if same.size else 1.0
     if counted:
         if equal < bound.agreement:
-            failures.append(f"{100 * equal:.3g} % of the elements are equal, bound {100 * bound.agreement:g} %")
+            failures.append(
+                f"{100 * equal:.3g} % of the elements are equal, bound {100 * bound.agreement:g} %"
+            )
     elif r.size and not failures:
         failures += _float_failures(sqnr, error, peak, bound)
     drop = scores[0] - scores[1] if scores else None
@@ -208,7 +208,11 @@ def _float_failures(sqnr: float, error: float, peak: float, bound: Bound) -> lis
     if not loud and bound.peak_share is not None:
         loud = error <= bound.peak_share * peak
     if not loud:
-        also = "" if bound.peak_share is None else f", and max abs error {error:.3g} > {bound.peak_share:g} x {peak:.3g}"
+        also = (
+            ""
+            if bound.peak_share is None
+            else f", and max abs error {error:.3g} > {bound.peak_share:g} x {peak:.3g}"
+        )
         failures.append(f"SQNR {sqnr:.1f} dB < {bound.min_sqnr_db:g} dB{also}")
     if bound.max_error is not None and not error <= bound.max_error:
         failures.append(f"max abs error {error:.3g} > {bound.max_error:g}")

@@ -108,7 +108,16 @@ def blocks(program: Program, target: Target) -> list[Block]:
             "Where it lives",
             ("kind", "name", ">rows", ">cols", ">bits", ">arrays", ">cells used", "tiles"),
             (
-                (h.kind, h.name, f"{h.rows:,}", h.cols, h.bits, h.arrays, percent(h.utilisation), _tiles(h.tiles))
+                (
+                    h.kind,
+                    h.name,
+                    f"{h.rows:,}",
+                    h.cols,
+                    h.bits,
+                    h.arrays,
+                    percent(h.utilisation),
+                    _tiles(h.tiles),
+                )
                 for h in living
             ),
         )

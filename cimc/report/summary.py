@@ -95,7 +95,10 @@ def check_blocks(check: Check, mode: str) -> list[Block]:
     ]
     lines = [("bound", str(check.bound)), *(("note", text) for text in check.notes)]
     lines += [
-        ("note", f"output '{o.name}': {o.not_finite} elements not finite in the reference, left out of the measures")
+        (
+            "note",
+            f"output '{o.name}': {o.not_finite} elements not finite in the reference, left out of the measures",
+        )
         for o in check.outputs
         if o.not_finite
     ]

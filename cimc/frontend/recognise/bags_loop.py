@@ -10,7 +10,7 @@ from xdsl.ir import SSAValue
 
 from cimc.frontend import dims as d
 from cimc.frontend.dims import Known
-from cimc.frontend.match import Emitter, NoMatch, NotMine, Recogniser, need, node_of, plain
+from cimc.frontend.match import Emitter, NoMatch, NotMine, Recogniser, need, node_of, plain, show
 from cimc.frontend.recognise.tables import bag, table_of
 from cimc.frontend.shape_control import body_of, trips_of, yielded
 from cimc.frontend.shape_rules import axes_of, operand
@@ -92,7 +92,12 @@ class LoopBag(Recogniser):
             "the loop does not run over all bags",
         )
         need(self.graph.batch == trips.count, f"there are {trips.count} bags, not one per request")
-        return self._emit(mode, rows, reader.bounds, trips.count, emit)
+        value = self._emit(mode, rows, reader.bounds, trips.count, emit)
+        if mode == "max" and not reader.zero_when_empty:
+            self.graph.ctx.notes.append(
+                f"{show(rows.table)}: an empty bag gives zeros, where onnxruntime's maximum of no rows is -inf"
+            )
+        return value
 
     def _emit(self, mode: str, rows: _Rows, bounds: SSAValue, count: Known, emit: Emitter) -> SSAValue:
         table = table_of(rows.table, self.graph)
@@ -142,6 +147,7 @@ class _Body:
     def __init__(self, pattern: LoopBag, loop: _Loop) -> None:
         self.graph, self.analysis, self.loop = pattern.graph, pattern.analysis, loop
         self.bounds: SSAValue | None = None
+        self.zero_when_empty = False
 
     # -- bounds -------------------------------------------------------------------------------------
 
@@ -284,6 +290,7 @@ class _Body:
             zero = self.graph.constant(then)
             splat = self.analysis.info(then).splat
             need(splat == 0.0 or (zero is not None and not zero.any()), "an empty bag does not give zeros")
+            self.zero_when_empty = True
             return self.pooled(other, last)
         if test.kind == "Greater":
             mean, total = self.pooled(then, last), self.pooled(other, last)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from cimc.passes.evaluate import evaluate
 from tests.frontend.fusing import Arrays, Fused, floats, fused
 
 BIG = np.iinfo(np.int64).max
@@ -87,9 +88,18 @@ def test_last_offset_included() -> None:
 
 
 def test_empty_bags_give_zeros() -> None:
-    found = loop()
-    assert found.counts() == {"embedding_bag": 1}
-    found.check({"ids": IDS, "offsets": np.array([0, 0, 3, 7])})
+    for kind in ("Sum", "Mean"):
+        found = loop(pool=f"Reduce{kind}<keepdims = 0>(rows, k0)")
+        assert found.counts() == {"embedding_bag": 1}
+        assert found.ctx.notes == []
+        found.check({"ids": IDS, "offsets": np.array([0, 0, 3, 7])})
+
+
+def test_maximum_of_an_empty_bag_is_noted() -> None:
+    found = loop(pool="ReduceMax<keepdims = 0>(rows, k0)")
+    assert "an empty bag gives zeros" in found.ctx.notes[0]
+    rows = evaluate(found.module, found.ctx, {"ids": IDS, "offsets": np.array([0, 0, 3, 7])})["y"]
+    np.testing.assert_array_equal(rows[[0, 3]], 0)
 
 
 def test_rows_of_a_matrix_become_fixed_bags() -> None:
