@@ -190,12 +190,12 @@ def _operators(model: onnx.ModelProto, check: StructureCheck, reached: set[tuple
         domain = domain_of(opset.domain)
         if versions.setdefault(domain, opset.version) != opset.version:
             raise check.error(
-                "unsupported-opset", f"domain '{printable(domain)}' is imported in two versions"
+                "frontend.unsupported-opset", f"domain '{printable(domain)}' is imported in two versions"
             )
     newest = onnx.defs.onnx_opset_version()
     if not 1 <= versions.get("", 1) <= newest:
         raise check.error(
-            "unsupported-opset",
+            "frontend.unsupported-opset",
             f"operator set {versions['']} is not known, the newest known one is {newest}",
             hint="export with an older operator set, or update onnx and onnxruntime",
         )
@@ -212,7 +212,7 @@ def _operators(model: onnx.ModelProto, check: StructureCheck, reached: set[tuple
     for (domain, op_type), node in foreign.items() if foreign else ():
         if (domain, op_type) not in _runtime_operators():
             raise check.error(
-                "unknown-operator",
+                "frontend.unknown-operator",
                 f"neither ONNX nor onnxruntime knows the operator {printable(domain)}.{printable(op_type)}",
                 node=printable(node.name or node.op_type),
                 hint="export it as a local function, or leave it out of the model",
@@ -369,14 +369,15 @@ def _inline(model: onnx.ModelProto, check: StructureCheck) -> onnx.ModelProto:
             inlined = inliner.inline_local_functions(model, convert)
         except Exception as error:  # native code: any type
             raise check.error(
-                "function-inlining", f"the model's functions cannot be inlined: {printable(str(error), 300)}"
+                "frontend.function-inlining",
+                f"the model's functions cannot be inlined: {printable(str(error), 300)}",
             ) from None
         local = {(domain_of(f.domain), f.name) for f in inlined.functions}
         if not any((domain_of(n.domain), n.op_type) in local for n, _ in all_nodes(inlined.graph.node)):
             del inlined.functions[:]
             return inlined
     raise check.error(
-        "function-inlining",
+        "frontend.function-inlining",
         "a function uses an operator set version that cannot be converted to the model's",
         hint="export with one operator set version for the model and its functions",
     )

@@ -343,6 +343,8 @@ class Recogniser(RewritePattern, ABC):
 
 def show(value: SSAValue) -> str:
     """A value as messages name it."""
+    if isinstance(value.owner, onnx.ConstantOp | onnx.InitializerOp):
+        return f"constant {onnx.name_of(value.owner) or ''}".strip()
     if isinstance(value.owner, Operation):
         return f"the result of {onnx.name_of(value.owner) or value.owner.name}"
     return f"input {value.name_hint}" if value.name_hint else "an input"

@@ -51,8 +51,8 @@ class Source:
 class Jagged:
     """Ids of all bags back to back, and what says where each bag begins.
 
-    ``layout``: ``lengths``, or as in ``rec.embedding_bag``: ``offsets`` or ``offsets_end``.  It is that of the
-    bag; where the host cuts the boundary out of an input, the input itself may be laid out otherwise.
+    ``layout``: ``lengths``, or as in ``rec.embedding_bag``: ``offsets`` or ``offsets_end``.  It is that of
+    the bag; where the host cuts the boundary out of an input, the input may be laid out otherwise.
     """
 
     ids: str
@@ -105,7 +105,8 @@ def _bag(op: rec.EmbeddingBagOp, trace: _Trace, found: Meaning) -> None:
             found.jagged += [Jagged(s.name, boundary, layout) for s in sources]
     if op.weights is not None:
         for weight in trace.back(op.weights, None):
-            found.weights |= {weight.name: s.name for s in sources}
+            for source in sources:
+                found.weights[weight.name] = source.name
 
 
 def _cut(op: onnx.NodeOp, trace: _Trace, found: Meaning) -> None:
@@ -144,11 +145,11 @@ class _Trace:
             seen.add(item)
             here, select, bound, summed = item
             if isinstance(here, BlockArgument):
-                owner = here.owner.parent_op()
-                if owner is self.function:
+                around = here.owner.parent_op()
+                if around is self.function:
                     yield Source(self.names[here.index], select, bound, summed)
-                elif isinstance(owner, rec.HostOp):
-                    work.append((owner.inputs[here.index], select, bound, summed))
+                elif isinstance(around, rec.HostOp):
+                    work.append((around.inputs[here.index], select, bound, summed))
                 continue
             owner = here.owner
             assert isinstance(owner, Operation)
@@ -164,7 +165,7 @@ class _Trace:
         self, op: Operation, value: SSAValue, select: Select | None, limit: int | None
     ) -> list[tuple[SSAValue, Select | None, int | None, bool]]:
         """One step back: operands that the elements of ``value`` come from."""
-        index = op.results.index(value)  # type: ignore[arg-type]
+        index = op.results.index(value)
         if isinstance(op, rec.HostOp):
             end = op.body.block.last_op
             assert isinstance(end, rec.YieldOp)

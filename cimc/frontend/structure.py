@@ -72,13 +72,13 @@ class StructureCheck:
         self, code: str, message: str, *, node: str | None = None, hint: str | None = None
     ) -> ModelError:
         """A located error about this file."""
-        return ModelError(f"frontend.{code}", message, location=Location(self.file, node), hint=hint)
+        return ModelError(code, message, location=Location(self.file, node), hint=hint)
 
     def counts_and_names(self) -> None:
         """Refuse too many nodes, initialisers, values or functions, too deep nesting, and long names."""
         limits, nodes, constants, values = self.limits, 0, 0, 0
         if len(self.model.functions) > limits.nodes:
-            raise self.error("too-many-nodes", f"more than {limits.nodes} functions")
+            raise self.error("frontend.too-many-nodes", f"more than {limits.nodes} functions")
         for graph in graphs_of(self.model):
             constants += len(graph.initializer) + len(graph.sparse_initializer)
             self._names(graph.name, "graph")
@@ -104,10 +104,10 @@ class StructureCheck:
                 nodes += 1
                 values += len(node.input) + len(node.output) + len(node.attribute)
                 if depth > limits.nesting:
-                    raise self.error("too-deep", f"graphs are nested deeper than {limits.nesting}")
+                    raise self.error("frontend.too-deep", f"graphs are nested deeper than {limits.nesting}")
                 if max(nodes, constants) > limits.nodes or values > limits.values:
                     raise self.error(
-                        "too-many-nodes", f"more than {limits.nodes} nodes or {limits.values} values"
+                        "frontend.too-many-nodes", f"more than {limits.nodes} nodes or {limits.values} values"
                     )
                 self._names(node.name, "node")
                 for name in (node.op_type, node.domain, node.overload, *node.input, *node.output):
@@ -115,16 +115,16 @@ class StructureCheck:
                 for attribute in node.attribute:
                     self._names(attribute.name, "attribute", node)
         if constants > limits.nodes or values > limits.values:
-            raise self.error("too-many-nodes", f"more than {limits.nodes} initialisers")
+            raise self.error("frontend.too-many-nodes", f"more than {limits.nodes} initialisers")
 
     def _names(self, name: str | bytes, what: str, node: onnx.NodeProto | None = None) -> None:
         if isinstance(name, bytes):  # what protobuf gives for a string that is no UTF-8
             raise self.error(
-                "bad-name", f"the name of a {what} is not valid UTF-8: {printable(repr(name), 60)}"
+                "frontend.bad-name", f"the name of a {what} is not valid UTF-8: {printable(repr(name), 60)}"
             )
         if len(name) > self.limits.name_chars:
             raise self.error(
-                "name-too-long",
+                "frontend.name-too-long",
                 f"the name of a {what} has {len(name)} characters: {printable(name, 40)}",
                 node=node_name(node) if node else None,
                 hint=f"names may have up to {self.limits.name_chars} characters",
@@ -143,7 +143,9 @@ class StructureCheck:
         for function in self.model.functions:
             key = (domain_of(function.domain), function.name, function.overload)
             if key in bodies:
-                raise self.error("duplicate-name", f"function {printable(function.name)} is defined twice")
+                raise self.error(
+                    "frontend.duplicate-name", f"function {printable(function.name)} is defined twice"
+                )
             bodies[key], size[key] = function.node, function.ByteSize()
         if not bodies:
             return set()
@@ -171,7 +173,7 @@ class StructureCheck:
             if total > cap:
                 shown = total if total < 10**18 else "over 10^18"
                 raise self.error(
-                    "function-bomb",
+                    "frontend.function-bomb",
                     f"expanding the model's functions gives {shown} {what}, the limit is {cap}",
                     hint="inline the functions when exporting",
                 )
@@ -203,7 +205,7 @@ class StructureCheck:
                     ready.append(caller)
         if len(order) < len(calls):
             name = next(key[1] for key in calls if waiting[key])
-            raise self.error("recursive-function", f"function {printable(name)} calls itself")
+            raise self.error("frontend.recursive-function", f"function {printable(name)} calls itself")
         return order
 
     @staticmethod
@@ -235,7 +237,7 @@ class StructureCheck:
         seen: set[str] = set()
         for name in names:
             if name in seen:
-                raise self.error("duplicate-name", f"two values are the {what} '{printable(name)}'")
+                raise self.error("frontend.duplicate-name", f"two values are the {what} '{printable(name)}'")
             seen.add(name)
 
     def _graph(self, graph: onnx.GraphProto, scopes: list[set[str]]) -> set[str]:
@@ -259,7 +261,7 @@ class StructureCheck:
             for name in node.output:
                 if name and (name in producer or name in given):
                     raise self.error(
-                        "duplicate-name",
+                        "frontend.duplicate-name",
                         f"value '{printable(name)}' is defined twice",
                         node=node_name(node),
                         hint="a valid ONNX graph is in static single assignment form",
@@ -279,14 +281,16 @@ class StructureCheck:
                     continue
                 if not any(name in scope for scope in scopes):
                     raise self.error(
-                        "missing-value",
+                        "frontend.missing-value",
                         f"value '{printable(name)}' is used, but nothing defines it",
                         node=node_name(node),
                     )
                 captured.add(name)
         for name in results:
             if name not in producer and name not in given:
-                raise self.error("missing-value", f"output '{printable(name)}' is not defined in its graph")
+                raise self.error(
+                    "frontend.missing-value", f"output '{printable(name)}' is not defined in its graph"
+                )
         if any(index <= max(need, default=-1) for index, need in enumerate(needs)):
             self._sort(graph, needs)
         return captured
@@ -309,7 +313,7 @@ class StructureCheck:
         if len(order) < len(needs):
             stuck = next(i for i, count in enumerate(waiting) if count)
             raise self.error(
-                "cycle",
+                "frontend.cycle",
                 "the graph has a cycle: a node needs its own result",
                 node=node_name(graph.node[stuck]),
             )

@@ -1,8 +1,8 @@
 """Invented calibration requests, for users who give none.
 
 The model itself says what its inputs are (``provenance.py``): ids get random rows of the smallest table
-that they index, boundaries cut them into short bags, everything else is normally distributed.  Ranges set from
-such requests are guesses; the caller says so.
+that they index, boundaries cut them into short bags, everything else is normally distributed.  Ranges
+set from such requests are guesses; the caller says so.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class _Draw:
     def slots(self, bag: Jagged) -> int:
         """Bags that the boundary of ``bag`` delimits."""
         size = np.zeros(self.shape(self.inputs[bag.boundary.name]))[_boundary(bag, self.inputs)].size
-        return max(size - self.closed(bag, size), 1)
+        return max(int(size) - self.closed(bag, int(size)), 1)
 
     def closed(self, bag: Jagged, size: int) -> int:
         """1 where the boundary also states the final end, else 0."""
@@ -160,7 +160,7 @@ class _Draw:
             return 0
         total = self.inputs[bag.ids].dims[0]
         if isinstance(total, int) and size > 1:
-            # both extents are fixed: a host that cuts the boundary apart hides its layout, arithmetic shows it
+            # both extents are fixed: the host may hide the layout, but arithmetic shows it
             return int(total % size != 0 and total % (size - 1) == 0)
         return int(bag.layout == "offsets_end")
 
@@ -180,7 +180,7 @@ class _Draw:
         assert element is not None
         if is_float(element):
             array = self.rng.standard_normal(shape).astype(dtype)
-        elif dtype == bool:
+        elif dtype.kind == "b":
             array = self.rng.integers(0, 2, shape).astype(bool)
         elif any(j.boundary.name == entry.name for j in self.meaning.jagged):
             return np.zeros(shape, dtype)

@@ -167,6 +167,9 @@ def test_huge_sums_do_not_overflow_the_errors():
     steps = choose_ranges(x, w, one_block(w), array, 8, 8, False)
     sums = 20_000 * 127 * 255
     assert abs(int(converted(np.array(sums), int(steps.item()), array)) - sums) <= sums // 200
+    errors = module._squared_errors(np.array([[[sums, sums - 1, 7]]]), np.array([1, 3, 1000]), (-128, 127))
+    assert (errors == np.floor(errors)).all()  # integers that float64 adds exactly, in any order
+    assert 2**49 < errors.max() < 2**53
 
 
 def test_out_of_reach():

@@ -11,7 +11,7 @@ from cimc.errors import ProgramError
 from cimc.sim.kernels import lookup, planes
 from cimc.sim.kernels.dense import DenseKernel
 from cimc.sim.kernels.gemm import integer_matmul
-from cimc.sim.oracle import oracle_mvm, oracle_pool, oracle_weighted_sum
+from cimc.sim.oracle import adc_value, oracle_mvm, oracle_pool, oracle_weighted_sum
 from cimc.target import load_target
 from cimc.target.cells import max_weight, phase_plan, slices_for
 
@@ -226,6 +226,52 @@ def test_float64_takes_over_where_float32_cannot_round_right():
         kernel = DenseKernel(w, blocks, ranges, array, 8, 8, False)
         assert kernel._plan_adc(0, 1)[1][0].planes.dtype == np.float64
         np.testing.assert_array_equal(kernel.adc(x, 0, 1), oracle(x, w, array, 8, 8, False, blocks, ranges))
+
+
+@pytest.mark.parametrize("lsb", [2, 41, 47, 55, 82, 97, 128, 255])
+def test_sums_on_the_edge_between_codes(lsb):
+    """Steps whose rounded reciprocal is too small (41, 47, 55, ...) must not lose a code at its lower edge."""
+    array = make_array("differential", 128, 8, 12)
+    w = np.arange(-127, 128, dtype=np.int8)[np.newaxis]
+    x = np.arange(256, dtype=np.uint8)[:, np.newaxis]
+    kernel = DenseKernel(w, grid(1, 255, 1, 255), np.full((1, 1, 1), lsb, np.int32), array, 8, 8, False)
+    assert kernel._plan_adc(0, 1)[1][0].planes.dtype == np.float32
+    sums = x.astype(np.int64) @ w
+    value = {int(p): adc_value(int(p), lsb, 12, "differential") for p in np.unique(sums)}
+    assert kernel.adc(x, 0, 1).tolist() == [[value[p] for p in row] for row in sums.tolist()]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "column", "result"),
+    [
+        ("offset", [3, 3, 1], 7),  # the top code of 3 bits
+        ("offset", [3, 3, 2], 7),
+        ("differential", [3, 0, 0], 3),
+        ("differential", [3, 1, 0], 3),
+        ("differential", [-3, -1, 0], -4),
+        ("differential", [-3, -2, 0], -4),
+    ],
+)
+def test_the_certificate_stops_at_the_last_code(encoding, column, result):
+    array = make_array(encoding, 4, 1, 3)
+    bits = 2 if encoding == "offset" else 3
+    offset = 2 if encoding == "offset" else 0
+    w = np.array(column, np.int8)[:, np.newaxis] - np.int8(offset)
+    kernel = DenseKernel(w, grid(3, 1, 3, 1), np.ones((1, 1, 1), np.int32), array, bits, 1, False)
+    got = int(kernel.adc(np.ones((1, 3), np.uint8), 0, 1).item())
+    assert got == result - 3 * offset
+    assert (kernel._plan_adc(0, 1)[1][0].size == 0) == (sum(column) == result)
+
+
+def test_float64_takes_over_where_float32_cannot_add_up():
+    array = make_array("offset", 4, 1, 12)
+    rng = np.random.default_rng(23)
+    w = rng.integers(110, 128, (512, 2)).astype(np.int8)
+    x = rng.integers(240, 256, (3, 512)).astype(np.uint8)
+    blocks, ranges = grid(512, 2, 512, 2), np.full((1, 4, 8), 7, np.int32)
+    kernel = DenseKernel(w, blocks, ranges, array, 8, 8, False)
+    assert kernel._plan_adc(0, 1)[1][0].planes.dtype == np.float64
+    np.testing.assert_array_equal(kernel.adc(x, 0, 1), oracle(x, w, array, 8, 8, False, blocks, ranges))
 
 
 def test_float32_conversion_rounds_right_up_to_its_limit():

@@ -95,7 +95,7 @@ class LoopBag(Recogniser):
         value = self._emit(mode, rows, reader.bounds, trips.count, emit)
         if mode == "max" and not reader.zero_when_empty:
             self.graph.ctx.notes.append(
-                f"{show(rows.table)}: an empty bag gives zeros, where onnxruntime's maximum of no rows is -inf"
+                f"{show(rows.table)}: an empty bag gives zeros, in onnxruntime the maximum of no rows is -inf"
             )
         return value
 

@@ -76,9 +76,7 @@ class Binary(Recogniser):
             need(
                 array is None or exponent or self.analysis.element(value) == f32, f"{show(value)} is not f32"
             )
-            need(
-                array is None or array.ndim <= rank, f"constant {show(value)} has more axes than the operand"
-            )
+            need(array is None or array.ndim <= rank, f"{show(value)} has more axes than the operand")
         if op.kind == "Pow":
             need(arrays[0] is None and arrays[1] is not None, "the exponent is not constant")
             if arrays[1] is not None and arrays[1].size == 1 and arrays[1].reshape(-1)[0] == 2:

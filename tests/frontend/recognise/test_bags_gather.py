@@ -83,8 +83,8 @@ def test_hashed_ids_are_prepared_on_the_host() -> None:
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
-        (np.arange(20), "a table must be f32 [rows, dim], the result of table is i64 [20]"),
-        (floats(20, 2, 2), "a table must be f32 [rows, dim], the result of table is f32 [20, 2, 2]"),
+        (np.arange(20), "a table must be f32 [rows, dim], constant table is i64 [20]"),
+        (floats(20, 2, 2), "a table must be f32 [rows, dim], constant table is f32 [20, 2, 2]"),
     ],
 )
 def test_what_is_no_table(table: np.ndarray, reason: str) -> None:  # type: ignore[type-arg]
