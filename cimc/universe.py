@@ -46,7 +46,5 @@ def _renamed(name: str) -> Callable[[], type[ModulePass]]:
 
 CIMC_UNIVERSE = Universe(
     all_dialects={"onnx": _onnx, "rec": _rec, "cim": _cim},
-    all_passes={
-        RENAMED.get(name, name): _renamed(name) if name in RENAMED else loader(name) for name in PASSES
-    },
+    all_passes={RENAMED.get(n, n): _renamed(n) if n in RENAMED else loader(n) for n in PASSES},
 )

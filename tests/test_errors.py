@@ -16,13 +16,12 @@ CODE = re.compile(rf"({FAMILY})\.[a-z]+(-[a-z]+)*")
 
 def in_code() -> set[str]:
     """All strings of the package that look like error codes."""
-    found = {
+    return {
         node.value
         for path in (ROOT / "cimc").rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and CODE.fullmatch(node.value)
     }
-    return found
 
 
 def test_documented_codes_are_the_codes() -> None:

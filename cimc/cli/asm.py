@@ -12,6 +12,7 @@ from cimc.cli.options import FILE
 
 @click.command(
     "asm",
+    short_help="Turn text back into a program.",
     epilog=options.examples(
         "cimc asm dlrm.s -o dlrm.cimc",
         "cimc asm edited.s --data dlrm.safetensors -o edited.cimc",

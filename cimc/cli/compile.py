@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "compile",
+    short_help="Turn an ONNX model into a program.",
     epilog=options.examples(
         "cimc compile dlrm.onnx -o dlrm.cimc --calib requests.npz",
         "cimc compile dlrm.onnx -o dlrm.cimc --target isaac32 --check-each",
@@ -33,20 +34,14 @@ if TYPE_CHECKING:
     "--calib",
     type=FILE,
     metavar="REQ.npz",
-    help="Requests that set quantisation and ADC ranges and expected accesses; invented if absent, with a note.",
+    help="Requests that set quantisation and ADC ranges; invented if absent, with a note.",
 )
 @click.option("--pipeline", metavar="P", help="Passes with options; the default one if absent.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."
-)
+@options.seed
 @click.option("--print-ir-after", metavar="all|NAME,...", help="Print the IR on stderr after these passes.")
-@click.option(
-    "--print-locations", is_flag=True, help="Printed and dumped IR names the ONNX node of each operation."
-)
+@click.option("--print-locations", is_flag=True, help="Printed IR names the ONNX node of each operation.")
 @click.option("--dump-ir", type=FILE, metavar="DIR", help="Write the IR after every pass, and its arrays.")
-@click.option(
-    "--check-each", is_flag=True, help="Execute the IR after every pass; name the pass that breaks it."
-)
+@click.option("--check-each", is_flag=True, help="Execute the IR after every pass, against onnxruntime.")
 @click.option("--timings", is_flag=True, help="Print seconds per pass on stderr.")
 @options.max_request_bytes
 @options.as_json
@@ -71,6 +66,7 @@ def command(
     """
     from cimc.api import Program, prepare
     from cimc.cli import output
+    from cimc.cli.calibration import blaming_requests, checked_calibration
     from cimc.cli.requests import load_requests
     from cimc.cli.watch import Watch
     from cimc.errors import ProgramError
@@ -91,10 +87,15 @@ def command(
     with output.progress("compiling", "passes") as advance:
         advance(0, len(steps), "import")
         module, ctx, line = prepare(model, target, requests, line, seed=seed)
-        watch.imported(module, ctx)
-        for done, each in enumerate(steps):
-            advance(done, len(steps), each)
-            Pipeline((line.passes[done],)).run(module, ctx, lambda p, m, s: watch.after(p.name, m, ctx, s))
+        if requests is not None:
+            ctx.calibration = checked_calibration(module, requests)
+        with blaming_requests(model, requests):
+            watch.imported(module, ctx)
+            for done, each in enumerate(steps):
+                advance(done, len(steps), each)
+                Pipeline((line.passes[done],)).run(
+                    module, ctx, lambda p, m, s: watch.after(p.name, m, ctx, s)
+                )
     if ctx.program is None:
         raise ProgramError(
             "pass.no-program", f"pipeline '{line}' builds no program", hint="end it with schedule,lower"

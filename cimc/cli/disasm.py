@@ -12,6 +12,7 @@ from cimc.cli.options import FILE
 
 @click.command(
     "disasm",
+    short_help="Print a program as text.",
     epilog=options.examples(
         "cimc disasm dlrm.cimc | less",
         "cimc disasm dlrm.cimc -o dlrm.s       # writes dlrm.s and dlrm.safetensors",

@@ -12,8 +12,11 @@ from cimc.cli.options import FILE
 
 @click.command(
     "inspect",
+    short_help="What a model contains, and what goes where.",
     epilog=options.examples(
-        "cimc inspect dlrm.onnx", "cimc inspect dlrm.onnx --nodes", "cimc inspect dlrm.onnx --json | jq .places"
+        "cimc inspect dlrm.onnx",
+        "cimc inspect dlrm.onnx --nodes",
+        "cimc inspect dlrm.onnx --json | jq .places",
     ),
 )
 @click.argument("model", type=FILE)

@@ -79,20 +79,18 @@ def first_requests(
         shown = ", ".join(f"{name}: {size}" for name, size in sizes.items())
         raise RequestError(
             "request.cannot-limit",
-            f"the inputs have different numbers of rows, so it is not clear what the first {limit} requests are "
-            f"({shown})",
+            f"the inputs have different numbers of rows ({shown}), so it is not clear what the first {limit} "
+            "requests are",
             hint="cut the arrays yourself, and leave --limit out",
         )
     batch = next(iter(sizes.values()))
     if batch <= limit:
         return arrays
-    out = {
-        name: array[: limit + ends.get(name, 0)]
-        if array.ndim and array.shape[0] - ends.get(name, 0) == batch
-        else array
-        for name, array in arrays.items()
-        if name not in ids
-    }
+    out = {}
+    for name, array in arrays.items():
+        end = ends.get(name, 0)
+        if name not in ids:
+            out[name] = array[: limit + end] if array.ndim and array.shape[0] - end == batch else array
     for bag in jagged:
         stop = int(arrays[bag.offsets][limit])
         for name in filter(None, (bag.ids, bag.weights)):

@@ -78,6 +78,9 @@ def _run(args: list[str], as_json: bool) -> int:
         code = cli.main(args, prog_name="cimc", standalone_mode=False)
         write_stdout("")  # a full disk may show only when buffers are flushed
         return code if isinstance(code, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        return CimcError.exit_code
     except click.UsageError as error:
         return _usage(error, as_json)
     except (click.Abort, KeyboardInterrupt):
@@ -124,8 +127,8 @@ def _bug(error: Exception, as_json: bool) -> int:
         write_stdout(json.dumps({"error": {**inside, "notes": []}}, indent=2) + "\n")
     traceback.print_exception(error)
     print(
-        f"\nThis is a bug in cimc {cimc.__version__}, not in your input. Please report it with the lines above "
-        "and, if you can, the file that caused it.",
+        f"\nThis is a bug in cimc {cimc.__version__}, not in your input. Please report it with the lines "
+        "above and, if you can, the file that caused it.",
         file=sys.stderr,
     )
     return BUG

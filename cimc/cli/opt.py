@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "opt",
+    short_help="Run passes on textual IR.",
     epilog=options.examples(
         "cimc opt dlrm.onnx -p canonicalize,fuse-recsys",
         "cimc opt ir/01-canonicalize.mlir -p fuse-recsys --data ir/data.safetensors",
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
 @click.option("--target", metavar="NAME|FILE", help="Target, for passes that need one (quantize and later).")
 @click.option("--data", type=FILE, metavar="STORE.safetensors", help="Arrays that the IR names.")
 @click.option("--calib", type=FILE, metavar="REQ.npz", help="Calibration requests, for quantize.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
-@click.option("-o", "--output", "path", type=FILE, metavar="OUT.mlir", help="Write the IR here, not to stdout.")
+@options.seed
+@click.option(
+    "-o", "--output", "path", type=FILE, metavar="OUT.mlir", help="Write the IR here, not to stdout."
+)
 @click.option("--data-out", type=FILE, metavar="OUT.safetensors", help="Write the arrays of the result.")
 @click.option("--verify-only", is_flag=True, help="Print nothing; the exit code says whether it verifies.")
 @click.option("--print-locations", is_flag=True, help="Name the ONNX node of each operation.")
@@ -53,9 +56,9 @@ def command(
 ) -> None:
     """Run passes on FILE: textual IR ('-' is standard input), or an ONNX model, which is imported first.
 
-    IR that names arrays needs them: 'cimc compile --dump-ir DIR' leaves DIR/data.safetensors, which also holds
-    what calibration found, so that any step of the dump can be resumed. quantize needs --calib, and quantize
-    and later passes need --target.
+    IR that names arrays needs them: 'cimc compile --dump-ir DIR' leaves DIR/data.safetensors, which also
+    holds what calibration found, so that any step of the dump can be resumed. quantize needs --calib, and
+    quantize and later passes need --target.
     """
     from cimc.cli import output
     from cimc.cli.dump import save_arrays_of
@@ -72,9 +75,10 @@ def command(
 
         ctx.target = load_target(target)
     if calib is not None:
+        from cimc.cli.calibration import checked_calibration
         from cimc.cli.requests import load_requests
 
-        ctx.calibration = load_requests(calib, max_request_bytes)
+        ctx.calibration = checked_calibration(module, load_requests(calib, max_request_bytes))
     _missing(line, ctx)
     known = len(ctx.notes)
     line.run(module, ctx)
@@ -137,6 +141,6 @@ def _missing(line: object, ctx: CompilerContext) -> None:
             hint="add --calib REQ.npz",
         )
     if "shard" in names and "quantize" not in names and not ctx.samples:
-        note("note: no samples of activations were loaded: ADC ranges will cover the worst case, which is coarser")
+        note("note: no samples of activations were loaded: ADC ranges will cover the worst case")
     if "place" in names and "quantize" not in names and not ctx.access:
         note("note: no table accesses were loaded: placement takes all rows as equally often used")

@@ -32,6 +32,13 @@ def target(function: F) -> F:
     )(function)
 
 
+def seed(function: F) -> F:
+    """``--seed``."""
+    return click.option(
+        "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."
+    )(function)
+
+
 def max_request_bytes(function: F) -> F:
     """``--max-request-bytes``."""
     return click.option(

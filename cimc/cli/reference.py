@@ -13,8 +13,10 @@ from cimc.frontend.host import run_onnx
 from cimc.frontend.loader import load_model
 
 
-def reference_outputs(model: Path, arrays: Arrays, outputs: Sequence[str]) -> tuple[Arrays, str]:
-    """Outputs of an ONNX file for a batch of requests, and the digest of the file.
+def reference_outputs(
+    model: Path, arrays: Arrays, outputs: Sequence[str] | None = None
+) -> tuple[Arrays, str]:
+    """Outputs (all by default) of an ONNX file for a batch of requests, and the digest of the file.
 
     The file passes the same checks as one that is compiled before onnxruntime sees it.
 
@@ -26,7 +28,7 @@ def reference_outputs(model: Path, arrays: Arrays, outputs: Sequence[str]) -> tu
     graph = loaded.proto.graph
     weights = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in weights]
-    missing = sorted(set(outputs) - {value.name for value in graph.output})
+    missing = sorted(set(outputs or ()) - {value.name for value in graph.output})
     if missing:
         raise RequestError(
             "request.other-outputs",
@@ -40,7 +42,7 @@ def reference_outputs(model: Path, arrays: Arrays, outputs: Sequence[str]) -> tu
                 "request.missing-input", f"the model's input '{value.name}' is not among the arrays"
             )
         given[value.name] = arrays[value.name].astype(dtype_of(value.type.tensor_type.elem_type), copy=False)
-    return run_onnx(model, given, list(outputs)), loaded.digest
+    return run_onnx(model, given, outputs), loaded.digest
 
 
 def dtype_of(number: int) -> np.dtype:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "run",
+    short_help="Run a program on requests, check and cost it.",
     epilog=options.examples(
         "cimc run dlrm.cimc --inputs requests.npz",
         "cimc run dlrm.cimc --inputs requests.npz --mode exact --check dlrm.onnx",
@@ -34,9 +35,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="exact: integers, no loss in the ADC; adc: bit slices, input phases and quantising ADC.",
 )
-@click.option(
-    "--check", "model", type=FILE, metavar="MODEL.onnx", help="Compare with onnxruntime on this file."
-)
+@click.option("--check", "model", type=FILE, metavar="MODEL.onnx", help="Compare with onnxruntime on this.")
 @click.option("--min-sqnr", type=float, metavar="DB", help="Bound of --check: least SQNR of every output.")
 @click.option("--max-error", type=float, metavar="X", help="Bound of --check: largest absolute error.")
 @click.option("--outputs", type=FILE, metavar="OUT.npz", help="Write the outputs here.")
@@ -57,9 +56,9 @@ def command(
 ) -> None:
     """Run PROGRAM on recorded requests in the functional simulator.
 
-    Prints where each table and layer lives, instructions, accuracy (with --check), time and energy per request,
-    throughput, bottleneck and area. With --check the exit code is 1 when an output is beyond the bound.
-    An array 'labels' (0 or 1 per request) in REQ.npz brings AUC before and after.
+    Prints where each table and layer lives, instructions, accuracy (with --check), time and energy per
+    request, throughput, bottleneck and area. With --check the exit code is 1 when an output is beyond the
+    bound. An array 'labels' (0 or 1 per request) in REQ.npz brings AUC before and after.
     """
     from cimc.api import Program
     from cimc.cli import output

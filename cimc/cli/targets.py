@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "targets",
+    short_help="Machines, with every constant and source.",
     epilog=options.examples(
         "cimc targets", "cimc targets isaac32", "cimc targets my_machine.yaml", "cimc targets hermes14 --json"
     ),
@@ -46,23 +47,18 @@ def _list(targets: list[Target]) -> list[Block]:
     from cimc.report.units import count
     from cimc.target.describe import summary
 
-    found = [summary(target) for target in targets]
-    return [
-        table(
-            "Targets",
-            (
-                "name", "array", ">cell levels", ">DAC b", ">ADC b", ">tiles", ">arrays", ">8-bit weights",
-                ">mm2", ">assumed", "title",
-            ),
-            (
-                (
-                    s["name"], s["array"], s["cell_levels"], s["dac_bits"], s["adc_bits"], s["tiles"], s["arrays"],
-                    count(s["weights_8b"]), f"{s['area_mm2']:.1f}", f"{s['assumed']} of {s['figures']}", s["title"],
-                )
-                for s in found
-            ),
-        )
-    ]  # fmt: skip
+    columns = (
+        *("name", "array", ">cell levels", ">DAC b", ">ADC b", ">tiles", ">arrays"),
+        *(">8-bit weights", ">mm2", ">assumed", "title"),
+    )
+    keys = ("name", "array", "cell_levels", "dac_bits", "adc_bits", "tiles", "arrays")
+    rows = []
+    for target in targets:
+        s = summary(target)
+        assumed = f"{s['assumed']} of {s['figures']}"
+        shown = (count(s["weights_8b"]), f"{s['area_mm2']:.1f}", assumed, s["title"])
+        rows.append((*(s[key] for key in keys), *shown))
+    return [table("Targets", columns, rows)]
 
 
 def _show(target: Target) -> list[Block]:

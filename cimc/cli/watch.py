@@ -58,7 +58,8 @@ class Watch:
         self.arrays: dict[str, Any] = {}
         self.seconds: dict[str, float] = {}
         self.checks: list[dict[str, Any]] = []
-        self._model, self._checker = check, None
+        self._model = check
+        self._checker: _Checker | None = None
         if folder is not None:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -124,10 +125,8 @@ class _Checker:
         found = check_outputs(self.reference, self.last, self.bound)
         for o in found.outputs:
             verdict = "FAILS" if o.failures else "ok"
-            note(
-                f"check-each: {name:<14} {o.name}: max abs error {o.max_abs_error:.3g}, SQNR {o.sqnr_db:.1f} dB, "
-                f"{verdict}"
-            )
+            measures = f"max abs error {o.max_abs_error:.3g}, SQNR {o.sqnr_db:.1f} dB"
+            note(f"check-each: {name:<14} {o.name}: {measures}, {verdict}")
         if not found.passed:
             wrong = "; ".join(
                 f"output '{o.name}': {', '.join(o.failures)}" for o in found.outputs if o.failures
@@ -155,7 +154,7 @@ class _Checker:
         if wrong:
             raise CheckFailed(
                 "check.pass-broke",
-                f"pass 'lower' broke the model: the program in exact mode differs from the IR: {'; '.join(wrong)}",
+                f"pass 'lower' broke the model, the program (exact) is not the IR: {'; '.join(wrong)}",
                 location=Location(file=str(self.model)),
             )
         return {"pass": "program", "passed": True, "bound": "bit for bit the IR", "outputs": [], "notes": []}

@@ -56,7 +56,7 @@ def import_model(loaded: LoadedModel, ctx: CompilerContext) -> ModuleOp:
     graph = _with_inferred_types(proto, ctx).graph
     weights = {t.name for t in proto.graph.initializer}
     inputs = [v for v in graph.input if v.name not in weights]
-    block = Block(arg_types=[type_from_onnx(v.type, is_input=True) for v in inputs])
+    block = Block(arg_types=[type_from_onnx(v.type, zero_is_dynamic=True) for v in inputs])
     run = _Importer(loaded, ctx, proto)
     for value, argument in zip(inputs, block.args, strict=True):
         run.define(value.name, argument)
@@ -83,10 +83,10 @@ def location_of(node: onnx.NodeProto) -> NameLoc:
     return NameLoc(StringAttr(name), NoneAttr())
 
 
-def type_from_onnx(proto: onnx.TypeProto, *, is_input: bool = False) -> Attribute:
+def type_from_onnx(proto: onnx.TypeProto, *, zero_is_dynamic: bool = False) -> Attribute:
     """The dialect's type for an ONNX type; ``!onnx.opaque`` where the dialect has none.
 
-    ``is_input``: an extent of 0 declares an input dynamic (some exporters write the batch that way).
+    ``zero_is_dynamic``: for inputs and outputs, where some exporters write the batch as 0.
     """
     if not proto.HasField("tensor_type"):
         return OpaqueType()
@@ -95,7 +95,7 @@ def type_from_onnx(proto: onnx.TypeProto, *, is_input: bool = False) -> Attribut
         return OpaqueType()
     if not proto.tensor_type.HasField("shape"):
         return UnrankedTensorType(element)
-    least = 1 if is_input else 0
+    least = 1 if zero_is_dynamic else 0
     dims = [
         d.dim_value if d.HasField("dim_value") and d.dim_value >= least else DYNAMIC
         for d in proto.tensor_type.shape.dim
@@ -157,7 +157,8 @@ class _Importer:
         self, graph: GraphProto, block: Block, outputs: Sequence[str], weights: Iterable[TensorProto]
     ) -> list[SSAValue]:
         """Append the nodes of ``graph`` to ``block``; the values of ``outputs``."""
-        types = {v.name: type_from_onnx(v.type) for v in (*graph.value_info, *graph.output)}
+        types = {v.name: type_from_onnx(v.type) for v in graph.value_info}
+        types |= {v.name: type_from_onnx(v.type, zero_is_dynamic=True) for v in graph.output}
         used = set(_used_names(graph))
         for weight in weights:
             if weight.name in used:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from xdsl.dialects.builtin import LocationAttr
+from xdsl.dialects.builtin import ArrayAttr, LocationAttr, StringAttr
 from xdsl.dialects.func import ReturnOp
-from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.ir import Block, BlockArgument, Operation, Region, SSAValue
 
 from cimc.frontend.match import Graph, is_integer
 from cimc.ir import onnx, rec
@@ -189,12 +189,23 @@ def _segment(graph: Graph, group: Sequence[onnx.NodeOp], reason: str | None) -> 
                     inner.operands[index] = local[value]
     host = rec.HostOp(outside, [v.type for v in outputs], Region(body), sorted(reasons))
     host.location = location
+    types = _input_types(graph, outside)
+    if any(types):
+        host.attributes["onnx.types"] = ArrayAttr([StringAttr(t) for t in types])
     for value, result in zip(outputs, host.outputs, strict=True):
         graph.analysis.alias(result, value)
         result.name_hint = value.name_hint
         value.replace_uses_with_if(result, lambda use: not _within(use.operation, body))
     body.add_op(rec.YieldOp(outputs))
     return host
+
+
+def _input_types(graph: Graph, values: Sequence[SSAValue]) -> list[str]:
+    """The serialized ONNX types of function arguments that the dialect cannot type, "" for other values."""
+    types = graph.function.attributes.get("onnx.types")
+    known = [t.data for t in types if isinstance(t, StringAttr)] if isinstance(types, ArrayAttr) else []
+    arguments = dict(zip(graph.function.body.block.args, known, strict=False))
+    return [arguments.get(v, "") if isinstance(v, BlockArgument) else "" for v in values]
 
 
 def _within(op: Operation, body: Block) -> bool:

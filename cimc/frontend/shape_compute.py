@@ -181,9 +181,9 @@ def _reduce(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     if shape is None:
         return Info(None, element)
     if axes is None:
-        axes = [] if int_attribute(op, "noop_with_empty_axes", 0) else list(range(len(shape)))
-    elif not axes:
         return Info((None,) * len(shape) if keep else None, element)
+    if not axes and not int_attribute(op, "noop_with_empty_axes", 0):
+        axes = list(range(len(shape)))
     normal = normal_axes(axes, len(shape))
     if normal is None:
         return Info(None, element)

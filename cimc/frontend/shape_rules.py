@@ -60,16 +60,16 @@ def operand(op: onnx.NodeOp, index: int) -> SSAValue | None:
     return op.inputs[index]
 
 
-def axes_of(op: onnx.NodeOp, a: ShapeAnalysis, index: int = 1) -> list[int] | None:
-    """The ``axes`` of a node, an attribute or (newer opsets) input ``index``; ``None`` if not given.
+def axes_of(op: onnx.NodeOp, a: ShapeAnalysis) -> list[int] | None:
+    """The ``axes`` of a node, an attribute or (newer opsets) its second input.
 
-    Axes that are not known at compile time give an empty list and so never match a rank.
+    An empty list when none are given, ``None`` when they are not known at compile time.
     """
     given = ints_attribute(op, "axes")
     if given is not None:
         return list(given)
-    value = operand(op, index)
-    return None if value is None else a.integers(value) or []
+    value = operand(op, 1)
+    return [] if value is None else a.integers(value)
 
 
 def scalar_content(value: Dim) -> Content:
@@ -223,14 +223,14 @@ def _squeeze(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     shape, axes = a.shape(op.inputs[0]), axes_of(op, a)
     if shape is None:
         return Info(None, a.element(op.inputs[0]))
-    if axes is None:
-        if not all(isinstance(x, int) for x in shape):
-            return Info(None, a.element(op.inputs[0]))
+    if axes == [] and all(isinstance(x, int) for x in shape):
         axes = [k for k, x in enumerate(shape) if x == 1]
-    normal = normal_axes(axes, len(shape))
-    if not normal and axes:
+    elif not axes:
         return Info(None, a.element(op.inputs[0]))
-    return moved(op, a, tuple(x for k, x in enumerate(shape) if k not in (normal or ())))
+    normal = normal_axes(axes, len(shape))
+    if normal is None:
+        return Info(None, a.element(op.inputs[0]))
+    return moved(op, a, tuple(x for k, x in enumerate(shape) if k not in normal))
 
 
 @rule("Unsqueeze")

@@ -141,6 +141,8 @@ class ShapeAnalysis:
         shape = info.shape
         if shape is None and declared is not None:
             shape = tuple(None if d == DYNAMIC else d for d in declared)
+        if shape is not None and declared is not None and len(shape) != len(declared):
+            shape = None  # the file contradicts itself: nothing is known
         if shape is not None:
             stated = (
                 declared if declared is not None and len(declared) == len(shape) else (DYNAMIC,) * len(shape)
@@ -159,6 +161,8 @@ class ShapeAnalysis:
 
     def _extent(self, value: SSAValue, axis: int, found: Dim, stated: int) -> Dim:
         found = self._equal.resolve(found)
+        if isinstance(found, int) and stated not in (DYNAMIC, found):
+            return self.fresh(value, axis)  # the file contradicts itself
         if found is not None and (isinstance(found, int) or stated == DYNAMIC):
             return found
         # A stated extent of an inner value is ONNX shape inference's, and that of an input a contract.

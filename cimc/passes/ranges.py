@@ -188,7 +188,7 @@ def _squared_errors(
     errors = np.zeros((slices * phases, len(candidates)))
     for at in range(0, len(values), _HISTOGRAM_BINS):
         value = values[at : at + _HISTOGRAM_BINS, np.newaxis].astype(np.float64)
-        error = (value + (candidates // 2 + 0.5)) / steps  # the half keeps quotients clear of integers
+        error = (value + candidates // 2) / steps  # correctly rounded: its floor is the integers' floor
         np.floor(error, out=error)
         np.clip(error, *codes, out=error)
         error *= steps

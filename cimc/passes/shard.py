@@ -78,10 +78,12 @@ def _shard_matrix(matrix: cim.MatrixOp, data: CompilerContext, target: Target) -
         matrix.properties["pool_rows"] = IntegerAttr(pooled, 64)
         ranges = np.array([lsb], np.int32)
         if lsb > 1:
-            data.notes.append(
-                f"table {name}: a {target.array.adc_bits}-bit ADC cannot read a cell of "
-                f"{target.array.cell_levels} levels exactly; rows are read in steps of {lsb}"
+            cause = (
+                f"the ADC's finest step is {lsb}"
+                if target.array.adc_min_lsb > 1
+                else f"a {target.array.adc_bits}-bit ADC cannot tell {target.array.cell_levels} cell levels apart"
             )
+            data.notes.append(f"table {name}: {cause}; rows are read in steps of {lsb}")
     data.store.put(f"{name}.blocks", blocks)
     data.store.put(f"{name}.ranges", ranges)
     matrix.properties["slices"] = IntegerAttr(slices, 64)

@@ -62,7 +62,8 @@ class Bound:
         text = " or ".join(parts)
         if self.max_error is not None:
             text = " and ".join(filter(None, [text, f"max abs error <= {self.max_error:g}"]))
-        return f"{text}; integers: {100 * self.agreement:g} % equal; AUC drop <= {self.max_auc_drop:g} (with labels)"
+        others = f"integers: {100 * self.agreement:g} % equal; with labels: AUC drop <= {self.max_auc_drop:g}"
+        return f"{text}; {others}"
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,8 @@ class Check:
         return CheckFailed(
             "check.failed",
             f"{subject} is not close enough to onnxruntime on the original model: {'; '.join(wrong)}",
-            hint="calibrate on representative requests (--calib), use more bits (quantize{weights=8 acts=8}), or "
-            "try --mode exact to see whether the ADC is the cause",
+            hint="calibrate on representative requests (--calib) or use more bits (quantize{weights=8}); "
+            "--mode exact shows whether the ADC is the cause",
         )
 
 
@@ -139,7 +140,8 @@ def check_outputs(
     truth = None if labels is None else np.asarray(labels).ravel()
     if truth is not None and not np.isin(truth, (0, 1)).all():
         raise RequestError("request.bad-labels", "the array 'labels' must hold 0 or 1 per request")
-    outputs, notes = [], []
+    outputs: list[OutputCheck] = []
+    notes: list[str] = []
     scored = False
     for name, want in reference.items():
         have = value[name]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cimc.report import placement
 from cimc.report.blocks import Block, facts, table
 from cimc.report.check import Check
-from cimc.report.units import count, engineering, joules, percent, rate, seconds
+from cimc.report.units import count, joules, percent, rate, seconds
 
 if TYPE_CHECKING:
     from cimc.api import Program, Result
@@ -66,8 +66,8 @@ def run_blocks(
                 ("requests", f"{count(requests)} in mode {mode}"),
                 (
                     "simulator",
-                    f"{wall_seconds:.3f} s on this machine, {rate(requests / max(wall_seconds, 1e-9))}, of which "
-                    f"host segments {result.activity.host_seconds:.3f} s",
+                    f"{wall_seconds:.3f} s on this machine ({rate(requests / max(wall_seconds, 1e-9))}), "
+                    f"host segments {result.activity.host_seconds:.3f} s of it",
                 ),
                 *(("note", text) for text in header.notes),
             ],
@@ -95,10 +95,7 @@ def check_blocks(check: Check, mode: str) -> list[Block]:
     ]
     lines = [("bound", str(check.bound)), *(("note", text) for text in check.notes)]
     lines += [
-        (
-            "note",
-            f"output '{o.name}': {o.not_finite} elements not finite in the reference, left out of the measures",
-        )
+        ("note", f"output '{o.name}': {o.not_finite} elements not finite in the reference are left out")
         for o in check.outputs
         if o.not_finite
     ]
@@ -178,11 +175,11 @@ def _area(cost: Cost) -> Block:
     area = cost.area
     used = area.counts
     lines: list[tuple[str, object]] = [
-        ("system", f"{engineering(area.system_mm2, '', 4)} mm2"),
+        ("system", f"{area.system_mm2:.4g} mm2"),
         ("", f"includes: {cost.includes['area_system_mm2']}"),
         (
             "used",
-            f"{engineering(area.used_mm2, '', 4)} mm2: {count(used['arrays_used'])} of {count(used['arrays'])} arrays, "
+            f"{area.used_mm2:.4g} mm2: {count(used['arrays_used'])} of {count(used['arrays'])} arrays, "
             f"{count(used['tiles_used'])} of {count(used['tiles'])} tiles, "
             f"{count(used['chips_used'])} of {count(used['chips'])} chips",
         ),

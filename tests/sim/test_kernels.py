@@ -230,7 +230,7 @@ def test_float64_takes_over_where_float32_cannot_round_right():
 
 @pytest.mark.parametrize("lsb", [2, 41, 47, 55, 82, 97, 128, 255])
 def test_sums_on_the_edge_between_codes(lsb):
-    """Steps whose rounded reciprocal is too small (41, 47, 55, ...) must not lose a code at its lower edge."""
+    """A reciprocal rounded down (41, 47, 55, ...) must not lose a code at its lower edge."""
     array = make_array("differential", 128, 8, 12)
     w = np.arange(-127, 128, dtype=np.int8)[np.newaxis]
     x = np.arange(256, dtype=np.uint8)[:, np.newaxis]

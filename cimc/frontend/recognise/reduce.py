@@ -34,10 +34,12 @@ class Reduce(Recogniser):
         x = op.inputs[0]
         dims = self.graph.activation(x)
         axes = axes_of(op, self.analysis)
-        if axes is None and int_attribute(op, "noop_with_empty_axes", 0):
-            return [x]
-        normal = sorted({a % len(dims) for a in axes or ()})
-        need(normal, "reduces over all axes, or over axes not known at compile time")
+        if axes is None:
+            raise NoMatch("the axes are not known at compile time")
+        if not axes and int_attribute(op, "noop_with_empty_axes", 0):
+            raise NoMatch("reduces over no axis")
+        normal = sorted({a % len(dims) for a in axes})
+        need(normal, "reduces over all axes, the batch among them")
         need(normal[0] >= 1, "reduces over the batch")
         if op.kind == "ReduceL1":
             x = emit.add(rec.UnaryOp("abs", x))
