@@ -165,7 +165,7 @@ def _calibrate(loaded: LoadedModel, module: ModuleOp, ctx: CompilerContext, cali
     if calib is not None:
         ctx.calibration = {name: np.asarray(array) for name, array in calib.items()}
         return
-    from cimc.frontend.synthesize import synthetic_requests
+    from cimc.passes.synthesize import synthetic_requests
 
     ctx.calibration = synthetic_requests(loaded, module, ctx, seed=ctx.seed)
     ctx.calibration_synthetic = True

@@ -117,7 +117,7 @@ def _payload(program: Program, path: Path, watch: Watch) -> dict[str, Any]:
     return {
         "output": str(path),
         "bytes": path.stat().st_size,
-        "program": header_json(program),
+        "program": header_json(program.data),
         "placement": placement.to_json(program.data, program.target),
         "timings": watch.seconds,
         "checks": watch.checks,

@@ -12,9 +12,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, SymbolRefAttr
+from xdsl.ir import Attribute
 
 from cimc.ir.context import Access, CompilerContext
 from cimc.ir.store import TensorStore
+from cimc.ir.types import symbol
 
 _SAMPLES, _IDS, _COUNTS, _REQUESTS = (f"cimc:{part}:" for part in ("samples", "ids", "counts", "requests"))
 
@@ -37,8 +40,27 @@ def save_arrays_of(ctx: CompilerContext, arrays: Mapping[str, NDArray[Any]], pat
     store.save(path)
 
 
-def load_arrays_into(ctx: CompilerContext, path: Path) -> None:
+def symbols_of(module: ModuleOp) -> set[str]:
+    """Every ``@symbol`` that a module names."""
+    found: set[str] = set()
+    work: list[Attribute] = []
+    for op in module.walk():
+        work += [*op.attributes.values(), *op.properties.values()]
+    while work:
+        attr = work.pop()
+        if isinstance(attr, SymbolRefAttr):
+            found.add(symbol(attr))
+        elif isinstance(attr, ArrayAttr):
+            work += attr.data
+        elif isinstance(attr, DictionaryAttr):
+            work += attr.data.values()
+    return found
+
+
+def load_arrays_into(ctx: CompilerContext, path: Path, names: set[str]) -> None:
     """Read what :func:`save_arrays_of` wrote into the store, samples and accesses of ``ctx``.
+
+    Of the arrays only those in ``names`` are taken: a dump holds those of all its steps.
 
     Raises:
         PassError: ``ir.bad-store``.
@@ -51,5 +73,5 @@ def load_arrays_into(ctx: CompilerContext, path: Path) -> None:
         elif name.startswith(_IDS):
             key = name.removeprefix(_IDS)
             ctx.access[key] = Access(array, found[_COUNTS + key], int(found[_REQUESTS + key][0]))
-        elif not name.startswith((_COUNTS, _REQUESTS)):
+        elif name in names:
             ctx.store.put(name, array)

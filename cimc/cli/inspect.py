@@ -43,7 +43,7 @@ def command(model: Path, target: str, nodes: bool, as_json: bool) -> None:
     ctx.target = chosen
     module = import_model(loaded, ctx)
     ctx.facts.update(model=model.name, model_digest=loaded.digest)
-    imported = read_imported(module, ctx)
+    imported = read_imported(module, loaded)
     Pipeline.parse("canonicalize,fuse-recsys").run(module, ctx)
     payload = inspect_json(imported, module, ctx, chosen)
     output.result(payload, inspect_blocks(payload, nodes), as_json)

@@ -104,7 +104,7 @@ def command(
 
 
 def _read(file: Path, data: Path | None, seed: int) -> tuple[CompilerContext, ModuleOp]:
-    from cimc.cli.dump import load_arrays_into
+    from cimc.cli.dump import load_arrays_into, symbols_of
     from cimc.cli.textfiles import read_text
     from cimc.ir.text import new_context, parse_ir
 
@@ -118,9 +118,10 @@ def _read(file: Path, data: Path | None, seed: int) -> tuple[CompilerContext, Mo
         module = import_model(loaded, ctx)
         ctx.facts.update(model=file.name, model_digest=loaded.digest)
         return ctx, module
+    module = parse_ir(read_text(file), ctx, "<stdin>" if str(file) == "-" else str(file))
     if data is not None:
-        load_arrays_into(ctx, data)
-    return ctx, parse_ir(read_text(file), ctx, "<stdin>" if str(file) == "-" else str(file))
+        load_arrays_into(ctx, data, symbols_of(module))
+    return ctx, module
 
 
 def _missing(line: object, ctx: CompilerContext) -> None:

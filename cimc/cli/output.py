@@ -8,13 +8,16 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cimc.errors import CimcError
 from cimc.report.blocks import Block, Facts, plain
 
 Advance = Callable[[int, int, str], None]
 """Tell progress: (steps done, steps in all, what is under way or "")."""
+
+
+_NAME_WIDTH = 16
 
 
 class StdoutClosed(Exception):
@@ -110,7 +113,11 @@ def _rich(blocks: Sequence[Block]) -> str:
                 shown.add_row(Text(label), Text(text))
         else:
             for i, heading in enumerate(block.headings):
-                shown.add_column(heading, justify="right" if block.right(i) else "left", overflow="fold")
+                # numbers and names stay whole; long texts fold
+                widest = max([len(heading), *(len(row[i]) for row in block.rows)])
+                least = widest if block.right(i) else min(widest, _NAME_WIDTH)
+                justify: Literal["left", "right"] = "right" if block.right(i) else "left"
+                shown.add_column(heading, justify=justify, overflow="fold", min_width=least)
             for row in block.rows:
                 shown.add_row(*(Text(cell) for cell in row))
         console.print(shown)

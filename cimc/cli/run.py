@@ -65,7 +65,7 @@ def command(
     from cimc.cli.main import error_object
     from cimc.cli.requests import load_requests, save_arrays
     from cimc.report.check import Bound
-    from cimc.report.summary import run_blocks, run_json
+    from cimc.report.summary import Run, run_blocks, run_json
 
     if model is None and (min_sqnr is not None or max_error is not None):
         raise click.UsageError("--min-sqnr and --max-error are bounds of --check, which is not given")
@@ -87,10 +87,21 @@ def command(
     if outputs is not None:
         save_arrays(result.outputs, outputs)
     failed = check.error(f"the program in mode {mode}") if check is not None and not check.passed else None
-    payload = run_json(loaded, result, mode, wall, check)
+    done = Run(
+        loaded.data,
+        loaded.target,
+        mode,
+        result.activity.requests,
+        result.outputs,
+        result.cost,
+        wall,
+        result.activity.host_seconds,
+        check,
+    )
+    payload = run_json(done)
     if failed is not None:
         payload["error"] = error_object(failed)
-    output.result(payload, run_blocks(loaded, result, mode, wall, check), as_json)
+    output.result(payload, run_blocks(done), as_json)
     if failed is not None:
         if not as_json:
             raise failed

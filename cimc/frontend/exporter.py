@@ -112,12 +112,14 @@ def export_host(
     block = host.body.block
     end = block.last_op
     assert isinstance(end, rec.YieldOp)
+    names = [f"in{i}" for i in range(len(block.args))]
     return export_function(
-        [(f"in{i}", value) for i, value in enumerate(block.args)],
+        list(zip(names, block.args, strict=True)),
         block.ops,
         [(f"out{i}", value) for i, value in enumerate(end.values)],
         ctx.store,
         opset,
+        types=_types(host, names),
     )
 
 
@@ -135,9 +137,9 @@ def _strings(attr: Attribute | None) -> list[str]:
     return [part.data for part in attr if isinstance(part, StringAttr)]
 
 
-def _types(function: FuncOp, names: Sequence[str]) -> dict[str, TypeProto]:
+def _types(op: FuncOp | rec.HostOp, names: Sequence[str]) -> dict[str, TypeProto]:
     """Types of inputs outside of the dialects: ``onnx.types`` holds them serialized, in hexadecimal."""
-    found = function.attributes.get("onnx.types")
+    found = op.attributes.get("onnx.types")
     texts = _strings(found) if found is not None else []
     out = {}
     for name, text in zip(names, texts, strict=False):

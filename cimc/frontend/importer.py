@@ -239,13 +239,18 @@ class _Importer:
         op: Operation
         if element is None:
             op = opaque_constant(proto, self.ctx.store, name, location)
-        elif array.size <= onnx_ir.INLINE_LIMIT:
+        elif array.size <= onnx_ir.INLINE_LIMIT and _has_text(array):
             op = onnx_ir.ConstantOp(dense_from_array(array), location=location)
         else:
             symbol = self.ctx.store.add(name or "constant", array)
             op = onnx_ir.InitializerOp(symbol, tensor(array.shape, element), location=location)
         block.add_op(op)
         return op.results[0]
+
+
+def _has_text(array: Array) -> bool:
+    """Whether the IR's text form can hold the numbers: infinities and NaN do not survive parsing."""
+    return array.dtype.kind in "iub" or bool(np.isfinite(array.astype(np.float64)).all())
 
 
 def _used_names(graph: GraphProto) -> Iterator[str]:

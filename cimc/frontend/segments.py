@@ -92,12 +92,12 @@ def _location(op: Operation) -> LocationAttr:
 
 
 def _reads(op: Operation) -> Iterator[SSAValue]:
-    """Values of the function that ``op`` or a body inside it uses."""
+    """Values from outside that ``op`` or a body inside it uses."""
+    inside = {block for inner in op.walk() for region in inner.regions for block in region.blocks}
     for inner in op.walk():
         for value in inner.operands:
-            owner = value.owner
-            home = owner if isinstance(owner, Block) else owner.parent
-            if home is op.parent:
+            home = value.owner if isinstance(value.owner, Block) else value.owner.parent
+            if home not in inside:
                 yield value
 
 

@@ -19,7 +19,10 @@ def _operand(entry: Field) -> str:
 
 def table() -> str:
     """The instruction table in Markdown."""
-    lines = ["| opcode | instruction | unit | operands, in order | bytes | effect |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| opcode | instruction | unit | operands, in order | bytes | effect |",
+        "|---|---|---|---|---|---|",
+    ]
     for spec in INSTRUCTIONS.values():
         operands = "; ".join(_operand(f) for f in spec.fields) or "-"
         lines.append(

@@ -14,6 +14,10 @@ FORMAT_VERSION = 1
 """Version of the artifact format and instruction encoding; a simulator refuses any other."""
 
 
+OPAQUE = "object"
+"""Stands for the dtype of an input that only onnxruntime understands: strings, sequences."""
+
+
 @dataclass(frozen=True)
 class Port:
     """Where a value enters or leaves a chip segment.
@@ -88,8 +92,9 @@ class HostSegment:
 class Header:
     """What identifies a program.
 
-    ``inputs``: name, numpy dtype and shape (-1 = varies) of the model's inputs.  ``outputs``: name of each of
-    the model's outputs and the value of the program that it is.  ``notes``: assumptions and fallbacks taken.
+    ``inputs``: name, numpy dtype (or :data:`OPAQUE`) and shape (-1 = varies) of the model's inputs.
+    ``outputs``: name of each of the model's outputs and the value of the program that it is.  ``notes``:
+    assumptions and fallbacks taken.
     """
 
     model: str

@@ -20,7 +20,7 @@ from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.types import element_of, element_to_dtype, is_float, shape_of, symbol
 from cimc.isa.artifact import canonical_json
 from cimc.isa.instructions import Instr, Ref, instr
-from cimc.isa.program import ChipSegment, Header, HostSegment, Matrix, Port, Program
+from cimc.isa.program import OPAQUE, ChipSegment, Header, HostSegment, Matrix, Port, Program
 from cimc.isa.verify import verify_program
 from cimc.passes import emit
 from cimc.passes.buffers import element_bytes, request_bytes, request_shape
@@ -82,7 +82,7 @@ class _Lowering:
         end = self.function.body.block.last_op
         assert isinstance(end, ReturnOp)
         kinds = [
-            (n, _dtype(v), tuple(shape_of(v.type) or ()))
+            (n, OPAQUE if element_of(v.type) is None else _dtype(v), tuple(shape_of(v.type) or ()))
             for n, v in zip(self.inputs, self.function.body.block.args, strict=True)
         ]
         target = self.data.target

@@ -81,7 +81,7 @@ def _shard_matrix(matrix: cim.MatrixOp, data: CompilerContext, target: Target) -
             cause = (
                 f"the ADC's finest step is {lsb}"
                 if target.array.adc_min_lsb > 1
-                else f"a {target.array.adc_bits}-bit ADC cannot tell {target.array.cell_levels} cell levels apart"
+                else f"{target.array.adc_bits} ADC bits cannot tell {target.array.cell_levels} levels apart"
             )
             data.notes.append(f"table {name}: {cause}; rows are read in steps of {lsb}")
     data.store.put(f"{name}.blocks", blocks)

@@ -11,9 +11,10 @@ from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Operation
 
+from cimc.frontend.loader import LoadedModel
 from cimc.ir import onnx, rec
 from cimc.ir.context import CompilerContext
-from cimc.ir.types import element_of, element_to_dtype, shape_of, symbol
+from cimc.ir.types import element_from_onnx, element_of, element_to_dtype, is_float, shape_of, symbol
 from cimc.report.blocks import Block, facts, table
 from cimc.report.units import count, engineering, percent, size
 from cimc.target.spec import Target
@@ -49,8 +50,8 @@ class Imported:
     parameter_bytes: int
 
 
-def read_imported(module: ModuleOp, ctx: CompilerContext) -> Imported:
-    """Read a freshly imported module."""
+def read_imported(module: ModuleOp, loaded: LoadedModel) -> Imported:
+    """Read a module just imported from ``loaded``; parameters are its floating-point initialisers."""
     function = _main(module)
     block = function.body.block
     nodes = [o for o in block.ops if isinstance(o, onnx.NodeOp)]
@@ -61,7 +62,7 @@ def read_imported(module: ModuleOp, ctx: CompilerContext) -> Imported:
     labels = [_texts(d) for d in dims] if isinstance(dims, ArrayAttr) else [[] for _ in block.args]
     names = _texts(function.attributes.get("onnx.inputs"))
     results = _texts(function.attributes.get("onnx.outputs"))
-    floats = [ctx.store[name] for name in ctx.store if ctx.store[name].dtype.kind == "f"]
+    floats = [(prod(t.dims), e) for t in loaded.proto.graph.initializer if (e := _float_of(t.data_type))]
     return Imported(
         tuple((onnx.name_of(o) or o.kind, o.kind) for o in nodes),
         every - len(nodes),
@@ -71,9 +72,14 @@ def read_imported(module: ModuleOp, ctx: CompilerContext) -> Imported:
             text.rpartition(":")[0] or "ai.onnx": int(text.rpartition(":")[2])
             for text in _texts(module.attributes.get("onnx.opset"))
         },
-        sum(int(a.size) for a in floats),
-        sum(int(a.nbytes) for a in floats),
+        sum(number for number, _ in floats),
+        sum(number * element_to_dtype(element).itemsize for number, element in floats),
     )
+
+
+def _float_of(data_type: int) -> Attribute | None:
+    element = element_from_onnx(data_type)
+    return element if element is not None and is_float(element) else None
 
 
 def _main(module: ModuleOp) -> FuncOp:

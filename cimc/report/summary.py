@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
+from numpy.typing import NDArray
+
+from cimc.cost import Cost
+from cimc.isa.program import Program
 from cimc.report import placement
 from cimc.report.blocks import Block, facts, table
 from cimc.report.check import Check
 from cimc.report.units import count, joules, percent, rate, seconds
-
-if TYPE_CHECKING:
-    from cimc.api import Program, Result
-    from cimc.cost import Cost
+from cimc.target.spec import Target
 
 _BUSY_SHOWN = 5
 
 
+@dataclass(frozen=True)
+class Run:
+    """A run and what came of it.
+
+    Attributes:
+        requests: how many were executed.
+        wall_seconds: time that the simulator took on this machine; ``host_seconds`` of it in host segments.
+        check: the comparison with the reference, if one was asked for.
+    """
+
+    program: Program
+    target: Target
+    mode: str
+    requests: int
+    outputs: Mapping[str, NDArray[Any]]
+    cost: Cost
+    wall_seconds: float
+    host_seconds: float
+    check: Check | None = None
+
+
 def header_json(program: Program) -> dict[str, Any]:
     """What identifies a program."""
-    header = program.data.header
+    header = program.header
     return {
         "model": header.model,
         "model_digest": header.model_digest,
@@ -31,31 +55,27 @@ def header_json(program: Program) -> dict[str, Any]:
     }
 
 
-def run_json(
-    program: Program, result: Result, mode: str, wall_seconds: float, check: Check | None
-) -> dict[str, Any]:
+def run_json(run: Run) -> dict[str, Any]:
     """The object of ``cimc run --json``."""
     return {
-        "program": header_json(program),
-        "mode": mode,
-        "requests": result.activity.requests,
+        "program": header_json(run.program),
+        "mode": run.mode,
+        "requests": run.requests,
         "outputs": {
             name: {"dtype": str(array.dtype), "shape": list(array.shape)}
-            for name, array in result.outputs.items()
+            for name, array in run.outputs.items()
         },
-        "check": None if check is None else check.to_json(),
-        "placement": placement.to_json(program.data, program.target),
-        "cost": result.cost.to_json(),
-        "simulation": {"wall_seconds": wall_seconds, "host_seconds": result.activity.host_seconds},
+        "check": None if run.check is None else run.check.to_json(),
+        "placement": placement.to_json(run.program, run.target),
+        "cost": run.cost.to_json(),
+        "simulation": {"wall_seconds": run.wall_seconds, "host_seconds": run.host_seconds},
     }
 
 
-def run_blocks(
-    program: Program, result: Result, mode: str, wall_seconds: float, check: Check | None
-) -> list[Block]:
+def run_blocks(run: Run) -> list[Block]:
     """The summary of a run for people."""
-    header = program.data.header
-    requests = result.activity.requests
+    header = run.program.header
+    speed = rate(run.requests / max(run.wall_seconds, 1e-9))
     out: list[Block] = [
         facts(
             "Run",
@@ -63,20 +83,17 @@ def run_blocks(
                 ("model", header.model),
                 ("target", header.target),
                 ("pipeline", header.pipeline),
-                ("requests", f"{count(requests)} in mode {mode}"),
-                (
-                    "simulator",
-                    f"{wall_seconds:.3f} s on this machine ({rate(requests / max(wall_seconds, 1e-9))}), "
-                    f"host segments {result.activity.host_seconds:.3f} s of it",
-                ),
+                ("requests", f"{count(run.requests)} in mode {run.mode}"),
+                ("simulator", f"{run.wall_seconds:.3f} s on this machine, {speed}"),
+                ("", f"of it host segments by onnxruntime: {run.host_seconds:.3f} s"),
                 *(("note", text) for text in header.notes),
             ],
         ),
-        *placement.blocks(program.data, program.target),
+        *placement.blocks(run.program, run.target),
     ]
-    if check is not None:
-        out += check_blocks(check, mode)
-    return [*out, *cost_blocks(result.cost)]
+    if run.check is not None:
+        out += check_blocks(run.check, run.mode)
+    return [*out, *cost_blocks(run.cost)]
 
 
 def check_blocks(check: Check, mode: str) -> list[Block]:
@@ -145,7 +162,6 @@ def _energy(cost: Cost) -> list[Block]:
             count(round(item.count, 2)),
             f"{item.value:g} {item.unit}",
             item.basis,
-            item.includes,
         )
         for item in cost.energy.items
         if item.pj > 0
@@ -165,9 +181,10 @@ def _energy(cost: Cost) -> list[Block]:
         facts("Energy (modelled, dynamic, one request)", lines),
         table(
             "Energy by component",
-            ("component", "level", ">energy", ">share", ">events", ">constant", "basis", "includes"),
+            ("component", "level", ">energy", ">share", ">events", ">constant", "basis"),
             rows,
         ),
+        facts("What each component includes", [(i.name, i.includes) for i in cost.energy.items if i.pj > 0]),
     ]
 
 

@@ -20,7 +20,7 @@ from cimc.ir.bags import Bags, averaged, bags_of, check_ids
 from cimc.ir.cim import ROW0, TILE
 from cimc.isa.footprint import accesses
 from cimc.isa.instructions import Instr
-from cimc.isa.program import ChipSegment, HostSegment, Matrix, Port, Program
+from cimc.isa.program import OPAQUE, ChipSegment, HostSegment, Matrix, Port, Program
 from cimc.isa.verify import verify_program
 from cimc.sim.activity import Activity, LookupActivity, Site
 from cimc.sim.kernels.dense import DenseKernel
@@ -123,6 +123,9 @@ def check_requests(program: Program, requests: Requests) -> Requests:
                 f"the model's input '{name}' is not among the arrays: {', '.join(sorted(requests)) or '-'}",
             )
         array = np.asarray(requests[name])
+        if dtype == OPAQUE:
+            values[name] = array
+            continue
         if array.dtype.name != dtype and not np.can_cast(array.dtype, np.dtype(dtype), "safe"):
             raise RequestError(
                 "request.bad-dtype", f"input '{name}' is {array.dtype}, the model takes {dtype}"

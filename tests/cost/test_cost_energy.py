@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.cost.cost_programs import TSINGHUA, dense, layer, load, mvm, program, quant, relu, store
 
 from cimc.cost import COMPONENTS, EVENTS, NOT_MODELLED, count_events, energy_of
 from cimc.cost.energy import STRENGTH, constant, weakest
 from cimc.target import load_target, preset_names
 from cimc.target.overrides import with_overrides
+from tests.cost.cost_programs import TSINGHUA, dense, layer, load, mvm, program, quant, relu, store
 
 
 def energy(made, target=TSINGHUA):

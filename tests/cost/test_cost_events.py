@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.cost.cost_programs import TSINGHUA, dense, layer, load, mvm, program, quant, relu, store
 
 from cimc.cost import EVENTS, CostError, Events, count_events
 from cimc.errors import ProgramError
 from cimc.isa.instructions import INSTRUCTIONS, Index, Ref, instr
 from cimc.target import load_target
 from cimc.target.overrides import with_overrides
+from tests.cost.cost_programs import TSINGHUA, dense, layer, load, mvm, program, quant, relu, store
 
 
 def one_mvm(rows: int, cols: int, slices: int = 1, input_bits: int = 4, target=TSINGHUA, bits: int = 4):

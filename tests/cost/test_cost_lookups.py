@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.cost.cost_programs import TSINGHUA, dense, load, lookup_activity, program, relu, table
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from cimc.isa.program import Port
 from cimc.sim.activity import Activity
 from cimc.target import load_target
 from cimc.target.overrides import with_overrides
+from tests.cost.cost_programs import TSINGHUA, dense, load, lookup_activity, program, relu, table
 
 STEP, BUS, LINK, HOST, HOST_NS, HOP = 23.08, 129.6, 38.4, 204.7, 500.0, 2.8
 DIM = 32  # 64 cell columns of two slices: one step

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from tests.cost.cost_programs import TSINGHUA, dense, layer, load, mvm, program, quant, relu, store
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from cimc.errors import ProgramError
 from cimc.isa.instructions import Ref, instr
 from cimc.target import load_target
 from cimc.target.overrides import with_overrides
+from tests.cost.cost_programs import TSINGHUA, dense, layer, load, mvm, program, quant, relu, store
 
 STEP, BUS, LINK, HOST, HOST_NS, HOP = 23.08, 129.6, 38.4, 204.7, 500.0, 2.8
 

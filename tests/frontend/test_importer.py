@@ -147,6 +147,13 @@ def test_names_that_the_printer_could_confuse() -> None:
     assert print_ir(parse_ir(printed, ctx)) == printed
 
 
+def test_numbers_that_text_cannot_hold_go_to_the_store() -> None:
+    infinite = np.array([-np.inf], np.float32)
+    module, ctx = imported(model("m (float[B] x) => (float[B] y) { y = Max(x, c) }", {"c": infinite}))
+    assert isinstance(main_function(module).body.block.first_op, InitializerOp)
+    np.testing.assert_array_equal(ctx.store["c"], infinite)
+
+
 def test_external_data_stays_mapped(tmp_path: Path) -> None:
     proto = model("m (float[B, 64] x) => (float[B, 64] y) { y = MatMul(x, w) }", {"w": floats(64, 64)})
     path = tmp_path / "model.onnx"

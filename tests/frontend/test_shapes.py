@@ -110,7 +110,7 @@ CONSTANTS: Arrays = {
     ],
 )
 def test_shapes(inputs: str, body: str, shape: str) -> None:
-    _, found = analysed(f"m ({inputs}) => (y) {{ {body} }}".replace("(y)", "(float y)"), CONSTANTS)
+    _, found = analysed(f"m ({inputs}) => (float[] y) {{ {body} }}", CONSTANTS)
     assert found == [shape]
 
 
@@ -132,6 +132,20 @@ def test_broadcasting_unifies_nothing() -> None:
     # Either extent may be 1, so nothing follows for the other.
     _, found = analysed("m (float[P, 3] x, float[Q, 3] z) => (float[P, 3] y) { y = Add(x, z) }")
     assert found == ["?0, 3"]
+
+
+def test_a_contradiction_between_file_and_arithmetic_leaves_the_shape_open() -> None:
+    _, found = analysed(
+        "m (float[B, 6] x) => (float[B] y) { y = Reshape(x, grid3) }", {"grid3": np.array([-1, 3])}
+    )
+    assert found == [None]
+    _, found = analysed("m (float[B, 6] x) => (float[B, 7] y) { y = Relu(x) }")
+    assert found == ["B, ?0"]
+
+
+def test_axes_that_are_not_known_leave_the_shape_open() -> None:
+    _, found = analysed("m (float[1, 3, 1] x, int64[1] a) => (float[] y) { y = Squeeze(x, a) }")
+    assert found == [None]
 
 
 def test_scan_output_has_a_row_per_iteration() -> None:

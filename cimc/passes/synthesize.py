@@ -1,14 +1,14 @@
 """Invented calibration requests, for users who give none.
 
-The model itself says what its inputs are (``provenance.py``): ids get random rows of the smallest table
-that they index, boundaries cut them into short bags, everything else is normally distributed.  Ranges
+The model itself says what its inputs are (``frontend/provenance.py``): ids get random rows of the smallest
+table that they index, boundaries cut them into short bags, everything else is normally distributed.  Ranges
 set from such requests are guesses; the caller says so.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,11 @@ from xdsl.ir import Attribute
 
 from cimc.errors import CimcError, Location
 from cimc.frontend.host import run_onnx
+from cimc.frontend.loader import LoadedModel
 from cimc.frontend.provenance import Jagged, Meaning, Source, meaning_of
 from cimc.ir.context import CompilerContext, Requests
 from cimc.ir.types import DYNAMIC, element_of, element_to_dtype, is_float, shape_of
-
-if TYPE_CHECKING:
-    from cimc.frontend.loader import LoadedModel
+from cimc.passes.pipeline import Pipeline
 
 Array = NDArray[Any]
 
@@ -49,8 +48,6 @@ def synthetic_requests(
         CimcError: ``calib.cannot-synthesize`` when an input has no meaning that the graph shows, or
             onnxruntime rejects the requests.
     """
-    from cimc.passes.pipeline import Pipeline  # the only step back from the frontend to the passes
-
     clone, own = module.clone(), ctx.clone()
     Pipeline.parse("canonicalize,fuse-recsys").run(clone, own)
     inputs = _inputs(module)
@@ -111,6 +108,7 @@ class _Draw:
     count: int
     rng: np.random.Generator
     extents: dict[str, int] = field(default_factory=dict)
+    lengths: dict[str, Array] = field(default_factory=dict)
     arrays: Requests = field(default_factory=dict)
 
     def all(self) -> Requests:
@@ -144,7 +142,8 @@ class _Draw:
         dim = self.inputs[ids].dims[0]
         slots = self.slots(bag)
         if isinstance(dim, str) and dim not in self.extents:
-            self.extents[dim] = int(self.rng.integers(1, MAX_BAG + 1, slots).sum())
+            self.lengths[ids] = self.rng.integers(1, MAX_BAG + 1, slots)
+            self.extents[dim] = int(self.lengths[ids].sum())
         for weight, of in self.meaning.weights.items():
             if of == ids and isinstance(self.inputs[weight].dims[0], str):
                 self.extents.setdefault(str(self.inputs[weight].dims[0]), self.extent(dim))
@@ -196,19 +195,16 @@ class _Draw:
         return array
 
     def bound(self, bag: Jagged) -> None:
-        """Write the boundaries of ``bag``: its ids are dealt to the bags as evenly as they go."""
+        """Write the boundaries of ``bag``; where the number of ids was given, they are dealt evenly."""
         array = self.arrays[bag.boundary.name]
         part = _boundary(bag, self.inputs)
-        total = self.arrays[bag.ids].shape[0]
-        size = array[part].size
+        total, size = self.arrays[bag.ids].shape[0], array[part].size
         slots = size - self.closed(bag, size)
-        starts = np.sort(self.rng.permutation(total)[: slots - 1] + 1) if slots <= total else None
-        fixed = isinstance(self.inputs[bag.ids].dims[0], int) or starts is None
-        if fixed:
-            starts = np.arange(1, slots) * total // max(slots, 1)
-        assert starts is not None
-        edges = np.concatenate([[0], starts, [total]])
-        values = np.diff(edges) if bag.layout == "lengths" else edges[:size]
+        lengths = self.lengths.get(bag.ids)
+        if lengths is None or len(lengths) != slots:
+            lengths = np.diff(np.arange(slots + 1) * total // max(slots, 1))
+        edges = np.concatenate([[0], np.cumsum(lengths)])
+        values = lengths if bag.layout == "lengths" else edges[:size]
         array[part] = values.reshape(array[part].shape).astype(array.dtype)
 
 

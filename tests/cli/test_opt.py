@@ -1,0 +1,103 @@
+"""``cimc opt`` and ``--dump-ir``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.tiny_files import Tiny, call
+
+STEPS = ("import", "canonicalize", "fuse-recsys", "quantize", "shard", "place", "schedule", "lower")
+
+
+@pytest.fixture(scope="module")
+def dump(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dump") / "ir"
+    done = call(
+        "compile", tiny.model, "-o", folder.parent / "p.cimc", "--calib", tiny.calib, "--dump-ir", folder
+    )
+    assert done.code == 0, done.err
+    return folder
+
+
+def test_a_dump_has_every_step_and_the_arrays(dump: Path) -> None:
+    names = [f"{number:02}-{step}.mlir" for number, step in enumerate(STEPS)]
+    assert sorted(p.name for p in dump.iterdir()) == [*names, "data.safetensors"]
+
+
+@pytest.mark.parametrize("number", range(len(STEPS)))
+def test_ir_of_every_level_round_trips(dump: Path, number: int) -> None:
+    path = dump / f"{number:02}-{STEPS[number]}.mlir"
+    assert call("opt", path, "--print-locations").out == path.read_text()
+
+
+@pytest.mark.parametrize("number", range(len(STEPS) - 1))
+def test_any_step_can_be_resumed(tiny: Tiny, dump: Path, number: int) -> None:
+    rest = ",".join(STEPS[number + 1 :])
+    given = ("--data", dump / "data.safetensors", "--calib", tiny.calib, "--target", "tsinghua28")
+    done = call("opt", dump / f"{number:02}-{STEPS[number]}.mlir", "-p", rest, *given, "--print-locations")
+    assert done.code == 0, done.err
+    assert done.out == (dump / "07-lower.mlir").read_text()
+
+
+def test_onnx_files_are_imported_first(tiny: Tiny, dump: Path) -> None:
+    done = call("opt", tiny.model, "-p", "canonicalize,fuse-recsys", "--print-locations")
+    assert done.out == (dump / "02-fuse-recsys.mlir").read_text()
+
+
+def test_output_and_arrays_can_be_written(tiny: Tiny, tmp_path: Path) -> None:
+    ir, data = tmp_path / "x.mlir", tmp_path / "x.safetensors"
+    done = call("opt", tiny.model, "-p", "canonicalize,fuse-recsys", "-o", ir, "--data-out", data)
+    assert (done.code, done.out) == (0, "")
+    done = call("opt", ir, "-p", "quantize", "--data", data, "--calib", tiny.calib, "--target", "isaac32")
+    assert "cim.lookup" in done.out
+
+
+def test_verify_only_prints_nothing(dump: Path) -> None:
+    done = call("opt", dump / "03-quantize.mlir", "--verify-only")
+    assert (done.code, done.out) == (0, "")
+
+
+def test_json(dump: Path) -> None:
+    found = call("opt", dump / "02-fuse-recsys.mlir", "--json").json
+    assert set(found) == {"verified", "pipeline", "ir", "output", "notes"}
+    assert "rec.linear" in found["ir"]
+
+
+def test_syntax_errors_name_file_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "bad.mlir"
+    path.write_text("builtin.module {\n  func.func @main( {\n}\n")
+    done = call("opt", path)
+    assert done.code == 2
+    assert f"{path}:2:" in done.err
+
+
+@pytest.mark.parametrize(
+    ("step", "args", "code"),
+    [
+        ("02-fuse-recsys", ("-p", "quantize"), "pass.needs-target"),
+        ("02-fuse-recsys", ("-p", "quantize", "--target", "isaac32"), "quantize.no-calibration"),
+        ("03-quantize", ("-p", "shard", "--target", "isaac32"), "ir.missing-data"),
+        ("03-quantize", ("-p", "shard", "--data", "nosuch.safetensors"), "ir.bad-store"),
+    ],
+)
+def test_what_is_missing_is_said(dump: Path, step: str, args: tuple[str, ...], code: str) -> None:
+    done = call("opt", dump / f"{step}.mlir", *args)
+    assert done.code == 2
+    assert f"[{code}]" in done.err
+
+
+def test_stale_samples_are_said_to_be_missing(tmp_path: Path, dump: Path) -> None:
+    from cimc.ir.store import TensorStore
+
+    found, bare = TensorStore.load(dump / "data.safetensors"), TensorStore()
+    for name in found:
+        if not name.startswith("cimc:"):
+            bare.put(name, found[name])
+    bare.save(tmp_path / "bare.safetensors")
+    given = ("--data", tmp_path / "bare.safetensors", "--target", "tsinghua28")
+    done = call("opt", dump / "03-quantize.mlir", "-p", "shard,place", *given)
+    assert done.code == 0
+    assert "ADC ranges will cover the worst case" in done.err
+    assert "no table accesses" in done.err
