@@ -8,25 +8,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 from cimc.cost import Cost, estimate
-from cimc.errors import ProgramError
+from cimc.errors import CimcError, ProgramError
 from cimc.frontend.importer import import_model
+from cimc.frontend.isolation import current_limits, host_limits
 from cimc.frontend.limits import Limits
 from cimc.frontend.loader import LoadedModel, load_model
+from cimc.frontend.trial import try_model
 from cimc.ir.context import CompilerContext, Requests
+from cimc.ir.requests import checked_arrays
 from cimc.ir.text import new_context
 from cimc.isa.artifact import load_program, save_program
 from cimc.isa.program import Program as Data
+from cimc.passes.evaluate import input_signature, main_function
 from cimc.passes.pipeline import Pipeline
 from cimc.passes.registry import DEFAULT_PIPELINE
 from cimc.sim.activity import Activity
 from cimc.sim.executor import Mode, Simulator
 from cimc.target.loader import load_target, validate
 from cimc.target.spec import Target
+
+GENERATED = "generated_weights"
+"""Name of the fact of a program that says which generated weights it holds."""
 
 AfterPass = Callable[[ModulePass, ModuleOp, CompilerContext, float], None]
 
@@ -113,6 +119,7 @@ def compile(
     *,
     seed: int = 0,
     limits: Limits | None = None,
+    weights: str | None = None,
     after: AfterPass | None = None,
 ) -> Program:
     """Compile an ONNX model for a target.
@@ -124,14 +131,20 @@ def compile(
             which a note of the program says.
         pipeline: passes with their options.
         seed: seed of everything random.
-        limits: caps on what is accepted as a model.
+        limits: caps on what is accepted as a model, and on what onnxruntime may use while compiling.
+        weights: ``generated:SEED`` for a model whose data files are missing: weights are generated, which a
+            note of the program says; outputs then mean nothing, sizes and costs do.
         after: called after each pass with the pass, the module, the context and the seconds taken.
 
     Raises:
         CimcError: for a model, target or pipeline that cannot be used.
     """
-    module, ctx, line = prepare(model, target, calib, pipeline, seed=seed, limits=limits)
-    line.run(module, ctx, (lambda p, m, s: after(p, m, ctx, s)) if after else None)
+    from cimc.cli.calibration import blaming_requests
+
+    with host_limits(limits or current_limits()):
+        module, ctx, line = prepare(model, target, calib, pipeline, seed=seed, limits=limits, weights=weights)
+        with blaming_requests(Path(model), calib):
+            line.run(module, ctx, (lambda p, m, s: after(p, m, ctx, s)) if after else None)
     if ctx.program is None:
         raise ProgramError(
             "pass.no-program", f"pipeline '{line}' builds no program", hint="end it with schedule,lower"
@@ -148,26 +161,47 @@ def prepare(
     *,
     seed: int = 0,
     limits: Limits | None = None,
+    weights: str | None = None,
 ) -> tuple[ModuleOp, CompilerContext, Pipeline]:
     """Everything up to the first pass: the imported module, its context and the parsed pipeline."""
     line = Pipeline.parse(pipeline) if isinstance(pipeline, str) else pipeline
     chosen = target if isinstance(target, Target) else load_target(target)
-    loaded = load_model(Path(model), limits or Limits())
+    loaded = load_model(Path(model), limits or current_limits(), weights)
+    try_model(loaded)
     ctx = new_context()
     ctx.target, ctx.seed = chosen, seed
     module = import_model(loaded, ctx)
     ctx.facts.update(model=Path(model).name, model_digest=loaded.digest, pipeline=str(line))
+    if loaded.generated is not None:
+        ctx.notes.append(loaded.generated.note)
+        if loaded.generated.tensors:
+            ctx.facts[GENERATED] = weights
     _calibrate(loaded, module, ctx, calib)
     return module, ctx, line
 
 
+def use_calibration(module: ModuleOp, ctx: CompilerContext, calib: Requests) -> None:
+    """Make ``calib`` the calibration requests of ``ctx``.
+
+    Raises:
+        RequestError: when the arrays do not fit the inputs of ``module``.
+    """
+    ctx.calibration = checked_arrays(input_signature(main_function(module)), calib, "calibration input")
+
+
 def _calibrate(loaded: LoadedModel, module: ModuleOp, ctx: CompilerContext, calib: Requests | None) -> None:
     if calib is not None:
-        ctx.calibration = {name: np.asarray(array) for name, array in calib.items()}
+        use_calibration(module, ctx, calib)
         return
     from cimc.passes.synthesize import synthetic_requests
 
-    ctx.calibration = synthetic_requests(loaded, module, ctx, seed=ctx.seed)
+    try:
+        ctx.calibration = synthetic_requests(loaded, module, ctx, seed=ctx.seed)
+    except CimcError as error:
+        if error.code != "calib.cannot-synthesize":
+            raise
+        ctx.no_calibration = error  # fatal only where something is to be quantised
+        return
     ctx.calibration_synthetic = True
     ctx.notes.append(
         "calibrated on synthetic requests: quantisation and ADC ranges, and expected table accesses, "

@@ -1,4 +1,4 @@
-"""Calibration requests that a user gives: judged before a pass trips over them."""
+"""Calibration requests that a user gives: at fault where onnxruntime rejects them too."""
 
 from __future__ import annotations
 
@@ -6,54 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-from xdsl.dialects.builtin import ModuleOp
-
 from cimc.cli.requests import Arrays
 from cimc.errors import CimcError, RequestError
-from cimc.ir.types import element_of, element_to_dtype, shape_of
-from cimc.passes.evaluate import main_function, signature
-
-
-def checked_calibration(module: ModuleOp, arrays: Arrays) -> Arrays:
-    """The module's inputs among ``arrays``, with the dtypes that it takes.
-
-    Raises:
-        RequestError: ``request.missing-input``, ``request.bad-dtype``, ``request.bad-shape`` or
-            ``request.not-finite``.
-    """
-    function = main_function(module)
-    names, _ = signature(function)
-    out: Arrays = {}
-    for name, argument in zip(names, function.body.block.args, strict=True):
-        if name not in arrays:
-            raise RequestError(
-                "request.missing-input",
-                f"the model's input '{name}' is not among the calibration arrays: "
-                f"{', '.join(sorted(arrays)) or '-'}",
-            )
-        array, element, shape = arrays[name], element_of(argument.type), shape_of(argument.type)
-        if element is not None:
-            dtype = element_to_dtype(element)
-            if array.dtype != dtype and not np.can_cast(array.dtype, dtype, "safe"):
-                raise RequestError(
-                    "request.bad-dtype",
-                    f"calibration input '{name}' is {array.dtype}, the model takes {dtype}",
-                )
-            array = array.astype(dtype, copy=False)
-        if shape is not None and (
-            array.ndim != len(shape)
-            or any(w not in (-1, h) for w, h in zip(shape, array.shape, strict=False))
-        ):
-            shown = ", ".join("?" if d < 0 else str(d) for d in shape)
-            raise RequestError(
-                "request.bad-shape",
-                f"calibration input '{name}' has shape {list(array.shape)}, the model takes [{shown}]",
-            )
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise RequestError("request.not-finite", f"calibration input '{name}' holds NaN or infinity")
-        out[name] = array
-    return out
 
 
 @contextmanager

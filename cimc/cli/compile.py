@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         "cimc compile dlrm.onnx -o dlrm.cimc --calib requests.npz",
         "cimc compile dlrm.onnx -o dlrm.cimc --target isaac32 --check-each",
         "cimc compile dlrm.onnx -o dlrm.cimc --dump-ir ir/ --print-ir-after=fuse-recsys",
+        "cimc compile graph_only.onnx -o dlrm.cimc --weights generated:0",
         "cimc compile dlrm.onnx -o dlrm.cimc \\",
         "    --pipeline 'canonicalize,fuse-recsys,quantize{weights=4 acts=8},shard,place,schedule,lower'",
     ),
@@ -38,12 +39,14 @@ if TYPE_CHECKING:
 )
 @click.option("--pipeline", metavar="P", help="Passes with options; the default one if absent.")
 @options.seed
+@options.weights
 @click.option("--print-ir-after", metavar="all|NAME,...", help="Print the IR on stderr after these passes.")
 @click.option("--print-locations", is_flag=True, help="Printed IR names the ONNX node of each operation.")
 @click.option("--dump-ir", type=FILE, metavar="DIR", help="Write the IR after every pass, and its arrays.")
 @click.option("--check-each", is_flag=True, help="Execute the IR after every pass, against onnxruntime.")
 @click.option("--timings", is_flag=True, help="Print seconds per pass on stderr.")
 @options.max_request_bytes
+@options.host_limits
 @options.as_json
 def command(
     model: Path,
@@ -52,6 +55,7 @@ def command(
     calib: Path | None,
     pipeline: str | None,
     seed: int,
+    weights: str | None,
     print_ir_after: str | None,
     print_locations: bool,
     dump_ir: Path | None,
@@ -66,13 +70,15 @@ def command(
     """
     from cimc.api import Program, prepare
     from cimc.cli import output
-    from cimc.cli.calibration import blaming_requests, checked_calibration
+    from cimc.cli.calibration import blaming_requests
     from cimc.cli.requests import load_requests
     from cimc.cli.watch import Watch
     from cimc.errors import ProgramError
     from cimc.passes.pipeline import Pipeline
     from cimc.passes.registry import DEFAULT_PIPELINE
 
+    if weights is not None and check_each:
+        raise click.UsageError("--check-each compares with onnxruntime, which has no generated weights")
     output.check_writable(path)
     line = Pipeline.parse(pipeline or DEFAULT_PIPELINE)
     requests = load_requests(calib, max_request_bytes) if calib is not None else None
@@ -86,10 +92,8 @@ def command(
     steps = [p.name for p in line.passes]
     with output.progress("compiling", "passes") as advance:
         advance(0, len(steps), "import")
-        module, ctx, line = prepare(model, target, requests, line, seed=seed)
-        if requests is not None:
-            ctx.calibration = checked_calibration(module, requests)
-        with blaming_requests(model, requests):
+        module, ctx, line = prepare(model, target, requests, line, seed=seed, weights=weights)
+        with blaming_requests(model, None if weights else requests):
             watch.imported(module, ctx)
             for done, each in enumerate(steps):
                 advance(done, len(steps), each)

@@ -21,9 +21,11 @@ from cimc.cli.options import FILE
 )
 @click.argument("model", type=FILE)
 @options.target
+@options.weights
 @click.option("--nodes", is_flag=True, help="List every node, not only those that stay on the host.")
+@options.host_limits
 @options.as_json
-def command(model: Path, target: str, nodes: bool, as_json: bool) -> None:
+def command(model: Path, target: str, weights: str | None, nodes: bool, as_json: bool) -> None:
     """Say what MODEL (ONNX) contains, and where each node would go: arrays, vector unit or host, and why.
 
     Nothing is quantised or executed. For nodes that stay on the host the reason is given, and where a
@@ -38,7 +40,9 @@ def command(model: Path, target: str, nodes: bool, as_json: bool) -> None:
     from cimc.target.loader import load_target
 
     chosen = load_target(target)
-    loaded = load_model(model)
+    loaded = load_model(model, weights=weights)
+    if loaded.generated is not None:
+        output.notes([loaded.generated.note])
     ctx = new_context()
     ctx.target = chosen
     module = import_model(loaded, ctx)

@@ -75,10 +75,10 @@ def command(
 
         ctx.target = load_target(target)
     if calib is not None:
-        from cimc.cli.calibration import checked_calibration
+        from cimc.api import use_calibration
         from cimc.cli.requests import load_requests
 
-        ctx.calibration = checked_calibration(module, load_requests(calib, max_request_bytes))
+        use_calibration(module, ctx, load_requests(calib, max_request_bytes))
     _missing(line, ctx)
     known = len(ctx.notes)
     line.run(module, ctx)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from cimc.frontend.limits import Limits
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,6 +42,15 @@ def seed(function: F) -> F:
     )(function)
 
 
+def weights(function: F) -> F:
+    """``--weights``."""
+    return click.option(
+        "--weights",
+        metavar="generated:SEED",
+        help="Generate the weights whose data files are missing: sizes and costs hold, results mean nothing.",
+    )(function)
+
+
 def max_request_bytes(function: F) -> F:
     """``--max-request-bytes``."""
     return click.option(
@@ -49,6 +61,35 @@ def max_request_bytes(function: F) -> F:
         metavar="N",
         help="Refuse request files that unpack to more bytes.",
     )(function)
+
+
+def host_limits(function: F) -> F:
+    """``--time-limit`` and ``--memory-limit``; they hold until the command ends, it need not take them."""
+
+    def enter(field: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+        def callback(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+            if value is not None:
+                from cimc.frontend import isolation
+
+                limits = dataclasses.replace(isolation.current_limits(), **{field: value})
+                context.with_resource(isolation.host_limits(limits))
+
+        return callback
+
+    for name, kind, field, text in (
+        ("--memory-limit", click.IntRange(min=1), "host_bytes", "Bytes that onnxruntime may take per call."),
+        ("--time-limit", click.FloatRange(0, min_open=True), "host_seconds", "Seconds per onnxruntime call."),
+    ):
+        function = click.option(
+            name,
+            type=kind,
+            metavar="N" if field == "host_bytes" else "SECONDS",
+            show_default=f"{getattr(Limits, field):g}" if field == "host_seconds" else str(Limits.host_bytes),
+            expose_value=False,
+            callback=enter(field),
+            help=text,
+        )(function)
+    return function
 
 
 def examples(*lines: str) -> str:

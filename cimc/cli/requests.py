@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
+import sys
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -19,6 +22,11 @@ _HINT = (
     "a request file is what numpy.savez(file, name=array, ...) writes, arrays named after the model's inputs"
 )
 _FORMAT = np.lib.format
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, NotImplementedError, ValueError,
+    OverflowError,
+)  # fmt: skip
+"""What :mod:`zipfile` raises on archives that are damaged, encrypted or of a kind it does not know."""
 
 
 def load_requests(path: Path, max_bytes: int = 1 << 32) -> Arrays:
@@ -42,7 +50,7 @@ def load_requests(path: Path, max_bytes: int = 1 << 32) -> Arrays:
         raise RequestError(
             "request.unreadable", f"cannot read the request file: {error.strerror or error}", location=where
         ) from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
+    except _DAMAGE as error:
         raise RequestError(
             "request.not-npz",
             f"this is no readable .npz file: {printable(str(error))}",
@@ -68,6 +76,14 @@ def _read(archive: zipfile.ZipFile, where: Location, max_bytes: int) -> Arrays:
             raise RequestError(
                 "request.not-npz", f"two arrays are called '{printable(name)}'", location=where
             )
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # others can ask for far more memory than they unpack to
+            raise RequestError(
+                "request.not-npz",
+                f"array '{printable(name)}' is compressed in a way that numpy does not use",
+                location=where,
+                hint=_HINT,
+            )
         # reading stops at the size that the directory states, so the sum above is a true bound
         arrays[name] = _parse(archive.read(member), name, where)
     return arrays
@@ -87,19 +103,29 @@ def _parse(raw: bytes, name: str, where: Location) -> NDArray[Any]:
         read = {(1, 0): _FORMAT.read_array_header_1_0, (2, 0): _FORMAT.read_array_header_2_0}.get(version)
         if read is None:
             raise bad(f"has the unknown .npy version {version}")
-        shape, fortran, dtype = read(stream)
-    except (ValueError, SyntaxError, TypeError) as error:
-        raise bad(f"is no .npy array: {printable(str(error))}") from None
+        with warnings.catch_warnings(action="ignore"):  # on headers of Python 2
+            shape, fortran, dtype = read(stream)
+    except RequestError:
+        raise
+    except Exception as error:  # Python's own parser sees the header: any error, even MemoryError
+        why = printable(str(error)) or type(error).__name__
+        raise bad(f"is no .npy array: {why}") from None
     if dtype.hasobject or dtype.names or dtype.kind not in "biufU":
         raise bad(f"has dtype {dtype}, which is not a plain number or text")
     count = 1
     for extent in shape:
         count *= extent
-    if count * dtype.itemsize != len(raw) - stream.tell():
+    if min(shape, default=0) < 0 or count * dtype.itemsize != len(raw) - stream.tell():
         raise bad(f"of shape {list(shape)} and dtype {dtype} does not have that many bytes")
-    flat = np.frombuffer(raw, dtype, count, stream.tell())
-    array = flat.reshape(shape, order="F" if fortran else "C")
-    return np.ascontiguousarray(array.astype(dtype.newbyteorder("="), copy=False)).reshape(shape)
+    try:
+        flat = np.frombuffer(raw, dtype, count, stream.tell())
+        array = flat.reshape(shape, order="F" if fortran else "C")
+    except (ValueError, OverflowError) as error:
+        raise bad(f"of dtype {dtype} cannot be made: {printable(str(error))}") from None
+    array = np.ascontiguousarray(array.astype(dtype.newbyteorder("="), copy=False)).reshape(shape)
+    if dtype.kind == "U" and array.size and array.reshape(-1).view(np.uint32).max() > sys.maxunicode:
+        raise bad("holds text that is no Unicode")
+    return array
 
 
 def save_arrays(arrays: Arrays, path: Path) -> None:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--outputs", type=FILE, metavar="OUT.npz", help="Write the outputs here.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run the first N requests only.")
 @options.max_request_bytes
+@options.host_limits
 @options.as_json
 def command(
     program: Path,
@@ -71,6 +72,8 @@ def command(
         raise click.UsageError("--min-sqnr and --max-error are bounds of --check, which is not given")
     output.check_writable(outputs)
     loaded = Program.load(program)
+    if model is not None:
+        _has_reference(loaded)
     arrays = load_requests(inputs, max_request_bytes)
     if limit is not None:
         from cimc.cli.limit import first_requests, jagged_in_program
@@ -107,6 +110,19 @@ def command(
             raise failed
         output.note(f"error: {failed}")
         raise click.exceptions.Exit(failed.exit_code)
+
+
+def _has_reference(program: Program) -> None:
+    from cimc.api import GENERATED
+    from cimc.errors import RequestError
+
+    if GENERATED in program.data.facts:
+        raise RequestError(
+            "request.no-reference",
+            f"the program holds {program.data.facts[GENERATED]} weights, which onnxruntime does not have: "
+            "there is nothing to check it against",
+            hint="compile with the data files beside the model, or run without --check",
+        )
 
 
 def _check(program: Program, model: Path, arrays: Arrays, outputs: Arrays, bound: Bound) -> Check:

@@ -12,7 +12,12 @@ from cimc.target.spec import Target
 _REDUCE_EXTRA = {"mean": 1, "l2": 1}  # the division, the root
 _REDUCE_EACH = {"l2": 2}  # square and add
 _BINARY = {"prelu": 2, "pow": 3}  # compare, multiply; logarithm, multiply, exponential
-_UNARY = {"leaky_relu": 2, "clip": 2}  # compare, multiply; two comparisons
+_UNARY = {
+    "leaky_relu": 2,  # compare, multiply
+    "clip": 2,  # two comparisons
+    "elu": 3,  # exponential, subtract, multiply
+    "softplus": 3,  # exponential, add, logarithm
+}
 
 
 def lane_operations(item: Instr) -> int:

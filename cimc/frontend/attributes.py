@@ -151,6 +151,7 @@ def tensor_proto_of(attr: Attribute, store: TensorStore, name: str = "") -> Tens
 
 def tensor_proto(array: Array, name: str) -> TensorProto:
     """An array as a ``TensorProto`` with raw data."""
+    array = np.asarray(array)
     if array.dtype == object or array.dtype.kind in "SU":
         return numpy_helper.from_array(array, name)
     number = element_to_onnx(element_from_dtype(array.dtype))

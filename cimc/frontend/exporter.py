@@ -283,6 +283,14 @@ class _Exporter:
         end = block.last_op
         assert isinstance(end, onnx_ir.YieldOp)
         self.results([("", value) for value in end.values], graph)
+        if op_type == "Loop":  # after no iteration, the declared rank is all there is to make an output of
+            scans = len(block.args) - 1
+            for info, value in zip(graph.output[scans:], end.values[scans:], strict=True):
+                if isinstance(value.type, TensorType):
+                    info.type.tensor_type.elem_type = element_to_onnx(value.type.element_type)
+                    info.type.tensor_type.shape.SetInParent()
+                    while len(info.type.tensor_type.shape.dim) < len(value.type.get_shape()):
+                        info.type.tensor_type.shape.dim.add()
         return graph
 
     def results(self, outputs: Named, graph: GraphProto) -> None:

@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 
 from cimc.errors import Location, ModelError, printable
 from cimc.frontend.limits import Limits
+from cimc.ir.streaming import blocks
 
-_HASH_BLOCK = 1 << 24
+_KEYS = ("location", "offset", "length", "checksum")
+"""What onnxruntime takes; its own files also have keys that start with ``prepacked``."""
 
 
 def map_file(descriptor: int) -> NDArray[np.uint8]:
@@ -104,6 +106,24 @@ class ExternalFiles:
         Raises:
             ModelError: ``frontend.external-data-escape``, ``-missing`` or ``-range``.
         """
+        parts, shown, offset, where = self._place(tensor, size)
+        data = self._map(parts, shown, where)
+        if offset + size > len(data):
+            raise _range(f"bytes {offset} to {offset + size} lie beyond the file's end {len(data)}", where)
+        self._used.setdefault(parts, []).append((offset, offset + size))
+        return data[offset : offset + size]
+
+    def is_missing(self, tensor: onnx.TensorProto, size: int) -> bool:
+        """Whether nothing at all is where the data file of an external tensor of ``size`` bytes should be.
+
+        Raises:
+            ModelError: ``frontend.external-data-escape`` or ``-range``.
+        """
+        parts = self._place(tensor, size)[0]
+        return parts not in self._maps and not os.path.lexists(self._folder.joinpath(*parts))
+
+    def _place(self, tensor: onnx.TensorProto, size: int) -> tuple[tuple[str, ...], str, int, Location]:
+        """Path components, the path as written, and offset of an external tensor; where it is, for errors."""
         where = Location(file=self._file, tensor=printable(tensor.name))
         entries: dict[str, str] = {}
         for entry in tensor.external_data:
@@ -111,17 +131,15 @@ class ExternalFiles:
                 raise _range(f"the key '{printable(entry.key)}' is given twice", where)
             if isinstance(entry.value, bytes) or isinstance(entry.key, bytes):
                 raise _range("its description is not valid UTF-8", where)
+            if entry.key not in _KEYS and not entry.key.startswith("prepacked"):
+                raise _range(f"the key '{printable(entry.key, 40)}' is not known", where)
             entries[entry.key] = entry.value
         parts = _components(entries.get("location", ""), where)
         offset = _number(entries.get("offset", "0"), "offset", where)
         length = _number(entries.get("length", str(size)), "length", where)
         if length != size:
             raise _range(f"{length} bytes are given, its type and shape need {size}", where)
-        data = self._map(parts, entries["location"], where)
-        if offset + size > len(data):
-            raise _range(f"bytes {offset} to {offset + size} lie beyond the file's end {len(data)}", where)
-        self._used.setdefault(parts, []).append((offset, offset + size))
-        return data[offset : offset + size]
+        return parts, entries["location"], offset, where
 
     def _map(self, parts: tuple[str, ...], shown: str, where: Location) -> NDArray[np.uint8]:
         if parts not in self._maps:
@@ -155,8 +173,8 @@ class ExternalFiles:
 
 def hash_blocks(digest: hashlib._Hash, data: NDArray[np.uint8]) -> None:
     """Feed bytes into ``digest`` block by block, so that a mapped file is never resident whole."""
-    for start in range(0, len(data), _HASH_BLOCK):
-        digest.update(data[start : start + _HASH_BLOCK].data)
+    for _, part in blocks(data):
+        digest.update(part.data)
 
 
 def _number(text: str, what: str, where: Location) -> int:

@@ -1,10 +1,13 @@
-"""onnxruntime: the float reference, and the executor of host segments."""
+"""onnxruntime: the float reference, and the executor of host segments.
+
+It never runs in this process: see ``isolation.py``.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +16,18 @@ import onnx
 from numpy.typing import NDArray
 
 from cimc.errors import CimcError, Location, printable
+from cimc.frontend.host_worker import Buffers, pack, unpack
+from cimc.frontend.isolation import Opening, ask
 
 Arrays = dict[str, NDArray[Any]]
 
 
-@dataclass
+@dataclass(frozen=True)
 class HostRunner:
-    """Runs models in onnxruntime on the CPU, deterministically, and keeps their sessions.
+    """Runs models in onnxruntime on the CPU, deterministically.
 
-    A session is found again by the digest of the model's bytes, or for a file by its path, size and
-    modification time.
+    Sessions are kept by the worker process; one is found again by the digest of the model's bytes, or for a
+    file by its path, size and modification time.
 
     Attributes:
         threads: threads inside one operator; with 1 (the default) sums are always in the same order.
@@ -31,7 +36,6 @@ class HostRunner:
 
     threads: int = 1
     optimise: bool = True
-    _sessions: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def run(
         self,
@@ -47,50 +51,49 @@ class HostRunner:
             outputs: which outputs to compute; all, in the graph's order, by default.
 
         Raises:
-            CimcError: ``host.onnxruntime`` with onnxruntime's message.
+            CimcError: ``host.onnxruntime`` with onnxruntime's message; ``host.time-limit``,
+                ``host.memory-limit`` or ``host.crashed`` when it does not behave (see ``host_limits``).
         """
-        session, name = self._session(model)
-        wanted = list(outputs) if outputs is not None else [o.name for o in session.get_outputs()]
-        try:
-            values = session.run(wanted, {key: np.asarray(value) for key, value in inputs.items()})
-        except Exception as error:  # onnxruntime raises a dozen unrelated types
-            raise _failed(error, name) from None
-        return dict(zip(wanted, values, strict=True))
+        buffers: Buffers = []
+        request = {
+            "inputs": [(name, pack(np.asarray(value), buffers)) for name, value in inputs.items()],
+            "outputs": None if outputs is None else list(outputs),
+        }
+        reply, data = self._ask(model, request, buffers)
+        values, at = {}, 0
+        for each, described in zip(reply["names"], reply["values"], strict=True):
+            values[each], at = unpack(described, data, at)
+        return values
 
-    def _session(self, model: onnx.ModelProto | bytes | Path) -> tuple[Any, str | None]:
+    def open(self, model: onnx.ModelProto | bytes | Path) -> None:
+        """Have onnxruntime load a model, and execute nothing of it.
+
+        Raises:
+            CimcError: as :meth:`run`.
+        """
+        self._ask(model, {"inputs": [], "outputs": [], "run": False}, [])
+
+    def _ask(
+        self, model: onnx.ModelProto | bytes | Path, request: dict[str, Any], buffers: Buffers
+    ) -> tuple[dict[str, Any], NDArray[np.uint8]]:
+        name = None
         if isinstance(model, Path):
-            name: str | None = str(model)
+            name = str(model)
             try:
-                status = model.stat()
+                status, path = model.stat(), str(model.resolve())
             except OSError as error:
-                raise _failed(error, name) from None
-            source: str | bytes = str(model)
-            key = f"{model.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
+                raise _failed(CimcError("host.onnxruntime", str(error)), name) from None
+            key = f"{path}\0{status.st_size}\0{status.st_mtime_ns}"
+            opening: Opening = {"path": path}, []
         else:
-            name = None
             source = model if isinstance(model, bytes) else model.SerializeToString(deterministic=True)
             key = hashlib.sha256(source).hexdigest()
-        if key not in self._sessions:
-            self._sessions[key] = self._open(source, name)
-        return self._sessions[key], name
-
-    def _open(self, source: str | bytes, name: str | None) -> Any:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.use_deterministic_compute = True
-        options.log_severity_level = 4  # errors come as exceptions, not twice
-        if not self.optimise:
-            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            opening = {"model_bytes": len(source)}, [memoryview(source)]
+        session = {"threads": self.threads, "optimise": self.optimise}
+        document = {"key": f"{key}\0{self.threads}\0{self.optimise}", **session, **request}
         try:
-            # Its fallback to other providers prints to stdout and tries the same one again.
-            return onnxruntime.InferenceSession(
-                source, options, providers=["CPUExecutionProvider"], enable_fallback=0
-            )
-        except Exception as error:  # see run
+            return ask(document, buffers, opening)
+        except CimcError as error:
             raise _failed(error, name) from None
 
 
@@ -104,9 +107,11 @@ def run_onnx(
     return HostRunner(threads).run(model, inputs, outputs)
 
 
-def _failed(error: Exception, name: str | None) -> CimcError:
+def _failed(error: CimcError, name: str | None) -> CimcError:
+    message = printable(error.message, 600)
     return CimcError(
-        "host.onnxruntime",
-        f"onnxruntime: {printable(' '.join(str(error).split()), 600)}",
+        error.code,
+        f"onnxruntime: {message}" if error.code == "host.onnxruntime" else message,
         location=Location(file=name) if name else None,
+        hint=error.hint,
     )

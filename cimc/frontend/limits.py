@@ -23,6 +23,8 @@ class Limits:
         rank: dimensions of a tensor.
         sparse_elements: elements of all sparse constants together, once they are made dense.
         external_files: number of files that hold external data.
+        host_seconds: time of one call of onnxruntime (a host segment on a batch, the reference, folding).
+        host_bytes: memory that one call of onnxruntime may take, beyond the weights of its model.
     """
 
     model_bytes: int = 2**31 - 1
@@ -38,3 +40,5 @@ class Limits:
     rank: int = 32
     sparse_elements: int = 1 << 24
     external_files: int = 4096
+    host_seconds: float = 300.0
+    host_bytes: int = 4 << 30

@@ -23,6 +23,7 @@ from onnx import TensorProto
 
 from cimc.errors import Location, ModelError, printable
 from cimc.frontend.external import ExternalFiles, hash_blocks, map_file
+from cimc.frontend.generated import GeneratedWeights
 from cimc.frontend.limits import Limits
 from cimc.frontend.structure import StructureCheck, all_nodes, domain_of, graphs_of
 from cimc.frontend.tensors import Array, check_inline, decode, densify, extents, stored_bytes
@@ -42,6 +43,7 @@ class LoadedModel:
             imports complete.  Large weights are not in it: take them from ``arrays`` or ``to_array``.
         path: the file it came from.
         limits: the budgets it was judged by.
+        generated: the weights that stand in for missing data files, if that was asked for.
     """
 
     proto: onnx.ModelProto
@@ -49,6 +51,7 @@ class LoadedModel:
     limits: Limits
     _bytes: NDArray[np.uint8]
     _external: ExternalFiles
+    generated: GeneratedWeights | None = None
 
     @cached_property
     def arrays(self) -> Mapping[str, Array]:
@@ -65,9 +68,13 @@ class LoadedModel:
     def to_array(self, tensor: onnx.TensorProto) -> Array:
         """The array of any tensor of ``proto``, wherever its data lies.
 
+        A large generated one is a :class:`~cimc.ir.lazy.LazyArray`, which never is in memory as a whole.
+
         Raises:
             ModelError: ``frontend.bad-tensor``.
         """
+        if tensor.data_location == TensorProto.EXTERNAL and self.generated and self.generated.covers(tensor):
+            return self.generated.array(tensor, self.proto)
         return decode(tensor, self._data(tensor), str(self.path), self.limits)
 
     def _data(self, tensor: onnx.TensorProto) -> NDArray[np.uint8] | None:
@@ -81,10 +88,15 @@ class LoadedModel:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the bytes of the model file and of all external tensors, streamed."""
+        """SHA-256 over the bytes of the model file and of all external tensors, streamed.
+
+        Of generated tensors it covers what they are generated from.
+        """
         digest = hashlib.sha256()
         hash_blocks(digest, self._bytes)
         self._external.update(digest)
+        if self.generated and self.generated.tensors:
+            digest.update(self.generated.recipe.encode())
         return digest.hexdigest()
 
 
@@ -106,12 +118,20 @@ class _Initializers(Mapping[str, Array]):
         return len(self._tensors)
 
 
-def load_model(path: Path, limits: Limits = Limits()) -> LoadedModel:  # noqa: B008 (frozen)
+def load_model(path: Path, limits: Limits = Limits(), weights: str | None = None) -> LoadedModel:  # noqa: B008
     """Open and judge an ONNX file.
+
+    Args:
+        path: the file.
+        limits: caps on what is accepted.
+        weights: ``generated:SEED`` to generate the weights whose data files are missing; otherwise a missing
+            file is an error.
 
     Raises:
         ModelError: a ``frontend.*`` code with file, node or tensor, for anything wrong with the file.
+        CimcError: ``frontend.weights-option``.
     """
+    generated = GeneratedWeights.parse(weights) if weights is not None else None
     path = Path(path)
     data = _open(path, limits)
     model, spans = _parse(data, str(path), limits)
@@ -122,10 +142,10 @@ def load_model(path: Path, limits: Limits = Limits()) -> LoadedModel:  # noqa: B
     check.data_flow()
     _operators(model, check, reached)
     _dense(model, str(path), limits)
-    _tensors(model, spans, external, str(path), limits)
+    _tensors(model, spans, external, generated, str(path), limits)
     _check(model, str(path))
     model = _inline(model, check)
-    return LoadedModel(model, path, limits, data, external)
+    return LoadedModel(model, path, limits, data, external, generated)
 
 
 def _open(path: Path, limits: Limits) -> NDArray[np.uint8]:
@@ -255,7 +275,12 @@ def _dense(model: onnx.ModelProto, file: str, limits: Limits) -> None:
 
 
 def _tensors(
-    model: onnx.ModelProto, spans: dict[int, Span], external: ExternalFiles, file: str, limits: Limits
+    model: onnx.ModelProto,
+    spans: dict[int, Span],
+    external: ExternalFiles,
+    generated: GeneratedWeights | None,
+    file: str,
+    limits: Limits,
 ) -> None:
     """Check the amount of data of every tensor, and note where the large ones lie in the file.
 
@@ -284,6 +309,9 @@ def _tensors(
                     location=Location(file, tensor=printable(tensor.name)),
                 )
             size = stored_bytes(tensor.data_type, count)
+            if generated is not None and external.is_missing(tensor, size):
+                generated.take(tensor, count, file)
+                continue
             data = external.read(tensor, size)
             if element_from_onnx(tensor.data_type) is None:
                 inlined += size

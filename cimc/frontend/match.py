@@ -61,6 +61,8 @@ class Graph:
         misses: the last miss per node and recogniser's name.
         claimed: which recogniser replaced a node.
         hosted: why a node stays on the host; filled by ``segments.py``.
+        pinned: nodes that a recogniser wants on the host, whatever others could make of them.
+        twins: which node stands for one of the model that was rewritten before recognition started.
     """
 
     function: FuncOp
@@ -70,6 +72,8 @@ class Graph:
     misses: dict[onnx.NodeOp, dict[str, Miss]] = field(default_factory=dict)
     claimed: dict[onnx.NodeOp, str] = field(default_factory=dict)
     hosted: dict[onnx.NodeOp, str] = field(default_factory=dict)
+    pinned: set[onnx.NodeOp] = field(default_factory=set)
+    twins: dict[onnx.NodeOp, onnx.NodeOp] = field(default_factory=dict)
     _made: dict[onnx.NodeOp, tuple[list[Operation], list[SSAValue | None]]] = field(default_factory=dict)
     _derived: dict[tuple[str, str, bytes], str] = field(default_factory=dict)
 
@@ -155,6 +159,10 @@ class Graph:
             name, key = symbol(owner.symbol), b""
         else:
             name, key = onnx.name_of(owner) or "constant", array.tobytes()
+            if isinstance(owner, onnx.NodeOp) and isinstance(
+                base := owner.inputs[0].owner, onnx.InitializerOp
+            ):
+                name = symbol(base.symbol)
         found = self._derived.get((name, suffix, key))
         if found is None:
             found = self.ctx.store.add(name + suffix, make())
@@ -259,9 +267,16 @@ class Emitter:
         try:
             op.verify_()
         except VerifyException as error:
+            op.drop_all_references()  # or it would stay a user of its operands
             raise NoMatch(str(error)) from None
         self.ops.append(op)
         return op.results[0]
+
+    def forget(self) -> None:
+        """Drop the operations of a match that failed: they would stay users of their operands."""
+        for op in self.ops:
+            op.drop_all_references()
+        self.ops.clear()
 
     def node(
         self,
@@ -322,13 +337,18 @@ class Recogniser(RewritePattern, ABC):
         if graph.is_dead(op):
             graph.drop(op)
             return
-        if op.kind not in self.kinds:
+        if op.kind not in self.kinds or op in graph.pinned:
             return
         emit = Emitter(graph, op)
         try:
             values = list(self.rewrite(op, emit))
         except NoMatch as miss:
+            emit.forget()
             graph.note(op, self.name, str(miss), near=not isinstance(miss, NotMine))
+            return
+        except VerifyException as error:  # the operation that would replace it does not exist in this form
+            emit.forget()
+            graph.note(op, self.name, str(error))
             return
         graph.replace(op, emit.ops, values, rewriter)
         graph.claimed[op] = self.name

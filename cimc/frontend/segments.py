@@ -123,15 +123,18 @@ def _sink(block: Block, levels: dict[Operation, int]) -> None:
     for op in reversed(list(block.ops)):
         if op not in levels or not isinstance(op, onnx.NodeOp):
             continue
-        users = [_top(use.operation, block) for result in op.results for use in result.uses]
+        tops = [_top(use.operation, block) for result in op.results for use in result.uses]
+        users = [user for user in tops if user is not None]
         if users and all(isinstance(u, onnx.NodeOp | ReturnOp) for u in users):
             levels[op] = max(levels[op], min((levels[u] for u in users if u in levels), default=last))
 
 
-def _top(op: Operation, block: Block) -> Operation:
+def _top(op: Operation, block: Block) -> Operation | None:
+    """The operation of ``block`` that is, or holds, ``op``; None for one that was never inserted."""
     while op.parent is not block:
         parent = op.parent_op()
-        assert parent is not None
+        if parent is None:
+            return None
         op = parent
     return op
 

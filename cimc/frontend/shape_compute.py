@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from xdsl.dialects.builtin import StringAttr
 from xdsl.ir import Attribute
 
 from cimc.frontend import dims as d
+from cimc.frontend.constants import ints_attribute
 from cimc.frontend.dims import Dim
 from cimc.frontend.shape_rules import (
     axes_of,
     broadcast,
+    broadcast_dim,
     normal_axes,
+    operand,
     rule,
     scalar_content,
     vector_content,
@@ -20,7 +24,7 @@ from cimc.frontend.shape_rules import (
 from cimc.frontend.shapes import CONTENT_LIMIT, Content, Info, ShapeAnalysis, entries
 from cimc.ir import onnx
 from cimc.ir.onnx import int_attribute
-from cimc.ir.types import element_from_onnx, i1, i64, is_float
+from cimc.ir.types import element_from_onnx, element_of, i1, i64, is_float, shape_of
 
 _INTEGER_RULES: dict[str, Callable[[Dim, Dim], Dim]] = {
     "Add": d.add,
@@ -134,9 +138,19 @@ def _neg(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     *("LogSoftmax", "Erf", "Gelu", "Elu", "Selu", "Softplus", "Softsign", "HardSigmoid", "HardSwish", "Celu"),
     *("Mish", "Swish", "ThresholdedRelu", "Floor", "Ceil", "Round", "Sign", "CumSum", "BatchNormalization"),
     *("LayerNormalization", "LpNormalization", "Hardmax", "ScatterND", "ScatterElements", "Trilu"),
+    *("RMSNormalization", "Shrink", "Sin", "Cos", "InstanceNormalization", "GroupNormalization"),
 )
 def _same(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     return Info(a.shape(op.inputs[0]), a.element(op.inputs[0]))
+
+
+@rule("QuantizeLinear", "DequantizeLinear")
+def _quantized(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+    declared = element_of(op.outputs[0].type)
+    if op.kind == "DequantizeLinear":
+        return Info(a.shape(op.inputs[0]), declared or a.element(op.inputs[1]))
+    zero = a.element(op.inputs[2]) if operand(op, 2) is not None else None
+    return Info(a.shape(op.inputs[0]), declared or zero)
 
 
 @rule("Not", "IsNaN", "IsInf")
@@ -173,13 +187,68 @@ def _gemm(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     return Info((x[0], y[1]), element)
 
 
+@rule("Einsum")
+def _einsum(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+    """Extents by letter; an ellipsis or an implied result is left to the declared type."""
+    element, equation = a.element(op.inputs[0]), op.attribute("equation")
+    text = equation.data.replace(" ", "") if isinstance(equation, StringAttr) else ""
+    left, arrow, out = text.partition("->")
+    terms, shapes = left.split(","), [a.shape(v) for v in op.inputs]
+    if not arrow or "." in text or len(terms) != len(shapes):
+        return Info(None, element)
+    extents: dict[str, Dim] = {}
+    for term, shape in zip(terms, shapes, strict=True):
+        if shape is None or len(shape) != len(term):
+            return Info(None, element)
+        for letter, extent in zip(term, shape, strict=True):
+            extents[letter] = broadcast_dim(extents.get(letter, 1), extent)
+    if any(letter not in extents for letter in out):
+        return Info(None, element)
+    return Info(tuple(extents[letter] for letter in out), element)
+
+
+@rule("Conv")
+def _conv(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+    shape, weight = a.shape(op.inputs[0]), a.shape(op.inputs[1])
+    element = a.element(op.inputs[0])
+    if shape is None or weight is None or len(shape) != len(weight) or len(shape) < 3:
+        return Info(None, element)
+    count = len(shape) - 2
+    strides = ints_attribute(op, "strides") or (1,) * count
+    dilations = ints_attribute(op, "dilations") or (1,) * count
+    pads = ints_attribute(op, "pads") or (0,) * (2 * count)
+    mode = op.attribute("auto_pad")
+    mode_name = mode.data if isinstance(mode, StringAttr) else "NOTSET"
+    out: list[Dim] = []
+    for k, (extent, kernel) in enumerate(zip(shape[2:], weight[2:], strict=True)):
+        if not isinstance(extent, int) or not isinstance(kernel, int):
+            out.append(None)
+            continue
+        padded = extent + pads[k] + pads[count + k] if mode_name == "NOTSET" else extent
+        reach = (kernel - 1) * dilations[k] + 1
+        same = mode_name.startswith("SAME")
+        out.append(-(-extent // strides[k]) if same else (padded - reach) // strides[k] + 1)
+    return Info((shape[0], weight[0], *out), element)
+
+
+@rule("GlobalAveragePool", "GlobalMaxPool")
+def _global_pool(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+    shape = a.shape(op.inputs[0])
+    pooled = None if shape is None else (*shape[:2], *[1] * (len(shape) - 2))
+    return Info(pooled, a.element(op.inputs[0]))
+
+
 @rule("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2")
 @rule("ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp")
 def _reduce(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     shape, element = a.shape(op.inputs[0]), a.element(op.inputs[0])
     axes, keep = axes_of(op, a), bool(int_attribute(op, "keepdims", 1))
     if shape is None:
-        return Info(None, element)
+        declared = shape_of(op.outputs[0].type)
+        normal = normal_axes(axes or (), len(declared)) if keep and declared is not None else None
+        if normal is None or declared is None:
+            return Info(None, element)
+        return Info(tuple(1 if k in normal else None for k in range(len(declared))), element)
     if axes is None:
         return Info((None,) * len(shape) if keep else None, element)
     if not axes and not int_attribute(op, "noop_with_empty_axes", 0):

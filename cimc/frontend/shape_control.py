@@ -98,8 +98,19 @@ def _loop(op: onnx.NodeOp, a: ShapeAnalysis) -> list[Info]:
         if before.shape == () and before.element is not None and not is_float(before.element):
             # Assumed for now; only used where the body proves that it stays a counter.
             info = Info((), before.element, scalar_content(a.fresh(argument, -1)))
+        elif before.shape:
+            info = Info((None,) * len(before.shape), before.element)  # assumed too: the rank stays
         a.set(argument, info)
     a.walk_body(block)
+    wrong = [
+        k
+        for k, after in enumerate(yielded(block)[1:], 2)
+        if k < len(block.args) and a.info(op.inputs[k]).shape and _rank(after, a) != _rank(op.inputs[k], a)
+    ]
+    for k in wrong:
+        a.set(block.args[k], Info(element=a.element(op.inputs[k])))
+    if wrong:
+        a.walk_body(block)
     count = trips_of(op, a).count
     carried = len(block.args) - 2
     results = yielded(block)
@@ -113,13 +124,20 @@ def _loop(op: onnx.NodeOp, a: ShapeAnalysis) -> list[Info]:
     return out
 
 
+def _rank(value: SSAValue, a: ShapeAnalysis) -> int | None:
+    shape = a.shape(value)
+    return None if shape is None else len(shape)
+
+
 def _grown(op: onnx.NodeOp, block: Block, k: int, value: SSAValue, count: Dim, a: ShapeAnalysis) -> Info:
     """A carried sequence that starts empty and takes one tensor per iteration."""
     insert, before = value.owner, op.inputs[k].owner
     grows = isinstance(insert, onnx.NodeOp) and insert.kind == "SequenceInsert" and len(insert.inputs) == 2
     empty = isinstance(before, onnx.NodeOp) and before.kind == "SequenceEmpty"
     if not grows or not empty or not isinstance(insert, onnx.NodeOp) or insert.inputs[0] is not block.args[k]:
-        return Info(element=a.element(op.inputs[k]))
+        start, rank = a.shape(op.inputs[k]), _rank(value, a)
+        same = start and rank == len(start)
+        return Info((None,) * len(start) if start and same else None, a.element(op.inputs[k]))
     row = a.info(insert.inputs[1])
     return Info(None, row.element, sequence=(count, row.shape))
 

@@ -297,9 +297,21 @@ def _concat(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     out[axis] = total
     contents = [a.content(v) for v in op.inputs]
     content = None
-    if all(c is not None for c in contents):
-        content = np.concatenate([c for c in contents if c is not None], axis=axis)
+    if any(c is not None for c in contents):
+        filled = [c if c is not None else _unknown(s) for c, s in zip(contents, shapes, strict=True)]
+        if all(c is not None for c in filled):
+            content = np.concatenate([c for c in filled if c is not None], axis=axis)
     return Info(tuple(out), element, content if content is None or content.size <= CONTENT_LIMIT else None)
+
+
+def _unknown(shape: tuple[Dim, ...] | None) -> Content | None:
+    """The content of a small integer tensor of which only the shape is known."""
+    if shape is None or not all(isinstance(x, int) for x in shape):
+        return None
+    extents = [x for x in shape if isinstance(x, int)]
+    if int(np.prod(extents, dtype=object)) > CONTENT_LIMIT:
+        return None
+    return np.full(extents, None, object)
 
 
 @rule("Split")

@@ -165,6 +165,8 @@ class ShapeAnalysis:
             return self.fresh(value, axis)  # the file contradicts itself
         if found is not None and (isinstance(found, int) or stated == DYNAMIC):
             return found
+        if isinstance(found, Poly) and not any(name.startswith("?") for name in found.symbols()):
+            return found  # it follows from the inputs alone, whatever the file states
         # A stated extent of an inner value is ONNX shape inference's, and that of an input a contract.
         return stated if stated != DYNAMIC else self.fresh(value, axis)
 

@@ -35,8 +35,9 @@ def bags_of(
     layout: str,
     mode: str,
     subject: str,
+    padding: int | None = None,
 ) -> Bags:
-    """Normalise one of the layouts of ``rec.embedding_bag``.
+    """Normalise one of the layouts of ``rec.embedding_bag``; ids equal to ``padding`` are left out.
 
     ``subject`` names the table in errors.
 
@@ -54,7 +55,8 @@ def bags_of(
         length = 1 if ids.ndim == 1 or mode == "none" else ids.shape[-1]
         shape = ids.shape if ids.ndim == 1 or mode == "none" else ids.shape[:-1]
         count = int(np.prod(shape, dtype=np.int64))
-        return Bags(flat, np.arange(count + 1, dtype=np.int64) * length, flat_weights, tuple(shape))
+        bags = Bags(flat, np.arange(count + 1, dtype=np.int64) * length, flat_weights, tuple(shape))
+        return bags if padding is None else without(bags, padding)
     assert offsets is not None
     starts = offsets.astype(np.int64, copy=False)
     if layout == "offsets":
@@ -70,7 +72,16 @@ def bags_of(
             f"request {wrong} breaks this",
             hint="offsets hold the start of each request's ids, in order",
         )
-    return Bags(flat, starts, flat_weights, (starts.size - 1,))
+    bags = Bags(flat, starts, flat_weights, (starts.size - 1,))
+    return bags if padding is None else without(bags, padding)
+
+
+def without(bags: Bags, padding: int) -> Bags:
+    """The same bags less the ids that equal ``padding``, and less their weights."""
+    kept = bags.ids != padding
+    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept, dtype=np.int64)])
+    weights = None if bags.weights is None else bags.weights[kept]
+    return Bags(bags.ids[kept], before[bags.starts], weights, bags.shape)
 
 
 def check_ids(bags: Bags, rows: int, subject: str, first: int = 0) -> None:

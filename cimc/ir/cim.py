@@ -260,7 +260,7 @@ class LookupOp(RecOp):
     """``rec.embedding_bag`` on a table in cells: integer rows, pooled, times ``scale``.
 
     ``sum`` and ``mean`` without weights add integers; ``max``, ``none`` and weighted sums work on the scaled
-    rows.  See ``rec.embedding_bag`` for ``mode`` and ``layout``.
+    rows.  See ``rec.embedding_bag`` for ``mode``, ``layout`` and ``padding``.
     """
 
     name = "cim.lookup"
@@ -273,11 +273,13 @@ class LookupOp(RecOp):
     layout = prop_def(StringAttr)
     scale = prop_def(FloatAttr[Float32Type])
     dim = prop_def(IntegerAttr[I64])
+    padding = opt_prop_def(IntegerAttr[I64])
     result = result_def(TensorType)
     traits = traits_def(Pure())
     assembly_format = (
         "$table $mode $layout $ids (`offsets` $offsets^ `:` type($offsets))? "
-        "(`weights` $weights^ `:` type($weights))? `scale` $scale `dim` $dim attr-dict "
+        "(`weights` $weights^ `:` type($weights))? `scale` $scale `dim` $dim "
+        "(`padding` $padding^)? attr-dict "
         "`:` type($ids) `->` type($result)"
     )
 
@@ -292,6 +294,7 @@ class LookupOp(RecOp):
         layout: str,
         scale: float,
         dim: int,
+        padding: int | None = None,
     ) -> None:
         super().__init__(
             operands=[ids, offsets, weights],
@@ -301,6 +304,7 @@ class LookupOp(RecOp):
                 "layout": StringAttr(layout),
                 "scale": FloatAttr(scale, f32),
                 "dim": IntegerAttr(dim, 64),
+                "padding": None if padding is None else IntegerAttr(padding, 64),
             },
             result_types=[bag_type(ids, offsets, weights, mode, layout, dim)],
         )
@@ -309,7 +313,13 @@ class LookupOp(RecOp):
         if self.mode.data not in BAG_MODES or self.layout.data not in LAYOUTS:
             raise VerifyException("unknown mode or layout")
         return bag_type(
-            self.ids, self.offsets, self.weights, self.mode.data, self.layout.data, self.dim.value.data
+            self.ids,
+            self.offsets,
+            self.weights,
+            self.mode.data,
+            self.layout.data,
+            self.dim.value.data,
+            self.padding is not None,
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.context import Context
 
-from cimc.errors import PassError
+from cimc.errors import CimcError, PassError
 from cimc.ir.store import TensorStore
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class CompilerContext(Context):
         target: the machine compiled for; ``None`` until a pass needs one.
         calibration: requests whose activations set quantisation and ADC ranges.
         calibration_synthetic: whether those requests were invented by cimc.
+        no_calibration: why there are none, where cimc tried to invent them.
         facts: what passes found out for the report (placement, recogniser misses, ...); JSON-able.
         samples: per matrix, quantised calibration inputs ``int32[samples, rows]`` of its MVMs.
         access: per table, the ids that calibration requests looked up and how often.
@@ -47,6 +48,7 @@ class CompilerContext(Context):
     target: Target | None = None
     calibration: Requests | None = None
     calibration_synthetic: bool = False
+    no_calibration: CimcError | None = None
     seed: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
     samples: dict[str, NDArray[np.int32]] = field(default_factory=dict)
@@ -62,6 +64,7 @@ class CompilerContext(Context):
         copy.store = self.store.copy()
         copy.target, copy.calibration = self.target, self.calibration
         copy.calibration_synthetic, copy.seed = self.calibration_synthetic, self.seed
+        copy.no_calibration = self.no_calibration
         copy.facts, copy.samples = dict(self.facts), dict(self.samples)
         copy.access = dict(self.access)
         copy.program, copy.notes = self.program, list(self.notes)

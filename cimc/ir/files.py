@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from cimc.errors import CimcError
 
 
-def write_atomically(path: Path, data: bytes | str) -> None:
-    """Write ``data`` to ``path`` through a temporary file in the same folder.
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """A new file, open for binary writing, that becomes ``path`` when the block ends without an error.
 
     Raises:
         CimcError: ``io.cannot-write`` when the folder is missing, not writable or the disk is full;
             nothing half-written stays behind.
     """
-    raw = data.encode() if isinstance(data, str) else data
     temporary: str | None = None
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as file:
-            file.write(raw)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         mask = os.umask(0)
@@ -38,3 +41,13 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, data: bytes | str) -> None:
+    """Write ``data`` to ``path`` through a temporary file in the same folder.
+
+    Raises:
+        CimcError: ``io.cannot-write``, as :func:`atomic_file`.
+    """
+    with atomic_file(path) as file:
+        file.write(data.encode() if isinstance(data, str) else data)

@@ -6,6 +6,7 @@ results do not depend on the number of requests computed together, on threads or
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
 
+_DOTS_BLOCK = 128  # requests whose pairs stay in the second-level cache
 _ONE = np.float32(1)
 _ZERO = np.float32(0)
 
@@ -23,6 +25,17 @@ def _sigmoid(x: Array) -> Array:
     # exp of the negative magnitude never overflows
     e = np.exp(-np.abs(x))
     return np.asarray(np.where(x >= 0, _ONE, e) / (_ONE + e))
+
+
+def _erf(x: Array) -> Array:
+    # the C library's double precision function, rounded once
+    values = np.fromiter(map(math.erf, x.reshape(-1).tolist()), np.float64, x.size)
+    return values.astype(np.float32).reshape(x.shape)
+
+
+def _softplus(x: Array) -> Array:
+    # log(1 + e^x) without overflow
+    return np.asarray(np.maximum(x, _ZERO) + np.log1p(np.exp(-np.abs(x))))
 
 
 _UNARY: dict[str, Callable[[Array, np.float32, np.float32], Array]] = {
@@ -37,6 +50,13 @@ _UNARY: dict[str, Callable[[Array, np.float32, np.float32], Array]] = {
     "abs": lambda x, a, b: np.abs(x),
     "reciprocal": lambda x, a, b: _ONE / x,
     "clip": lambda x, a, b: np.minimum(np.maximum(x, a), b),
+    "erf": lambda x, a, b: _erf(x),
+    "softplus": lambda x, a, b: _softplus(x),
+    "elu": lambda x, a, b: np.where(x >= 0, x, a * np.expm1(np.minimum(x, _ZERO))),
+    "sign": lambda x, a, b: np.sign(x),
+    "floor": lambda x, a, b: np.floor(x),
+    "ceil": lambda x, a, b: np.ceil(x),
+    "round": lambda x, a, b: np.rint(x),
 }
 _BINARY: dict[str, Callable[[Array, Array], Array]] = {
     "add": np.add,
@@ -47,7 +67,12 @@ _BINARY: dict[str, Callable[[Array, Array], Array]] = {
     "min": np.minimum,
     "pow": np.power,
     "prelu": lambda a, b: np.where(a >= 0, a, a * b),
+    "less": np.less,
+    "less_equal": np.less_equal,
+    "equal": np.equal,
+    "mask": lambda a, b: np.where(b != 0, a, a.dtype.type(0)),
 }
+_TRUTH = ("less", "less_equal", "equal")
 
 
 def unary(kind: str, x: Floats, alpha: float = 0.0, beta: float = 0.0) -> Floats:
@@ -60,12 +85,13 @@ def unary(kind: str, x: Floats, alpha: float = 0.0, beta: float = 0.0) -> Floats
 def binary(kind: str, a: Array, b: Array) -> Array:
     """Elementwise function ``kind`` (see ``cimc.ir.rec.BINARY``) with numpy broadcasting.
 
-    Integer division truncates towards zero, as in ONNX.
+    Integer division truncates towards zero, as in ONNX.  Comparisons give ``bool``.
     """
     with np.errstate(all="ignore"):
         if kind == "div" and np.issubdtype(a.dtype, np.integer):
             return np.asarray(np.fix(np.true_divide(a, b)), dtype=a.dtype)
-        return np.asarray(_BINARY[kind](a, b), dtype=np.result_type(a, b))
+        dtype = np.dtype(bool) if kind in _TRUTH else a.dtype if kind == "mask" else np.result_type(a, b)
+        return np.asarray(_BINARY[kind](a, b), dtype=dtype)
 
 
 def reduce(kind: str, x: Array) -> Array:
@@ -87,18 +113,25 @@ def reduce(kind: str, x: Array) -> Array:
 
 def pair_dots(x: Floats, lhs: NDArray[np.int64], rhs: NDArray[np.int64]) -> Floats:
     """``out[b, p] = sum_d x[b, lhs[p], d] * x[b, rhs[p], d]`` for ``x[B, F, D]``, ``d`` ascending."""
-    total = np.zeros((x.shape[0], len(lhs)), np.float32)
-    by_dim = np.ascontiguousarray(np.moveaxis(x, 2, 0))
-    for plane in by_dim:
-        total += plane[:, lhs] * plane[:, rhs]
-    return total
+    out = np.empty((x.shape[0], len(lhs)), np.float32)
+    # requests innermost: a feature is then a contiguous row, which gathers and multiplies at memory speed
+    for start in range(0, x.shape[0], _DOTS_BLOCK):
+        part = x[start : start + _DOTS_BLOCK]
+        total = np.zeros((len(lhs), len(part)), np.float32)
+        for plane in np.ascontiguousarray(part.transpose(2, 1, 0)):
+            product = np.take(plane, lhs, axis=0)
+            product *= np.take(plane, rhs, axis=0)
+            total += product
+        out[start : start + len(part)] = total.T
+    return out
 
 
 def matmul(a: Floats, b: Floats) -> Floats:
-    """``[B, M, K] x [B, K, N]`` per request, ``K`` ascending."""
-    total = np.zeros((a.shape[0], a.shape[1], b.shape[2]), np.float32)
-    for k in range(a.shape[2]):
-        total += a[:, :, k, None] * b[:, None, k, :]
+    """``[B, ..., M, K] x [B, ..., K, N]``, ``K`` ascending."""
+    lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    total = np.zeros((*lead, a.shape[-2], b.shape[-1]), np.float32)
+    for k in range(a.shape[-1]):
+        total += a[..., :, k, None] * b[..., None, k, :]
     return total
 
 

@@ -11,30 +11,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import PassError
+from cimc.ir.lazy import LazyArray
+from cimc.ir.streaming import blocks
 
 Array = NDArray[Any]
-_CHUNK = 1 << 24
 
 
-def digest_of(array: Array) -> str:
+def digest_of(array: Array | LazyArray) -> str:
     """SHA-256 (first 16 hex digits) of an array's dtype, shape and little-endian bytes.
 
-    A memory-mapped array is hashed in blocks of 16 MiB, so that it never sits in memory whole.
+    Read in blocks, so that a memory-mapped array never sits in memory whole.  Of an array that is made on
+    demand it is the digest of what makes it.
     """
     digest = hashlib.sha256(f"{array.dtype.name}{list(array.shape)}".encode())
-    if array.flags.c_contiguous:
-        raw = array.reshape(-1).view(np.uint8)
-        for start in range(0, raw.size, _CHUNK):
-            digest.update(raw[start : start + _CHUNK].data)
-    else:
-        digest.update(np.ascontiguousarray(array).tobytes())
+    if isinstance(array, LazyArray):
+        digest.update(array.recipe.encode())
+        return digest.hexdigest()[:16]
+    for _, part in blocks(array.reshape(1) if array.ndim == 0 else array):
+        if part.size:
+            digest.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()[:16]
 
 
 class TensorStore:
     """Named immutable arrays of one compilation.
 
-    Arrays may be memory maps.  Names are unique; digests are computed on demand and cached.
+    Arrays may be memory maps, or made on demand (:class:`cimc.ir.lazy.LazyArray`).  Names are unique; digests
+    are computed on demand and cached.
     """
 
     def __init__(self) -> None:
@@ -93,23 +96,22 @@ class TensorStore:
 
     def save(self, path: Path) -> None:
         """Write all arrays to a safetensors file, atomically."""
-        from safetensors.numpy import save
+        from cimc.ir.files import atomic_file
+        from cimc.ir.tensorfile import write_tensors
 
-        from cimc.ir.files import write_atomically
-
-        arrays = {name: np.ascontiguousarray(self._arrays[name]) for name in sorted(self._arrays)}
-        write_atomically(path, save(arrays))
+        with atomic_file(path) as file:
+            write_tensors(file, self._arrays)
 
     @classmethod
     def load(cls, path: Path) -> TensorStore:
-        """Read a store written by :meth:`save`."""
+        """Map a store written by :meth:`save`."""
         from safetensors import SafetensorError
-        from safetensors.numpy import load_file
+
+        from cimc.ir.tensorfile import map_tensors
 
         store = cls()
         try:
-            for name, array in sorted(load_file(path).items()):
-                store._arrays[name] = array
-        except (OSError, SafetensorError) as error:
+            _, store._arrays = map_tensors(path)
+        except (OSError, SafetensorError, ValueError) as error:
             raise PassError("ir.bad-store", f"cannot read arrays from {path}: {error}") from None
         return store

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import Location, ProgramError
-from cimc.ir.files import write_atomically
+from cimc.ir.files import atomic_file
 from cimc.ir.store import digest_of
+from cimc.ir.tensorfile import map_tensors, write_tensors
 from cimc.isa.encoding import decode, encode
 from cimc.isa.program import FORMAT_VERSION, ChipSegment, Header, HostSegment, Matrix, Port, Program
 
@@ -59,7 +63,11 @@ def describe(program: Program) -> tuple[dict[str, Any], bytes]:
 def restore(
     description: dict[str, Any], code: bytes, constants: NDArray[np.uint8], data: dict[str, NDArray[Any]]
 ) -> Program:
-    """The inverse of :func:`describe`; KeyError, TypeError or ProgramError for a malformed description."""
+    """The inverse of :func:`describe`.
+
+    Raises:
+        KeyError, TypeError, ValueError, AttributeError, ProgramError: for a malformed description.
+    """
     header = _build(Header, description["header"])
     segments: list[ChipSegment | HostSegment] = []
     for entry in description["segments"]:
@@ -67,62 +75,108 @@ def restore(
             segments.append(_build(HostSegment, entry["host"]))
             continue
         chip = entry["chip"]
-        streams = {int(t): decode(code[at : at + size]) for t, at, size in chip["streams"]}
+        if not all(_fits(_tuples(entry), tuple[int, int, int]) for entry in chip["streams"]):
+            raise TypeError("a stream is not given by three integers")
+        streams = {t: decode(code[at : at + size]) for t, at, size in chip["streams"]}
         ports = [tuple(_build(Port, p) for p in chip[side]) for side in ("inputs", "outputs")]
         segments.append(ChipSegment(ports[0], ports[1], streams))
     matrices = tuple(_build(Matrix, m) for m in description["matrices"])
+    if not isinstance(description["facts"], dict):
+        raise TypeError("the facts are no object")
     return Program(header, tuple(segments), matrices, constants, data, description["facts"])
 
 
 def _build(cls: Any, fields: dict[str, Any]) -> Any:
-    return cls(**{key: _tuples(value) for key, value in fields.items()})
+    values = {key: _tuples(value) for key, value in fields.items()}
+    for key, hint in _hints(cls).items():
+        if key in values and not _fits(values[key], hint):
+            raise TypeError(f"{cls.__name__}.{key} has a value of the wrong type")
+    return cls(**values)
+
+
+@cache
+def _hints(cls: Any) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value from JSON has the type of a field; integers also stay within what numpy takes."""
+    inner = get_args(hint)
+    if get_origin(hint) is tuple:
+        if not isinstance(value, tuple):
+            return False
+        if inner[1:] == (...,):
+            return all(_fits(v, inner[0]) for v in value)
+        return len(value) == len(inner) and all(_fits(v, h) for v, h in zip(value, inner, strict=True))
+    if inner:
+        return any(_fits(value, h) for h in inner)
+    if hint is int:
+        return type(value) is int and abs(value) < 1 << 53
+    return value is None if hint is type(None) else type(value) is hint
 
 
 def _tuples(value: Any) -> Any:
     return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
 
 
-def to_bytes(program: Program) -> bytes:
-    """The artifact: byte-identical for equal programs."""
-    from safetensors.numpy import save
+def write_program(program: Program, file: BinaryIO) -> None:
+    """Write the artifact to the start of a seekable file: byte-identical for equal programs.
 
+    Arrays are written block by block, and hashed as they are; none is copied.
+    """
     description, code = describe(program)
-    arrays = {f"data/{name}": np.ascontiguousarray(a) for name, a in sorted(program.data.items())}
-    # safetensors cannot hold an empty array next to others reliably; a missing one reads back as empty
+    arrays = {f"data/{name}": a for name, a in program.data.items()}
+    # the format cannot hold an empty array next to others reliably; a missing one reads back as empty
     for name, raw in ((_CODE, np.frombuffer(code, np.uint8)), (_CONSTANTS, program.constants)):
         if raw.size:
-            arrays[name] = np.ascontiguousarray(raw)
+            arrays[name] = raw
     text = canonical_json(description)
-    # one entry only: safetensors writes several in no fixed order
-    return bytes(save(arrays, {"cimc": f"{_digest(text, arrays)} {text}"}))
+    digests = dict.fromkeys(arrays, "")
+
+    def metadata() -> dict[str, str]:
+        return {"cimc": f"{_digest(text, digests)} {text}"}  # one entry: several have no order of their own
+
+    def written(name: str, array: NDArray[Any]) -> None:
+        digests[name] = digest_of(array)
+
+    write_tensors(file, arrays, metadata, written)
 
 
-def _digest(text: str, arrays: dict[str, NDArray[Any]]) -> str:
+def to_bytes(program: Program) -> bytes:
+    """The artifact as bytes."""
+    stream = io.BytesIO()
+    write_program(program, stream)
+    return stream.getvalue()
+
+
+def _digest(text: str, digests: Mapping[str, str]) -> str:
+    """Digest of a description and, by name, the digests of arrays."""
     digest = hashlib.sha256(text.encode())
-    for name, array in sorted(arrays.items()):
-        digest.update(f"\n{name}:{digest_of(array)}".encode())
+    for name, of_array in sorted(digests.items()):
+        digest.update(f"\n{name}:{of_array}".encode())
     return digest.hexdigest()
 
 
 def save_program(program: Program, path: Path) -> None:
     """Write the artifact to ``path`` atomically."""
-    write_atomically(path, to_bytes(program))
+    with atomic_file(path) as file:
+        write_program(program, file)
 
 
 def load_program(path: Path) -> Program:
-    """Read an artifact and check its format version and digests.
+    """Map an artifact into memory and check its format version and digests.
+
+    The file is read once, block by block, for the digests; its arrays stay on disk until they are used.
 
     Raises:
         ProgramError: ``program.unreadable``, ``program.not-cimc``, ``program.version`` or
             ``program.corrupt``.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     where = Location(file=str(path))
     try:
-        with safe_open(path, "np") as file:
-            metadata = dict(file.metadata() or {})
-            arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
+        metadata, arrays = map_tensors(path)
     except FileNotFoundError:
         raise ProgramError("program.unreadable", "no such file", location=where) from None
     except (OSError, SafetensorError, ValueError) as error:
@@ -135,7 +189,7 @@ def load_program(path: Path) -> Program:
     if "cimc" not in metadata:
         raise ProgramError("program.not-cimc", "a safetensors file, but not a cimc program", location=where)
     digest, _, text = metadata["cimc"].partition(" ")
-    if digest != _digest(text, arrays):
+    if digest != _digest(text, {name: digest_of(array) for name, array in arrays.items()}):
         raise ProgramError(
             "program.corrupt", "the contents do not match their digest", location=where, hint="compile again"
         )
@@ -152,5 +206,5 @@ def load_program(path: Path) -> Program:
         empty = np.zeros(0, np.uint8)
         data = {name[5:]: array for name, array in arrays.items() if name.startswith("data/")}
         return restore(description, arrays.get(_CODE, empty).tobytes(), arrays.get(_CONSTANTS, empty), data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ProgramError("program.corrupt", f"malformed description: {error!r}", location=where) from None

@@ -182,7 +182,7 @@ _TABLE: tuple[tuple[str, int, str, str, str], ...] = (
         "vector",
         f"dst:dest a:source b:source fn:{'|'.join(BINARY)} type:f32|i32 rows:count cols:count "
         "arow:step acol:step brow:step bcol:step",
-        "dst[r, c] = fn(a[r*arow + c*acol], b[r*brow + c*bcol]), dst dense",
+        "dst[r, c] = fn(a[r*arow + c*acol], b[r*brow + c*bcol]), dst dense; comparisons give f32 1 or 0",
     ),
     (
         "reduce",

@@ -21,11 +21,12 @@ Values are JSON without spaces outside of strings.  Which byte of the artifact c
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,7 +162,7 @@ class _Parser:
         }
         try:
             return restore(whole, bytes(self.code), constants, data)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise self.fail(f"the description is malformed: {error!r}") from None
 
     def directive(self, name: str, rest: str) -> None:
@@ -210,7 +211,7 @@ class _Parser:
         self.segments[-1]["chip"][f"{side}puts"].append(self.complete(Port, self.words(more), ".port"))
 
     def on_tile(self, rest: str) -> None:
-        if self.streams is None or not rest.isdecimal():
+        if self.streams is None or not rest.isdecimal() or len(rest) > 9:
             raise self.fail(".tile NUMBER stands in a '.segment chip'")
         if int(rest) in self.streams:
             raise self.fail(f"tile {rest} has a stream in this segment already")
@@ -229,23 +230,29 @@ class _Parser:
 
     def json(self, text: str) -> Any:
         try:
-            return json.loads(text)
-        except ValueError as error:
+            return json.loads(text, parse_constant=self.constant, parse_float=self.real)
+        except (ValueError, RecursionError) as error:
             raise self.fail(f"'{text[:60]}' is no JSON value: {error}") from None
+
+    def real(self, text: str) -> float:
+        return float(text) if math.isfinite(float(text)) else self.constant(text)
+
+    def constant(self, text: str) -> NoReturn:
+        raise self.fail(f"{text} is no JSON value")
 
     def words(self, text: str) -> dict[str, Any]:
         """``key=value`` words whose values are JSON."""
         return dict(self._words(text))
 
     def _words(self, text: str) -> Iterator[tuple[str, Any]]:
-        decoder, at = json.JSONDecoder(), 0
+        decoder, at = json.JSONDecoder(parse_constant=self.constant, parse_float=self.real), 0
         while at < len(text):
             match = _WORD.match(text, at)
             if match is None:
                 raise self.fail(f"expected key=value at '{text[at : at + 40]}'")
             try:
                 value, end = decoder.raw_decode(text, match.end())
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise self.fail(f"{match[0]} is not followed by a JSON value: {error}") from None
             if end < len(text) and not text[end].isspace():
                 raise self.fail(f"expected a space at '{text[end : end + 40]}'")

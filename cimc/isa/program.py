@@ -14,18 +14,15 @@ FORMAT_VERSION = 1
 """Version of the artifact format and instruction encoding; a simulator refuses any other."""
 
 
-OPAQUE = "object"
-"""Stands for the dtype of an input that only onnxruntime understands: strings, sequences."""
-
-
 @dataclass(frozen=True)
 class Port:
     """Where a value enters or leaves a chip segment.
 
     ``kind`` ``dense``: one row of ``elements`` 4-byte elements a request, from the value ``value`` of shape
     ``[batch, *shape]``.  ``kind`` ``bag``: the ids of one bag a request; ``layout`` as in
-    ``rec.embedding_bag``, ``offsets`` and ``weights`` name further values.  ``dtype`` is the type on the
-    link: ``f32`` or ``i32``; ``source`` the numpy dtype of the value outside.
+    ``rec.embedding_bag``, ``offsets`` and ``weights`` name further values; ids equal to ``padding`` are not
+    sent.  ``dtype`` is the type on the link: ``f32`` or ``i32``; ``source`` the numpy dtype of the value
+    outside.
     """
 
     value: str
@@ -36,6 +33,7 @@ class Port:
     layout: str = ""
     offsets: str = ""
     weights: str = ""
+    padding: int | None = None
 
     @property
     def elements(self) -> int:
@@ -92,8 +90,8 @@ class HostSegment:
 class Header:
     """What identifies a program.
 
-    ``inputs``: name, numpy dtype (or :data:`OPAQUE`) and shape (-1 = varies) of the model's inputs.
-    ``outputs``: name of each of the model's outputs and the value of the program that it is.  ``notes``:
+    ``inputs``: name, numpy dtype (or :data:`cimc.ir.requests.OPAQUE`) and shape (-1 = varies) of each input
+    of the model.  ``outputs``: name of each output and the value of the program that it is.  ``notes``:
     assumptions and fallbacks taken.
     """
 

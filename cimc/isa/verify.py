@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections import deque
 
+import numpy as np
+
 from cimc.errors import ProgramError
 from cimc.ir.cim import TILE
 from cimc.isa.assembly import format_instr
 from cimc.isa.footprint import accesses
 from cimc.isa.instructions import Index, Instr, Kind, Ref
 from cimc.isa.program import ChipSegment, Program
+from cimc.isa.wellformed import check_program
 from cimc.target.spec import Target
 
 
 def verify_program(program: Program, target: Target) -> None:
     """Check a program against the ISA and ``target``.
 
-    Addresses (over all loop iterations) lie in the scratchpad or constant memory and are aligned; ports and
-    matrices exist and have the right kind; the blocks of an ``mvm`` are on its tile; loops do not nest and
-    are closed; every ``send`` has its ``recv`` of the same size and the streams cannot deadlock; memory is
-    written before it is read; every output is stored.
+    The program is consistent in itself (``wellformed.py``).  Addresses (over all loop iterations) lie in the
+    scratchpad or constant memory and are aligned; ports and matrices exist and have the right kind; the
+    blocks of an ``mvm`` are on its tile; loops do not nest and are closed; every ``send`` has its ``recv`` of
+    the same size and the streams cannot deadlock; memory is written before it is read; every output is
+    stored.
 
     Raises:
         ProgramError: ``isa.invalid`` (segment, tile, instruction number and text in the message) or
@@ -32,10 +36,7 @@ def verify_program(program: Program, target: Target) -> None:
             f"not for {target.name} ({target.digest[:12]})",
             hint="compile the model for this target",
         )
-    for matrix in program.matrices:
-        for part in ("data", "blocks", "ranges"):
-            if f"{matrix.name}.{part}" not in program.data:
-                raise ProgramError("isa.invalid", f"matrix {matrix.name} has no {part}")
+    check_program(program, target)
     for number, segment in enumerate(program.segments):
         if isinstance(segment, ChipSegment):
             for tile, stream in segment.streams.items():
@@ -135,6 +136,19 @@ class _Stream:
                     self.written[low:high] = b"\x01" * (high - low)
                 elif not access.sparse and self.written.find(0, low, high) >= 0:
                     raise self.fail(f"reads address {self.written.find(0, low, high)} before it is written")
+        if item.name == "gather":
+            self.selected(item, iterations)
+
+    def selected(self, item: Instr, iterations: int) -> None:
+        """The furthest row that a ``gather`` selects must be there; which it is, its constants say."""
+        index, src, n = item.ref("index"), item.ref("src"), item.number("n")
+        for i in range(iterations if index.stride or src.stride else 1):
+            raw = self.program.constants[index.at(i) : index.at(i) + 4 * n].tobytes()
+            last = src.at(i) + 4 * item.number("inner") * (int(np.frombuffer(raw, "<i4").max(initial=-1)) + 1)
+            if last > len(self.program.constants if src.constant else self.written):
+                raise self.fail(f"selects what lies at address {last - 1}, beyond the memory")
+            if not src.constant and last > 0 and not self.written[last - 1]:
+                raise self.fail(f"reads address {last - 1} before it is written")
 
 
 def _check_messages(segment: ChipSegment, number: int) -> None:

@@ -19,7 +19,9 @@ from cimc.errors import Location, PassError, RequestError
 from cimc.ir import cim, numerics, onnx, rec
 from cimc.ir.bags import Bags, averaged, bags_of, check_ids, pooled_integers, pooled_rows
 from cimc.ir.context import CompilerContext, Requests
-from cimc.ir.types import element_to_dtype, symbol
+from cimc.ir.requests import OPAQUE
+from cimc.ir.streaming import release
+from cimc.ir.types import DYNAMIC, element_of, element_to_dtype, shape_of, symbol
 
 Array = NDArray[Any]
 Observer = Callable[[Operation, list[Array]], None]
@@ -47,6 +49,17 @@ def signature(function: FuncOp) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return names("onnx.inputs", len(kinds.inputs), "in"), names("onnx.outputs", len(kinds.outputs), "out")
 
 
+def input_signature(function: FuncOp) -> list[tuple[str, str, tuple[int, ...]]]:
+    """Name, numpy dtype and shape of the inputs, as :func:`cimc.ir.requests.checked_arrays` takes them."""
+    names, _ = signature(function)
+    found = []
+    for name, argument in zip(names, function.body.block.args, strict=True):
+        element, shape = element_of(argument.type), shape_of(argument.type)
+        known = element is not None and shape is not None
+        found.append((name, element_to_dtype(element).name if element and known else OPAQUE, shape or ()))
+    return found
+
+
 def evaluate(
     module: ModuleOp, ctx: CompilerContext, inputs: Requests, observe: Observer | None = None
 ) -> Requests:
@@ -72,11 +85,26 @@ def evaluate(
         if isinstance(op, ReturnOp):
             return {n: values[v] for n, v in zip(outputs, op.arguments, strict=True)}
         operands = [values[v] for v in op.operands]
+        _check_batch(op, operands)
         if observe is not None:
             observe(op, operands)
         for result, array in zip(op.results, run(op, operands), strict=True):
             values[result] = array
     raise PassError("ir.no-return", "@main does not end in func.return")
+
+
+def _check_batch(op: Operation, args: list[Array]) -> None:
+    """Every operand of an operation on several values is of as many requests, or of one for all."""
+    if not isinstance(op, rec.BinaryOp | rec.ConcatOp | rec.MatmulOp):
+        return
+    sizes = {a.shape[0] for a in args if a.ndim} - {1}
+    if len(sizes) > 1:
+        raise RequestError(
+            "request.batch-mismatch",
+            f"values of {' and '.join(map(str, sorted(sizes)))} requests meet",
+            location=Location(node=onnx.name_of(op)),
+            hint="all inputs must hold the same number of requests",
+        )
 
 
 def is_onnx_only(function: FuncOp) -> bool:
@@ -117,7 +145,9 @@ class _Evaluator:
     def bag(self, op: rec.EmbeddingBagOp, args: list[Array]) -> Array:
         table = self.ctx.store[symbol(op.table)]
         bags = _bags(op, args, symbol(op.table), table.shape[0])
-        out = pooled_rows(table, None, bags, op.mode.data)
+        scale = None if op.scale is None else np.float32(op.scale.value.data)
+        out = pooled_rows(table, scale, bags, op.mode.data)
+        release(table)
         return out.reshape(*bags.shape, table.shape[1])
 
     def lookup(self, op: cim.LookupOp, args: list[Array]) -> Array:
@@ -136,7 +166,12 @@ class _Evaluator:
     def linear(self, op: rec.LinearOp, args: list[Array]) -> Array:
         # in float64, so that the order in which a BLAS adds hardly ever shows in the float32 result
         store = self.ctx.store
-        out = args[0].astype(np.float64) @ store[symbol(op.weight)].astype(np.float64)
+        x, weight = args[0].astype(np.float64), store[symbol(op.weight)].astype(np.float64)
+        if (grid := op.grid) is not None:
+            x = np.clip(np.rint(args[0] / np.float32(grid.scale)), grid.low, grid.high) * grid.scale
+        if op.weight_scale is not None:
+            weight = weight * store[symbol(op.weight_scale)]
+        out = x @ weight
         if op.bias is not None:
             out += store[symbol(op.bias)]
         return out.astype(np.float32)
@@ -165,6 +200,23 @@ class _Evaluator:
         model = export_host(op, self.ctx)
         names = [v.name for v in model.graph.output]
         got = run_onnx(model, dict(zip([v.name for v in model.graph.input], args, strict=True)), names)
+        for name, result in zip(names, op.results, strict=True):
+            stated, real = shape_of(result.type), np.shape(got[name])
+            inside = any(not isinstance(use.operation, ReturnOp) for use in result.uses)
+            if (
+                inside
+                and stated is not None
+                and (
+                    len(stated) != len(real)
+                    or any(w not in (DYNAMIC, h) for w, h in zip(stated, real, strict=True))
+                )
+            ):
+                raise PassError(
+                    "ir.stated-shape",
+                    f"the model states {list(stated)} (-1: varies) for a value that has {list(real)}",
+                    location=Location(node=onnx.name_of(op)),
+                    hint="export the model without stale shapes of intermediate values",
+                )
         return [got[n] for n in names]
 
 
@@ -181,7 +233,8 @@ def _bags(op: rec.EmbeddingBagOp | cim.LookupOp, args: list[Array], name: str, r
     rest = iter(args[1:])
     offsets = next(rest) if op.offsets is not None else None
     weights = next(rest) if op.weights is not None else None
-    bags = bags_of(args[0], offsets, weights, op.layout.data, op.mode.data, name)
+    padding = op.padding.value.data if op.padding is not None else None
+    bags = bags_of(args[0], offsets, weights, op.layout.data, op.mode.data, name, padding)
     check_ids(bags, rows, name)
     return bags
 

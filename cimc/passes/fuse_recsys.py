@@ -15,7 +15,10 @@ from xdsl.pattern_rewriter import GreedyRewritePatternApplier, PatternRewriteWal
 from cimc.errors import PassError
 from cimc.frontend.exporter import opset_of
 from cimc.frontend.match import Graph, Recogniser
+from cimc.frontend.precision import has_other_floats, to_f32
+from cimc.frontend.precision_quantised import is_quantised, to_float_form
 from cimc.frontend.recognise import ALL, OPERATORS, PATTERNS
+from cimc.frontend.recognise.batch_first import batch_first
 from cimc.frontend.segments import make_segments
 from cimc.frontend.shapes import ShapeAnalysis
 from cimc.ir import onnx, rec
@@ -34,12 +37,15 @@ class FuseRecsys(ModulePass):
 
     Options:
         only: names of the recognisers to use; all by default (an ablation, or a search for a wrong one).
+        vector: send to the vector unit also what no table, layer or interaction is connected to.  Such
+            operations stay on the host by default, as nothing is won by the trip.
 
     Facts: ``frontend`` (where every node went), ``misses`` (what nearly matched, per recogniser).
     """
 
     name = "fuse-recsys"
     only: tuple[str, ...] = ()
+    vector: bool = False
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         compiler = compiler_context(ctx, self.name)
@@ -56,15 +62,8 @@ class FuseRecsys(ModulePass):
         verify_ir(op, f"after {self.name}")
 
     def _fuse(self, function: FuncOp, module: ModuleOp, ctx: CompilerContext) -> None:
-        analysis = ShapeAnalysis(function, ctx)
-        analysis.refine_types()
-        graph = Graph(function, ctx, analysis, opset_of(module))
-        nodes = [o for o in function.body.block.ops if isinstance(o, onnx.NodeOp)]
-        names = {o: (onnx.name_of(o) or o.kind, o.kind) for o in nodes}
-        for stage in (PATTERNS, OPERATORS):
-            chosen = [r(graph) for r in stage if not self.only or r.name in self.only]
-            _walk(chosen, function)
-        graph.demote_islands()
+        graph, names = self._recognised(function, module, ctx)
+        names = {graph.twins.get(o, o): name for o, name in names.items()}
         graph.sweep()
         make_segments(graph)
         _update_type(function)
@@ -76,6 +75,55 @@ class FuseRecsys(ModulePass):
             for m in found.values()
             if m.near
         ]
+
+    def _recognised(
+        self, function: FuncOp, module: ModuleOp, ctx: CompilerContext
+    ) -> tuple[Graph, dict[onnx.NodeOp, tuple[str, str]]]:
+        """Replace what is recognised; also the name and operator of every node of the model.
+
+        A quantised model is brought into the one form that recognisers read, and one of other float types
+        into f32; if nothing of it goes to the chip, it stays as it was.
+        """
+        analysis = ShapeAnalysis(function, ctx)
+        analysis.refine_types()
+        floats, integers = has_other_floats(function), is_quantised(function)
+        original = function.body.clone() if floats or integers else None
+        names, notes = _names(function), len(ctx.notes)
+        if original is not None:
+            if floats:
+                to_f32(function)
+            if integers:
+                to_float_form(function, ctx)
+            analysis = ShapeAnalysis(function, ctx)
+            analysis.refine_types()
+        graph = self._rewritten(function, Graph(function, ctx, analysis, opset_of(module)))
+        if original is None or _on_chip(function):
+            return graph, names
+        del ctx.notes[notes:]
+        function.detach_region(function.body)
+        function.add_region(original)
+        names = _names(function)
+        graph = Graph(function, ctx, ShapeAnalysis(function, ctx), opset_of(module))
+        return self._rewritten(function, graph), names
+
+    def _rewritten(self, function: FuncOp, graph: Graph) -> Graph:
+        if not self.only:
+            batch_first(graph)
+        for stage in (PATTERNS, OPERATORS):
+            chosen = [r(graph) for r in stage if not self.only or r.name in self.only]
+            _walk(chosen, function)
+        if not self.vector:
+            graph.demote_islands()
+        return graph
+
+
+def _names(function: FuncOp) -> dict[onnx.NodeOp, tuple[str, str]]:
+    nodes = [o for o in function.body.block.ops if isinstance(o, onnx.NodeOp)]
+    return {o: (onnx.name_of(o) or o.kind, o.kind) for o in nodes}
+
+
+def _on_chip(function: FuncOp) -> bool:
+    return any(o.name.startswith("rec.") for o in function.body.block.ops)
 
 
 def _walk(recognisers: list[Recogniser], function: FuncOp) -> None:
@@ -106,8 +154,8 @@ def _facts(graph: Graph, names: dict[onnx.NodeOp, tuple[str, str]]) -> dict[str,
     ]
     return {
         "nodes": len(names),
-        "chip": len(graph.claimed),
-        "folded": len(names) - len(graph.claimed) - sum(o in graph.hosted for o in names),
+        "chip": sum(o in graph.claimed for o in names),
+        "folded": sum(o not in graph.claimed and o not in graph.hosted for o in names),
         "recognised": dict(sorted(Counter(graph.claimed.values()).items())),
         "host": [
             {"op": kind, "node": name, "reason": graph.hosted[o]}

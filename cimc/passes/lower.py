@@ -17,15 +17,15 @@ from cimc.errors import Location, PassError
 from cimc.frontend.exporter import export_host
 from cimc.ir import cim, onnx, rec
 from cimc.ir.context import CompilerContext, compiler_context, target_of
-from cimc.ir.types import element_of, element_to_dtype, is_float, shape_of, symbol
+from cimc.ir.types import element_of, element_to_dtype, i1, is_float, symbol
 from cimc.isa.artifact import canonical_json
 from cimc.isa.instructions import Instr, Ref, instr
-from cimc.isa.program import OPAQUE, ChipSegment, Header, HostSegment, Matrix, Port, Program
+from cimc.isa.program import ChipSegment, Header, HostSegment, Matrix, Port, Program
 from cimc.isa.verify import verify_program
 from cimc.passes import emit
 from cimc.passes.buffers import element_bytes, request_bytes, request_shape
 from cimc.passes.constants import ConstantPool
-from cimc.passes.evaluate import main_function, signature
+from cimc.passes.evaluate import input_signature, main_function, signature
 from cimc.passes.schedule import STAGE_ATTR, is_chip, leading, streamed
 
 
@@ -81,10 +81,7 @@ class _Lowering:
                 segments.extend(self.host(o) for o in ops if isinstance(o, rec.HostOp))
         end = self.function.body.block.last_op
         assert isinstance(end, ReturnOp)
-        kinds = [
-            (n, OPAQUE if element_of(v.type) is None else _dtype(v), tuple(shape_of(v.type) or ()))
-            for n, v in zip(self.inputs, self.function.body.block.args, strict=True)
-        ]
+        kinds = input_signature(self.function)
         target = self.data.target
         assert target is not None
         facts = self.data.facts
@@ -150,7 +147,8 @@ def _dtype(value: SSAValue) -> str:
 def _link_type(value: SSAValue) -> str:
     element = element_of(value.type)
     assert element is not None
-    return "f32" if is_float(element) else "i32"
+    # truth values are 1.0 and 0.0 on the chip
+    return "f32" if is_float(element) or element == i1 else "i32"
 
 
 class _Segment:
@@ -159,7 +157,7 @@ class _Segment:
     def __init__(self, whole: _Lowering, stage: int, ops: list[Operation]) -> None:
         self.whole, self.stage, self.ops = whole, stage, ops
         self.streams: dict[int, list[Instr]] = {}
-        self.inputs: dict[tuple[SSAValue | None, ...], tuple[int, Port]] = {}
+        self.inputs: dict[tuple[SSAValue | int | None, ...], tuple[int, Port]] = {}
         self.outputs: dict[SSAValue, tuple[int, Port]] = {}
         self.waiting: dict[tuple[SSAValue, int], Instr] = {}
         self.tag = 0
@@ -195,7 +193,8 @@ class _Segment:
         """Where a value lies: its tile's scratchpad, or constant memory."""
         op = value.owner
         if isinstance(op, rec.ConstantOp):
-            return self.whole.constants.add(self.whole.data.store[symbol(op.symbol)])
+            array = self.whole.data.store[symbol(op.symbol)]
+            return self.whole.constants.add(array.astype(np.float32) if array.dtype == np.bool_ else array)
         assert isinstance(op, Operation)
         attr = op.attributes[cim.ADDRESS_ATTR]
         assert isinstance(attr, IntegerAttr)
@@ -213,14 +212,14 @@ class _Segment:
 
     def port(self, value: SSAValue, **bag: Any) -> int:
         """Number of the input port that brings ``value`` in."""
-        key = (value, bag.get("offsets"), bag.get("weights"))
+        key = (value, bag.get("offsets"), bag.get("weights"), bag.get("padding"))
         if key not in self.inputs:
             name = self.whole.name
             if bag:
                 described = Port(
                     name(value), "bag", "i32", _dtype(value), (), bag["layout"],
                     name(bag["offsets"]) if bag["offsets"] is not None else "",
-                    name(bag["weights"]) if bag["weights"] is not None else "",
+                    name(bag["weights"]) if bag["weights"] is not None else "", bag["padding"],
                 )  # fmt: skip
             else:
                 described = Port(name(value), "dense", _link_type(value), _dtype(value), request_shape(value))
@@ -325,8 +324,13 @@ def _lookup(seg: _Segment, op: cim.LookupOp) -> list[Instr]:
     matrix = seg.whole.numbers[symbol(op.table)]
     dst, scale, mode = seg.ref(op.result), op.scale.value.data, op.mode.data
     if streamed(op, seg.stage, seg.whole.stages):
-        port = seg.port(op.ids, layout=op.layout.data, offsets=op.offsets, weights=op.weights)
+        padding = op.padding.value.data if op.padding is not None else None
+        port = seg.port(
+            op.ids, layout=op.layout.data, offsets=op.offsets, weights=op.weights, padding=padding
+        )
         return [instr("bag", dst=dst, port=port, matrix=matrix, mode=mode, scale=scale)]
+    if op.padding is not None:
+        raise _unsupported(op, "padding among ids that are computed on the chip")
     dims = request_shape(op.ids)
     total = seg.size(op.ids)
     n = total if mode == "none" else dims[-1] if dims else 1
@@ -361,7 +365,7 @@ def _binary(seg: _Segment, op: rec.BinaryOp) -> list[Instr]:
         wide = (1,) * (rank - len(rec.shape(value))) + rec.shape(value)
         return list(wide[1:])
 
-    kind = _link_type(op.result)
+    kind = _link_type(op.a)
     a, b = seg.ref(op.a), seg.ref(op.b)
     return emit.binary(op.kind.data, kind, seg.ref(op.result), a, b, out, dims(op.a), dims(op.b))
 
@@ -436,39 +440,32 @@ def _reduce(seg: _Segment, op: rec.ReduceOp) -> list[Instr]:
     outer = int(np.prod(dims[: axes[0]], dtype=np.int64))
     n = int(np.prod([dims[a] for a in axes], dtype=np.int64))
     inner = int(np.prod(dims[axes[-1] + 1 :], dtype=np.int64))
-    return [
-        instr(
-            "reduce",
-            dst=seg.ref(op.result),
-            src=seg.ref(op.x),
-            fn=op.kind.data,
-            outer=outer,
-            n=n,
-            inner=inner,
-        )
-    ]
+    dst, src = seg.ref(op.result), seg.ref(op.x)
+    return [instr("reduce", dst=dst, src=src, fn=op.kind.data, outer=outer, n=n, inner=inner)]
 
 
 def _dots(seg: _Segment, op: rec.DotInteractionOp) -> list[Instr]:
     lhs, rhs = rec.unpack(op.lhs), rec.unpack(op.rhs)
     _, features, dim = rec.shape(op.x)
     pairs = seg.whole.constants.add(np.array([*lhs, *rhs], np.int32))
-    return [
-        instr(
-            "dots",
-            dst=seg.ref(op.result),
-            src=seg.ref(op.x),
-            pairs=pairs,
-            n=len(lhs),
-            features=features,
-            dim=dim,
-        )
-    ]
+    dst, src = seg.ref(op.result), seg.ref(op.x)
+    return [instr("dots", dst=dst, src=src, pairs=pairs, n=len(lhs), features=features, dim=dim)]
 
 
 def _matmul(seg: _Segment, op: rec.MatmulOp) -> list[Instr]:
-    (m, k), n = request_shape(op.a), request_shape(op.b)[1]
-    return [instr("matmul", dst=seg.ref(op.result), a=seg.ref(op.a), b=seg.ref(op.b), m=m, k=k, n=n)]
+    (*_, m, k), n = request_shape(op.a), request_shape(op.b)[-1]
+    count = leading(op.a, len(rec.shape(op.a)) - 2)
+    stride = 4 * (count > 1)
+    body = instr(
+        "matmul",
+        dst=seg.ref(op.result)._replace(stride=m * n * stride),
+        a=seg.ref(op.a)._replace(stride=m * k * stride),
+        b=seg.ref(op.b)._replace(stride=k * n * stride),
+        m=m,
+        k=k,
+        n=n,
+    )
+    return emit.looped(count, [body])
 
 
 def _expand(seg: _Segment, op: rec.ExpandOp) -> list[Instr]:

@@ -101,8 +101,8 @@ class Place(ModulePass):
                     "bits": matrix.bits.value.data,
                     "slices": slices,
                     "blocks": len(blocks),
-                    "tiles": sorted({int(t) for t in blocks[:, cim.TILE]}),
-                    "arrays": len({(int(t), int(a)) for t, a in blocks[:, [cim.TILE, cim.ARRAY]]}),
+                    "tiles": np.unique(blocks[:, cim.TILE]).tolist(),
+                    "arrays": _distinct_arrays(blocks),
                     "cells": int((blocks[:, cim.ROWS].astype(np.int64) * blocks[:, cim.COLS]).sum()) * slices,
                 }
             )
@@ -120,6 +120,12 @@ class Place(ModulePass):
             "table_arrays": arrays,
             "matrices": where,
         }
+
+
+def _distinct_arrays(blocks: NDArray[np.int32]) -> int:
+    """Arrays, of whichever tile, that blocks lie in."""
+    per_tile = int(blocks[:, cim.ARRAY].max(initial=0)) + 1
+    return int(np.unique(blocks[:, cim.TILE].astype(np.int64) * per_tile + blocks[:, cim.ARRAY]).size)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, SymbolRefAttr
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
@@ -18,12 +18,19 @@ from cimc.errors import Location, PassError
 from cimc.ir import cim, onnx, rec
 from cimc.ir.context import Access, CompilerContext, compiler_context, target_of
 from cimc.ir.numerics import quantize
-from cimc.ir.types import symbol
+from cimc.ir.streaming import blocks
+from cimc.ir.types import symbol, tensor
 from cimc.passes.evaluate import evaluate, main_function
+from cimc.passes.quantised import Drive, drive_of, fitted_table, largest_of
 
 SAMPLES = 256
 """Quantised input vectors kept per matrix for choosing ADC ranges."""
-_ROWS = 1 << 16
+
+
+LARGEST = 1e30
+"""Weights and activations beyond this are refused: float32 ends at 3.4e38, sums and products exceed it."""
+SMALLEST = float(np.finfo(np.float32).tiny)
+"""A scale below this would be subnormal, with few bits or none: what it stands for is taken as zero."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,9 @@ class Quantize(ModulePass):
     the array, which needs one); the largest magnitude maps to the largest integer that the target's cells
     represent.  Activations get one scale per tensor, from the ``percentile`` of their magnitude over the
     calibration requests; they are unsigned where the graph proves them non-negative.
+
+    Models that come quantised keep their integers and scales, for weights, tables and activations alike;
+    what the cells or the input width do not hold is quantised again, and a note says so.
 
     Precondition: no bare ``onnx`` operation.  Postcondition: no ``rec.linear`` or ``rec.embedding_bag``.
     """
@@ -83,6 +93,8 @@ class _Seen:
 
 def _observe(module: ModuleOp, data: CompilerContext, percentile: float) -> _Seen:
     if data.calibration is None:
+        if data.no_calibration is not None:
+            raise data.no_calibration
         raise PassError(
             "quantize.no-calibration",
             "quantisation ranges come from calibration requests, and none were given",
@@ -102,11 +114,20 @@ def _observe(module: ModuleOp, data: CompilerContext, percentile: float) -> _See
                     "calibration gives infinite or NaN activations at this layer",
                     location=Location(node=onnx.name_of(op)),
                 )
+            if rows.size and max(float(rows.max()), -float(rows.min())) > LARGEST:
+                raise PassError(
+                    "quantize.overflow",
+                    f"calibration gives activations beyond {LARGEST:g} at this layer",
+                    location=Location(node=onnx.name_of(op)),
+                )
             seen.peak[op] = float(np.percentile(np.abs(rows), percentile)) if rows.size else 0.0
             step = max(1, -(-len(rows) // SAMPLES))
             seen.samples[op] = rows[::step].astype(np.float32)
         elif isinstance(op, rec.EmbeddingBagOp):
-            ids.setdefault(symbol(op.table), []).append(args[0].reshape(-1).astype(np.int64))
+            used = args[0].reshape(-1).astype(np.int64)
+            if op.padding is not None:
+                used = used[used != op.padding.value.data]
+            ids.setdefault(symbol(op.table), []).append(used)
             requests = max(requests, int(args[0].shape[0] if op.offsets is None else args[1].shape[0]))
 
     evaluate(module, data, data.calibration, watch)
@@ -128,12 +149,12 @@ class _Rewriter:
     ) -> None:
         self.options, self.module, self.data, self.seen = options, module, data, seen
         self.weight_max, self.table_max = weight_max, table_max
-        self.matrices: dict[tuple[str, bool], cim.MatrixOp] = {}
+        self.matrices: dict[tuple[str, ...], cim.MatrixOp] = {}
         self.taken: set[str] = set()
         self.replaced: set[str] = set()
 
-    def declare(self, key: tuple[str, bool], make: Any) -> cim.MatrixOp:
-        """The matrix for a float tensor: declared once, however many operations use it."""
+    def declare(self, key: tuple[str, ...], make: Any) -> cim.MatrixOp:
+        """The matrix for a tensor (the first entry of ``key``): declared once, however many use it."""
         if key not in self.matrices:
             matrix = make()
             Rewriter.insert_op(matrix, InsertPoint.before(main_function(self.module)))
@@ -152,17 +173,12 @@ class _Rewriter:
         store, bits = self.data.store, self.options.acts
         source = symbol(op.weight)
         weight = store[source]
-        signed = not non_negative(op.x)
-        levels = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1
-        peak = self.seen.peak.get(op, 0.0)
-        scale = rounded_scale(peak / levels) if peak > 0 else 1.0
-        if peak <= 0:
-            self.data.notes.append(
-                f"layer {onnx.name_of(op) or source}: its input is always 0 in calibration"
-            )
+        drive = self.drive(op)
+        signed, scale = drive.signed, drive.scale
+        given = symbol(op.weight_scale) if op.weight_scale else None
 
         def make() -> cim.MatrixOp:
-            integers, scales = quantize_columns(weight, self.weight_max, source)
+            integers, scales = self.integers(op, weight, None if given is None else store[given])
             name = self.unique(source)
             return cim.MatrixOp(
                 name, "dense", weight.shape[0], weight.shape[1], self.options.weights,
@@ -170,17 +186,72 @@ class _Rewriter:
                 input_bits=bits, input_signed=signed,
             )  # fmt: skip
 
-        matrix = self.declare((source, signed), make)
+        digest = "" if given is None else store.digest(given)
+        matrix = self.declare((source, "signed" if signed else "unsigned", digest), make)
+        if given is not None:
+            self.replaced.add(given)
         name = matrix.sym_name.data
-        samples = quantize(self.seen.samples[op], scale, bits, signed).astype(np.int32)
+        seen = self.seen.samples[op] + np.float32(drive.shift)
+        samples = quantize(seen, scale, bits, signed).astype(np.int32)
         before = self.data.samples.get(name)
         self.data.samples[name] = samples if before is None else np.concatenate([before, samples])
         factors = store[symbol(matrix.scales)] * np.float32(scale)
+        if float(factors.max(initial=0.0)) * weight.shape[0] * 2.0**15 > LARGEST:
+            raise PassError(
+                "quantize.overflow",
+                f"products of weights and activations may exceed {LARGEST:g}",
+                location=Location(tensor=source),
+            )
         bias = symbol(op.bias) if op.bias else None
-        driven = cim.QuantizeOp(op.x, scale, bits, signed)
+        x, before_it = op.x, list[Operation]()
+        if drive.shift:
+            shift = np.full((1,) * len(rec.shape(x)), drive.shift, np.float32)
+            constant = rec.ConstantOp(store.add(f"{name}.shift", shift), tensor(shift.shape))
+            before_it = [constant, rec.BinaryOp("add", x, constant.result)]
+            x = before_it[1].results[0]
+            columns = store[symbol(matrix.data)].astype(np.float64).sum(axis=0) * store[symbol(matrix.scales)]
+            offset = -drive.shift * columns + (0.0 if bias is None else store[bias])
+            bias = store.add(f"{name}.bias", offset.astype(np.float32))
+        driven = cim.QuantizeOp(x, scale, bits, signed)
         product = cim.MvmOp(driven.result, name, weight.shape[1])
         result = cim.DequantizeOp(product.result, store.add(f"{name}.factors", factors), bias)
-        _replace(op, [driven, product, result])
+        _replace(op, [*before_it, driven, product, result])
+
+    def drive(self, op: rec.LinearOp) -> Drive:
+        """How the input of a layer is quantised: by the model's own grid, else by calibration."""
+        bits, label = self.options.acts, onnx.name_of(op) or symbol(op.weight)
+        if (grid := op.grid) is not None:
+            found = drive_of(grid, bits)
+            if found is not None:
+                return found
+            self.data.notes.append(
+                f"layer {label}: {bits} bits do not hold the model's own quantisation of its input "
+                f"({grid.low} .. {grid.high}); its range comes from calibration"
+            )
+        signed = not non_negative(op.x)
+        levels = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1
+        peak = self.seen.peak.get(op, 0.0)
+        if peak <= 0:
+            self.data.notes.append(f"layer {label}: its input is always 0 in calibration")
+        return Drive(rounded_scale(peak / levels) if peak > 0 else 1.0, signed)
+
+    def integers(
+        self, op: rec.LinearOp, weight: NDArray[Any], given: NDArray[np.float32] | None
+    ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """The integers of a layer and the scale of each column: the model's own where the cells hold them."""
+        source = symbol(op.weight)
+        if given is None:
+            return quantize_columns(weight, self.weight_max, source)
+        peak = largest_of(weight)
+        if peak <= self.weight_max:
+            return np.ascontiguousarray(weight), given
+        self._refitted(f"layer {onnx.name_of(op) or source}", peak, self.weight_max)
+        return quantize_columns(weight.astype(np.float32) * given, self.weight_max, source)
+
+    def _refitted(self, what: str, peak: int, largest: int) -> None:
+        self.data.notes.append(
+            f"{what}: its own integers reach {peak}, the cells hold {largest}; quantised again"
+        )
 
     def bag(self, op: rec.EmbeddingBagOp) -> None:
         store = self.data.store
@@ -188,7 +259,12 @@ class _Rewriter:
         table = store[source]
 
         def make() -> cim.MatrixOp:
-            integers, scale = quantize_table(table, self.table_max, source)
+            if op.scale is None:
+                integers, scale = quantize_table(table, self.table_max, source)
+            else:
+                integers, scale = fitted_table(table, op.scale.value.data, self.table_max)
+                if largest_of(table) > self.table_max:
+                    self._refitted(f"table {source}", largest_of(table), self.table_max)
             name = self.unique(source)
             self.data.access[name] = self.data.access[source]
             return cim.MatrixOp(
@@ -196,16 +272,23 @@ class _Rewriter:
                 store.add(f"{name}.int", integers), store.add(f"{name}.scales", scale),
             )  # fmt: skip
 
-        matrix = self.declare((source, False), make)
+        matrix = self.declare((source, "" if op.scale is None else repr(op.scale.value.data)), make)
         lookup = cim.LookupOp(
             matrix.sym_name.data, op.ids, op.offsets, op.weights, mode=op.mode.data, layout=op.layout.data,
             scale=float(store[symbol(matrix.scales)][0]), dim=table.shape[1],
+            padding=op.padding.value.data if op.padding is not None else None,
         )  # fmt: skip
         _replace(op, [lookup])
 
     def forget_floats(self) -> None:
         """Drop the float tensors that nothing names any more: compilation keeps one copy of the weights."""
-        for name in self.replaced:
+        named = {
+            symbol(a)
+            for op in self.module.walk()
+            for a in (*op.attributes.values(), *op.properties.values())
+            if isinstance(a, SymbolRefAttr)
+        }
+        for name in self.replaced - named:  # a weight may also be read on the host, or be an output
             self.data.store.remove(name)
 
 
@@ -221,6 +304,12 @@ def _check_finite(array: NDArray[Any], name: str) -> None:
         raise PassError(
             "quantize.not-finite", "the weights contain NaN or infinity", location=Location(tensor=name)
         )
+    if array.size and max(float(array.max()), -float(array.min())) > LARGEST:
+        raise PassError(
+            "quantize.overflow",
+            f"the weights exceed {LARGEST:g}: their sums overflow in 32-bit floats",
+            location=Location(tensor=name),
+        )
 
 
 def quantize_columns(
@@ -230,7 +319,8 @@ def quantize_columns(
     _check_finite(weight, name)
     w = weight.astype(np.float32)
     peak = np.abs(w).max(axis=0, initial=0.0)
-    scales = np.where(peak > 0, peak / np.float32(largest), np.float32(1)).astype(np.float32)
+    known = peak >= largest * SMALLEST
+    scales = np.where(known, peak / np.float32(largest), np.float32(1)).astype(np.float32)
     integers = np.clip(np.rint(w / scales), -largest, largest).astype(np.int8)
     return integers, scales
 
@@ -240,15 +330,23 @@ def quantize_table(
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """``float[rows, dim]`` to ``int8[rows, dim]`` and one ``float32[1]`` scale, streaming over rows."""
     peak = 0.0
-    for start in range(0, len(table), _ROWS):
-        part = table[start : start + _ROWS]
+    for _, part in blocks(table):
         _check_finite(part, name)
         peak = max(peak, float(np.abs(part).max(initial=0.0)))
-    scale = np.float32(peak / largest) if peak > 0 else np.float32(1)
-    integers = np.empty(table.shape, np.int8)
-    for start in range(0, len(table), _ROWS):
-        part = table[start : start + _ROWS].astype(np.float32)
-        integers[start : start + _ROWS] = np.clip(np.rint(part / scale), -largest, largest)
+    scale = np.float32(peak / largest) if peak >= largest * SMALLEST else np.float32(1)
+    try:
+        integers = np.empty(table.shape, np.int8)
+    except MemoryError:
+        raise PassError(
+            "quantize.no-memory",
+            f"its {table.size} bytes as 8-bit integers do not fit into memory",
+            location=Location(tensor=name),
+        ) from None
+    for start, part in blocks(table):
+        scaled = part.astype(np.float32)
+        scaled /= scale
+        np.rint(scaled, out=scaled)
+        integers[start : start + len(part)] = np.clip(scaled, -largest, largest, out=scaled)
     return integers, np.array([scale], np.float32)
 
 

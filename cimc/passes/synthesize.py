@@ -7,11 +7,13 @@ set from such requests are guesses; the caller says so.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto
 from xdsl.dialects.builtin import ArrayAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute
@@ -20,11 +22,16 @@ from cimc.errors import CimcError, Location
 from cimc.frontend.host import run_onnx
 from cimc.frontend.loader import LoadedModel
 from cimc.frontend.provenance import Jagged, Meaning, Source, meaning_of
+from cimc.frontend.tensors import stored_bytes
 from cimc.ir.context import CompilerContext, Requests
 from cimc.ir.types import DYNAMIC, element_of, element_to_dtype, is_float, shape_of
+from cimc.passes.evaluate import evaluate
 from cimc.passes.pipeline import Pipeline
 
 Array = NDArray[Any]
+
+_TRIED_BYTES = 1 << 26
+"""Larger weights are not handed to onnxruntime: it would map them all."""
 
 MAX_BAG = 5
 """Ids per bag: 1 to this many."""
@@ -46,17 +53,28 @@ def synthetic_requests(
 
     Raises:
         CimcError: ``calib.cannot-synthesize`` when an input has no meaning that the graph shows, or
-            onnxruntime rejects the requests.
+            onnxruntime rejects the requests (for models of large or generated weights: the fused model does).
     """
     clone, own = module.clone(), ctx.clone()
     Pipeline.parse("canonicalize,fuse-recsys").run(clone, own)
     inputs = _inputs(module)
     drawn = _Draw(inputs, meaning_of(clone, own), count, np.random.default_rng(seed)).all()
     try:
-        run_onnx(loaded.path, drawn)
+        if _tried_in_onnxruntime(loaded):
+            run_onnx(loaded.path, drawn)
+        else:
+            evaluate(clone, own, drawn)
     except CimcError as error:
-        raise _failed(f"onnxruntime rejects the requests that were tried: {error.message}", loaded) from None
+        raise _failed(f"the model rejects the requests that were tried: {error.message}", loaded) from None
     return drawn
+
+
+def _tried_in_onnxruntime(loaded: LoadedModel) -> bool:
+    """Whether onnxruntime can run the file, and does so within the memory that compiling needs anyway."""
+    if loaded.generated is not None and loaded.generated.tensors:
+        return False
+    outside = [t for t in loaded.proto.graph.initializer if t.data_location == TensorProto.EXTERNAL]
+    return sum(stored_bytes(t.data_type, math.prod(t.dims)) for t in outside) <= _TRIED_BYTES
 
 
 def _failed(why: str, loaded: LoadedModel | None = None, tensor: str | None = None) -> CimcError:

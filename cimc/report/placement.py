@@ -124,8 +124,9 @@ def blocks(program: Program, target: Target) -> list[Block]:
     ]
     counted = instructions(program)
     per_tile = ", ".join(f"{tile}: {number}" for tile, number in counted["tiles"].items())
+    segments = len(program.chip_segments)
     lines: list[tuple[str, object]] = [
-        ("in all", f"{count(counted['total'])} in {len(program.chip_segments)} chip segments"),
+        ("in all", f"{count(counted['total'])} in {segments} chip segment{'s' * (segments != 1)}"),
         ("per tile", per_tile or "-"),
         ("kinds", ", ".join(f"{kind} {number}" for kind, number in counted["kinds"].items()) or "-"),
     ]

@@ -18,9 +18,10 @@ from cimc.errors import ProgramError, RequestError
 from cimc.frontend.host import HostRunner
 from cimc.ir.bags import Bags, averaged, bags_of, check_ids
 from cimc.ir.cim import ROW0, TILE
+from cimc.ir.requests import checked_arrays
 from cimc.isa.footprint import accesses
 from cimc.isa.instructions import Instr
-from cimc.isa.program import OPAQUE, ChipSegment, HostSegment, Matrix, Port, Program
+from cimc.isa.program import ChipSegment, HostSegment, Matrix, Port, Program
 from cimc.isa.verify import verify_program
 from cimc.sim.activity import Activity, LookupActivity, Site
 from cimc.sim.kernels.dense import DenseKernel
@@ -67,7 +68,7 @@ class Simulator:
         """
         if mode not in MODES:
             raise RequestError("request.bad-mode", f"mode '{mode}' is none of {', '.join(MODES)}")
-        values = check_requests(self.program, requests)
+        values = checked_arrays(self.program.header.inputs, requests)
         activity = Activity()
         for number, segment in enumerate(self.program.segments):
             if isinstance(segment, HostSegment):
@@ -106,46 +107,6 @@ class Simulator:
                 table = through_adc(table, self.target.array, matrix.bits, lsb)
             self._tables[key] = table
         return self._tables[key]
-
-
-def check_requests(program: Program, requests: Requests) -> Requests:
-    """The model's inputs among ``requests``, with exact dtypes.
-
-    Raises:
-        RequestError: ``request.missing-input``, ``request.bad-dtype``, ``request.bad-shape`` or
-            ``request.not-finite``.
-    """
-    values: Requests = {}
-    for name, dtype, shape in program.header.inputs:
-        if name not in requests:
-            raise RequestError(
-                "request.missing-input",
-                f"the model's input '{name}' is not among the arrays: {', '.join(sorted(requests)) or '-'}",
-            )
-        array = np.asarray(requests[name])
-        if dtype == OPAQUE:
-            values[name] = array
-            continue
-        if array.dtype.name != dtype and not np.can_cast(array.dtype, np.dtype(dtype), "safe"):
-            raise RequestError(
-                "request.bad-dtype", f"input '{name}' is {array.dtype}, the model takes {dtype}"
-            )
-        array = array.astype(dtype, copy=False)
-        if array.ndim != len(shape) or any(
-            want not in (-1, have) for want, have in zip(shape, array.shape, strict=False)
-        ):
-            shown = ", ".join("?" if d < 0 else str(d) for d in shape)
-            raise RequestError(
-                "request.bad-shape",
-                f"input '{name}' has shape {list(array.shape)}, the model takes [{shown}]",
-            )
-        if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-            where = int(np.argwhere(~np.isfinite(array))[0][0]) if array.ndim else 0
-            raise RequestError(
-                "request.not-finite", f"input '{name}' holds NaN or infinity (first in request {where})"
-            )
-        values[name] = array
-    return values
 
 
 @dataclass
@@ -279,7 +240,11 @@ class _ChipRun:
         x = raw.view(np.int8) if matrix.input_signed else raw
         product = kernel.adc if self.mode == "adc" else kernel.exact
         left, right = kernel.columns(first, count)
-        tile.memory.i32(item.ref("dst"), i, right - left)[...] = product(x, first, count)
+        try:
+            result = product(x, first, count)
+        except ValueError as error:
+            raise ProgramError("sim.bad-operand", f"matrix {matrix.name}: {error}") from None
+        tile.memory.i32(item.ref("dst"), i, right - left)[...] = result
 
     def bag(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
         whole = self.inputs.bags[item.index("port").at(i)]
@@ -399,6 +364,7 @@ def _bind(ports: tuple[Port, ...], values: Requests, tables: dict[int, Matrix]) 
                 port.layout,
                 "sum",
                 subject,
+                port.padding,
             )
             if matrix is not None:
                 check_ids(bags, matrix.rows, subject)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.ir import numerics
+from cimc.ir.rec import COMPARISONS
 from cimc.isa.instructions import Instr
 from cimc.sim.memory import Memory
 
@@ -56,7 +57,8 @@ def binary(memory: Memory, item: Instr, i: int) -> None:
     out = numerics.binary(item.word("fn"), read("a"), read("b"))
     wide = np.broadcast_to(out, (memory.requests, *counts))
     size = counts[0] * counts[1]
-    memory.raw(item.ref("dst"), i, 4 * size).view(dtype)[...] = wide.reshape(memory.requests, size)
+    kept = np.float32 if item.word("fn") in COMPARISONS else dtype
+    memory.raw(item.ref("dst"), i, 4 * size).view(kept)[...] = wide.reshape(memory.requests, size)
 
 
 def reduce(memory: Memory, item: Instr, i: int) -> None:

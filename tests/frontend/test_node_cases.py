@@ -47,4 +47,4 @@ def test_node_cases(monkeypatch: pytest.MonkeyPatch) -> None:
                 np.testing.assert_allclose(actual[name], array, rtol=1e-3, atol=1e-4, err_msg=case.name)
         seen["chip" if set(found.counts()) - {"host"} else "host"] += 1
     assert seen["fused"] > 100
-    assert seen["chip"] > 15
+    assert seen["chip"] >= 10

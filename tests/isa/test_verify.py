@@ -19,7 +19,8 @@ LIMIT = TARGET.tile.scratchpad_bytes
 
 def program(streams: dict[int, list[Instr]], outputs: int = 0) -> Program:
     """A program with one 6x4 dense matrix on tile 3, one table, two input ports and a constant."""
-    header = Header("m", "d", TARGET.name, TARGET.digest, "{}", "", 0)
+    inputs = (("x", "float32", (-1, 6)), ("ids", "int64", (-1, 3)))
+    header = Header("m", "d", TARGET.name, TARGET.digest, "{}", "", 0, inputs)
     dense = np.array([[0, 6, 0, 4, 3, 0, 0]], np.int32)
     table = np.array([[0, 9, 0, 4, 5, 0, 0]], np.int32)
     data = {

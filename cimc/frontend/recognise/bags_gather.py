@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from xdsl.ir import SSAValue
 
 from cimc.frontend.match import Emitter, NotMine, Recogniser, axis_of, need, node_of, plain
-from cimc.frontend.recognise.tables import bag, table_of
+from cimc.frontend.recognise.tables import bag, is_table, table_of
 from cimc.frontend.shape_rules import axes_of
 from cimc.ir import onnx, rec
 from cimc.ir.onnx import int_attribute
@@ -23,7 +23,7 @@ class GatherBag(Recogniser):
     kinds = frozenset({"Gather"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
-        if self.graph.constant(op.inputs[0]) is None:
+        if not is_table(op.inputs[0], self.graph):
             raise NotMine("rows are not gathered from a constant table")
         need(int_attribute(op, "axis", 0) == 0, "the table is not indexed along axis 0")
         table = table_of(op.inputs[0], self.graph)
@@ -43,7 +43,7 @@ class PooledGatherBag(Recogniser):
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
         gather = node_of(op.inputs[0], "Gather")
-        if gather is None or self.graph.constant(gather.inputs[0]) is None:
+        if gather is None or not is_table(gather.inputs[0], self.graph):
             raise NotMine("what is reduced are not rows of a constant table")
         need(len(self.graph.users(gather.outputs[0])) == 1, "the rows are used elsewhere too")
         shape = self.graph.shape(gather.outputs[0])

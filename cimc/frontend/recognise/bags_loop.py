@@ -11,6 +11,7 @@ from xdsl.ir import SSAValue
 from cimc.frontend import dims as d
 from cimc.frontend.dims import Known
 from cimc.frontend.match import Emitter, NoMatch, NotMine, Recogniser, need, node_of, plain, show
+from cimc.frontend.recognise.bags_padding import KeptReader
 from cimc.frontend.recognise.tables import bag, table_of
 from cimc.frontend.shape_control import body_of, trips_of, yielded
 from cimc.frontend.shape_rules import axes_of, operand
@@ -30,6 +31,7 @@ class _Rows:
     table: SSAValue
     ids: SSAValue
     weights: SSAValue | None = None
+    padding: int | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,9 @@ class LoopBag(Recogniser):
     ``V`` is ``Concat(offsets, [len(ids)])``, or given whole (``include_last_offset``).  Where ``V`` is
     ``0, L, 2L, ...`` over the flattened ``[B, L]`` ids, the bags are the rows of those ids.  The
     second form builds a sequence, treats the last bag apart, and writes the mean as a sum and a division.
+    With a padding index an inner loop collects the positions of the other ids (see :class:`KeptReader`)::
+
+        out[i] = reduce((W[ids] * w)[k])  or 0 if k is empty
     """
 
     name = "bag-loop"
@@ -110,8 +115,17 @@ class LoopBag(Recogniser):
             matrix = self._matrix(ids, count, length)
             matrix_weights = self._matrix(weights, count, length) if weights is not None else None
             if matrix is not None and (weights is None) == (matrix_weights is None):
-                return bag(emit, table, matrix, mode=mode, weights=matrix_weights)
-        return bag(emit, table, ids, mode=mode, layout=layout, offsets=offsets, weights=weights)
+                return bag(emit, table, matrix, mode=mode, weights=matrix_weights, padding=rows.padding)
+        return bag(
+            emit,
+            table,
+            ids,
+            mode=mode,
+            layout=layout,
+            offsets=offsets,
+            weights=weights,
+            padding=rows.padding,
+        )
 
     def _offsets(self, bounds: SSAValue, ids: SSAValue) -> tuple[SSAValue, str]:
         concat = node_of(bounds, "Concat")
@@ -220,6 +234,8 @@ class _Body:
             raise NoMatch("rows of a bag come from no Gather")
         if op.kind == "Gather":
             need(int_attribute(op, "axis", 0) == 0, "rows are not gathered along axis 0")
+            if node_of(op.inputs[1], "Loop") is not None:
+                return self.kept(op)
             return _Rows(op.inputs[0], self.cut(op.inputs[1], last))
         if op.kind == "Slice":
             return self.all_rows(self.cut(value, last))
@@ -232,11 +248,21 @@ class _Body:
         need(found.weights is None, "rows are scaled twice")
         return replace(found, weights=self.cut(self._column(column), last))
 
+    def kept(self, op: onnx.NodeOp) -> _Rows:
+        """Rows at the positions of bag ``i`` whose ids are not padding."""
+        kept = KeptReader(self.analysis, self.is_bound).read(op.inputs[1])
+        found = self.all_rows(op.inputs[0])
+        need(plain(found.ids, self.graph) is plain(kept.ids, self.graph), "padding is found among other ids")
+        return replace(found, padding=kept.padding)
+
     def all_rows(self, value: SSAValue) -> _Rows:
         """The rows of all bags, ``[ids, dim]``."""
-        op = node_of(value, "Gather", "Mul")
+        op = node_of(value, "Gather", "Mul", "Cast")
         if op is None:
             raise NoMatch("rows come from no Gather")
+        if op.kind == "Cast":
+            need(self.analysis.element(op.inputs[0]) == self.analysis.element(value), "rows are converted")
+            return self.all_rows(op.inputs[0])
         if op.kind == "Gather":
             need(int_attribute(op, "axis", 0) == 0, "rows are not gathered along axis 0")
             return _Rows(op.inputs[0], op.inputs[1])
@@ -286,6 +312,10 @@ class _Body:
         test = node_of(op.inputs[0], "Equal", "Greater")
         if test is None:
             raise NoMatch("a branch depends on something other than the bag's bounds")
+        if test.kind == "Equal" and self._counts_kept(test):
+            need(self.analysis.info(then).splat == 0.0, "a bag of nothing but padding does not give zeros")
+            self.zero_when_empty = True
+            return self.pooled(other, last)
         if test.kind == "Equal" and self.is_bound(test.inputs[0], 0) and self.is_bound(test.inputs[1], 1):
             zero = self.graph.constant(then)
             splat = self.analysis.info(then).splat
@@ -303,6 +333,15 @@ class _Body:
         one, two = self._last_bag(op, self.pooled)
         need(one == two, "the last bag is pooled differently from the others")
         return two
+
+    def _counts_kept(self, test: onnx.NodeOp) -> bool:
+        """Whether ``test`` asks if an inner loop selected nothing."""
+        size = node_of(self._number(test.inputs[0]), "Size", "Shape")
+        return (
+            size is not None
+            and node_of(size.inputs[0], "Loop") is not None
+            and self.analysis.scalar(test.inputs[1]) == 0
+        )
 
     def _last_bag(self, op: onnx.NodeOp, read: Callable[[SSAValue, bool], T]) -> tuple[T, T]:
         """What both branches of ``If(i == N - 1)`` mean, for the last bag and for the others."""

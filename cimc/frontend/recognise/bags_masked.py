@@ -3,97 +3,295 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from xdsl.dialects.builtin import IntegerAttr
 from xdsl.ir import SSAValue
 
-from cimc.frontend.match import Emitter, NotMine, Recogniser, need, node_of, plain
-from cimc.frontend.recognise.tables import bag, table_of
-from cimc.frontend.shape_rules import axes_of
+from cimc.frontend.constants import ints_attribute
+from cimc.frontend.match import Emitter, NoMatch, NotMine, Recogniser, need, node_of, plain, show
+from cimc.frontend.recognise.bags_mask import Mask, MaskReader
+from cimc.frontend.recognise.tables import Table, bag, is_table, table_of
+from cimc.frontend.shape_rules import axes_of, operand
+from cimc.frontend.shapes import Shape
 from cimc.ir import onnx, rec
 from cimc.ir.onnx import int_attribute
-from cimc.ir.types import element_to_dtype, element_to_onnx, f32, i1, i64
+from cimc.ir.types import element_to_dtype, element_to_onnx, f32, i1, i64, is_float
+
+LARGE = 1e4
+"""What masked rows are lowered by before a maximum is at least this: no embedding comes near."""
+
+_VIEWS = ("Squeeze", "Reshape", "Unsqueeze", "Flatten", "Cast")
 
 
-class MaskedBag(Recogniser):
-    """A weighted sum over padded ids ``[B, L]``; the mask (any f32 ``m``) becomes per-sample weights::
+@dataclass(frozen=True)
+class _Product:
+    """``sum_l mask[b, l] * rows[b, l]``: the gathered rows and the mask, whose axes ``B, L`` are known."""
+
+    rows: onnx.NodeOp
+    mask: SSAValue
+    shape: Shape
+    """Extents that the mask must have, before it is broadcast."""
+    axis: int
+    """The axis of ``shape`` that is 1 beside ``B`` and ``L``."""
+
+
+class _Pooling(Recogniser):
+    """What the recognisers of masked pooling share."""
+
+    def gather(self, value: SSAValue) -> onnx.NodeOp | None:
+        """The Gather of table rows ``[B, L, D]`` that makes ``value``."""
+        op = node_of(value, "Gather")
+        if op is None or int_attribute(op, "axis", 0) != 0 or not is_table(op.inputs[0], self.graph):
+            return None
+        return op
+
+    def _is_only_here(self, rows: SSAValue) -> bool:
+        """Whether one operator reads the rows; others may ask for their shape."""
+        users = [u for u in self.graph.users(rows) if not (isinstance(u, onnx.NodeOp) and u.kind == "Shape")]
+        return len(users) == 1
+
+    def product(self, op: onnx.NodeOp | None) -> _Product | None:
+        """Rows and mask when ``op`` sums masked rows over the ids."""
+        if op is None:
+            return None
+        if op.kind == "MatMul":
+            left, right = op.inputs
+            if (rows := self.gather(right)) is not None:
+                return self._checked(rows, left, 1)
+            turned = node_of(left, "Transpose")
+            if turned is not None and ints_attribute(turned, "perm") == (0, 2, 1):
+                rows = self.gather(turned.inputs[0])
+                return self._checked(rows, right, 2) if rows is not None else None
+            return None
+        product = node_of(op.inputs[0], "Mul", "Where")
+        if op.kind != "ReduceSum" or product is None or axes_of(op, self.analysis) not in ([1], [-2]):
+            return None
+        if product.kind == "Where":
+            if self.analysis.info(product.inputs[2]).splat != 0.0:
+                return None
+            mask, other = product.inputs[0], product.inputs[1]
+            rows = self.gather(other)
+        else:
+            other, mask = product.inputs
+            if self.gather(other) is None:
+                other, mask = mask, other
+            rows = self.gather(other)
+        if rows is None:
+            return None
+        need(len(self.graph.users(product.outputs[0])) == 1, "the masked rows are used elsewhere too")
+        return self._checked(rows, mask, 2)
+
+    def _checked(self, rows: onnx.NodeOp, mask: SSAValue, axis: int) -> _Product:
+        shape = self.graph.shape(rows.inputs[1])
+        need(len(shape) == 2, "ids are not [batch, length]")
+        need(self._is_only_here(rows.outputs[0]), "the rows are used elsewhere too")
+        want = (shape[0], 1, shape[1]) if axis == 1 else (shape[0], shape[1], 1)
+        return _Product(rows, mask, want, axis)
+
+    def read_mask(self, product: _Product, reader: MaskReader) -> Mask | None:
+        """The mask, if it says which ids are padding."""
+        mask = reader.read(product.mask)
+        if mask is None or mask.inverted:
+            return None
+        shape = self.graph.shape(product.mask)
+        where = (0, 2 if product.axis == 1 else 1)
+        if len(shape) != 3 or (mask.batch, mask.position) != where:
+            return None
+        if product.axis == 1 and shape[1] != 1:
+            return None
+        return mask if self.same_ids(product.rows, mask) else None
+
+    def same_ids(self, rows: onnx.NodeOp, mask: Mask) -> bool:
+        """Whether rows are gathered by the ids of the mask; what padding is replaced by does not matter."""
+        value = plain(rows.inputs[1], self.graph)
+        if value is mask.ids:
+            return True
+        op = node_of(value, "Max", "Clip", "Where", "Relu")
+        if op is None:
+            return False
+        if op.kind == "Where":
+            test = MaskReader(self.graph).read(op.inputs[0])
+            if test is None or (test.ids, test.padding) != (mask.ids, mask.padding):
+                return False
+            return plain(op.inputs[1 if not test.inverted else 2], self.graph) is mask.ids
+        if op.kind == "Clip" and operand(op, 2) is not None:
+            return False
+        least = [0] if op.kind == "Relu" else [self.analysis.scalar(v) for v in op.inputs[1:2]]
+        return mask.padding < 0 and least == [0] and plain(op.inputs[0], self.graph) is mask.ids
+
+    def shaped(self, value: SSAValue, like: SSAValue, emit: Emitter) -> SSAValue:
+        """The pooled ``[B, D]`` in the shape of ``like``."""
+        want = self.graph.fixed(like, self.graph.rows(like))
+        need(rec.elements(want) == rec.elements(rec.shape(value)), "the result is broadcast")
+        return value if len(want) == 2 else emit.add(rec.ReshapeOp(value, want))
+
+    def padded(self, emit: Emitter, rows: onnx.NodeOp, mask: Mask, mode: str) -> SSAValue:
+        self.graph.rows(mask.ids)
+        return bag(emit, table_of(rows.inputs[0], self.graph), mask.ids, mode=mode, padding=mask.padding)
+
+    def note_empty(self, table: SSAValue, reference: str) -> None:
+        self.graph.ctx.notes.append(
+            f"{show(table)}: a list of nothing but padding gives zeros, in onnxruntime {reference}"
+        )
+
+
+class MaskedMean(_Pooling):
+    """The mean of those rows whose id is not padding ``p``::
+
+        out[b] = sum_l m[b, l] * W[ids[b, l]] / sum_l m[b, l]        m = ids != p, ids > 0, Cast(ids), ...
+
+    The count may be guarded by ``Max`` or ``Clip`` with up to 1, or by a small addend.
+    """
+
+    name = "bag-masked-mean"
+    kinds = frozenset({"Div"})
+
+    def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
+        reader = MaskReader(self.graph)
+        total, value = None, op.inputs[0]
+        while total is None:
+            total = node_of(value, "MatMul", "ReduceSum")
+            view = node_of(value, *_VIEWS)
+            if total is None and view is None:
+                raise NotMine("what is divided is no sum over ids")
+            need(len(self.graph.users(value)) == 1, "the sum is used elsewhere too")
+            value = value if view is None else view.inputs[0]
+        product = self.product(total)
+        if product is None:
+            raise NotMine("what is divided is no sum over ids of rows times a mask")
+        counted, mask = reader.count(op.inputs[1]), self.read_mask(product, reader)
+        need(mask is not None, "the mask is no comparison of the ids with a padding id")
+        need(counted is not None, "the divisor is not the number of ids under the mask")
+        assert mask is not None
+        assert counted is not None
+        need(
+            (counted[0].ids, counted[0].padding) == (mask.ids, mask.padding),
+            "the divisor counts under another mask",
+        )
+        self._check_divisor(op)
+        value = self.shaped(self.padded(emit, product.rows, mask, "mean"), op.outputs[0], emit)
+        if not counted[1]:
+            self.note_empty(product.rows.inputs[0], "0 / 0")
+        return [value]
+
+    def _check_divisor(self, op: onnx.NodeOp) -> None:
+        """Row ``b`` is divided by the count of ``b``: the divisor is ``[B, 1]`` or constant along a row."""
+        above, below = (self.graph.shape(v) for v in op.inputs)
+        need(len(above) == len(below) and below[0] == above[0], "the divisor is not one number per list")
+
+
+class MaskedMax(_Pooling):
+    """The largest of those rows whose id is not padding ``p``; ``c`` is large (1e4 at least)::
+
+    out[b] = max_l (W[ids[b, l]] - (1 - m[b, l]) * c)  =  max_l Where(m[b, l], W[ids[b, l]], -c)
+    """
+
+    name = "bag-masked-max"
+    kinds = frozenset({"ReduceMax"})
+
+    def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
+        lowered = node_of(op.inputs[0], "Sub", "Add", "Where")
+        if lowered is None or axes_of(op, self.analysis) not in ([1], [-2]):
+            raise NotMine("not a maximum over the ids of rows under a mask")
+        rows, mask, drop = self._parts(lowered)
+        if rows is None:
+            raise NotMine("no operand is rows of a constant table")
+        need(len(self.graph.users(lowered.outputs[0])) == 1, "the masked rows are used elsewhere too")
+        need(self._is_only_here(rows.outputs[0]), "the rows are used elsewhere too")
+        if mask is None or mask.inverted or drop is None:
+            raise NoMatch("rows are not lowered by a comparison of the ids with a padding id")
+        need(drop >= LARGE, f"masked rows are lowered by {drop:g} only")
+        need((mask.batch, mask.position) == (0, 1), "the mask does not have one number per id")
+        need(len(self.graph.shape(rows.inputs[1])) == 2, "ids are not [batch, length]")
+        need(self.same_ids(rows, mask), "the mask is made from other ids")
+        value = self.padded(emit, rows, mask, "max")
+        self.note_empty(rows.inputs[0], f"about {-drop:g}")
+        return [self.shaped(value, op.outputs[0], emit)]
+
+    def _parts(self, op: onnx.NodeOp) -> tuple[onnx.NodeOp | None, Mask | None, float | None]:
+        """Rows, the mask of what is kept, and by how much the rest is lowered."""
+        reader = MaskReader(self.graph)
+        if op.kind == "Where":
+            test = self._wide(reader.read(op.inputs[0]), op.inputs[0])
+            kept, other = (2, 1) if test is not None and test.inverted else (1, 2)
+            number = self.analysis.info(op.inputs[other]).splat
+            if test is not None and test.inverted:
+                test = Mask(test.ids, test.padding, test.batch, test.position)
+            return self.gather(op.inputs[kept]), test, None if number is None else -number
+        sides = [tuple(op.inputs)] if op.kind == "Sub" else [tuple(op.inputs), tuple(op.inputs)[::-1]]
+        for left, right in sides:
+            rows, product = self.gather(left), node_of(right, "Mul")
+            if rows is None:
+                continue
+            if product is None:
+                return rows, None, None
+            numbers = [self.analysis.info(v).splat for v in product.inputs]
+            index = next((k for k, n in enumerate(numbers) if n is not None), None)
+            if index is None:
+                return rows, None, None
+            number, source = numbers[index], product.inputs[1 - index]
+            test = self._wide(reader.read(source), source)
+            if test is None or not test.inverted or number is None:
+                return rows, None, None
+            test = Mask(test.ids, test.padding, test.batch, test.position)
+            return rows, test, number if op.kind == "Sub" else -number
+        return None, None, None
+
+    def _wide(self, mask: Mask | None, value: SSAValue) -> Mask | None:
+        return mask if mask is not None and len(self.graph.shape(value)) == 3 else None
+
+
+class MaskedBag(_Pooling):
+    """A weighted sum over padded ids ``[B, L]``::
 
         out[b] = sum_l m[b, l] * W[ids[b, l]]
-               = MatMul(m[B, 1, L], Gather(W, ids))  or  ReduceSum(Mul(Gather(W, ids), m[B, L, 1]), 1)
+               = MatMul(m[B, 1, L], Gather(W, ids))  or  MatMul(Gather(W, ids)', m[B, L, 1])
+               = ReduceSum(Mul(Gather(W, ids), m[B, L, 1]), 1)  or  ReduceSum(Where(m, Gather(W, ids), 0), 1)
 
-    The mask itself and its count are made on the host.  Exporters pad with -1 and ONNX counts such
-    ids from the end of the table; the host does the same before ids go to the chip.
+    If ``m`` compares the ids with a padding id, that id is left out of the bag and no mask exists.  Any
+    other f32 ``m`` becomes per-sample weights and is made on the host.  Exporters pad with -1 and ONNX counts
+    such ids from the end of the table; the host does the same before ids go to the chip.
     """
 
     name = "bag-masked"
     kinds = frozenset({"MatMul", "ReduceSum"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
-        if op.kind == "MatMul":
-            mask, rows, keep, mask_axis = op.inputs[0], op.inputs[1], True, 1
-        else:
-            product = node_of(op.inputs[0], "Mul")
-            if product is None or axes_of(op, self.analysis) not in ([1], [-2]):
-                raise NotMine("not a sum over the ids of rows times a mask")
-            need(len(self.graph.users(product.outputs[0])) == 1, "the masked rows are used elsewhere too")
-            rows, mask = product.inputs
-            if self._gather(rows) is None:
-                rows, mask = mask, rows
-            keep, mask_axis = bool(int_attribute(op, "keepdims", 1)), 2
-        gather = self._gather(rows)
-        if gather is None:
-            raise NotMine("no factor is rows of a constant table")
-        need(len(self.graph.users(rows)) == 1, "the rows are used elsewhere too")
-        table = table_of(gather.inputs[0], self.graph)
-        ids = plain(gather.inputs[1], self.graph)
-        shape = self.graph.shape(ids)
+        product = self.product(op)
+        if product is None:
+            raise NotMine("not a sum over the ids of rows of a constant table times a mask")
+        mask = self.read_mask(product, MaskReader(self.graph))
+        if mask is not None:
+            return [self.shaped(self.padded(emit, product.rows, mask, "sum"), op.outputs[0], emit)]
+        table = table_of(product.rows.inputs[0], self.graph)
+        ids = plain(product.rows.inputs[1], self.graph)
         need(len(self.graph.rows(ids)) == 2, "ids are not [batch, length]")
-        want = (shape[0], 1, shape[1]) if mask_axis == 1 else (shape[0], shape[1], 1)
-        need(self.graph.shape(mask) == want, "the mask does not have one number per id")
-        need(self.analysis.element(mask) == f32, "the mask is not f32")
-        weights = self._flat(mask, mask_axis, emit)
-        if self._may_be_negative(mask, ids):
-            ids = self._from_end(ids, table.rows, emit)
-        value = bag(emit, table, ids, mode="sum", weights=weights)
-        if keep:
-            dims = rec.shape(value)
-            value = emit.add(rec.ReshapeOp(value, (dims[0], 1, dims[1])))
-        return [value]
+        need(self.graph.shape(product.mask) == product.shape, "the mask does not have one number per id")
+        element = self.analysis.element(product.mask)
+        need(element == f32, "the mask is not f32")
+        weights = self._flat(product, emit)
+        value = bag(emit, table, self._from_end(ids, table, emit), mode="sum", weights=weights)
+        return [self.shaped(value, op.outputs[0], emit)]
 
-    def _gather(self, value: SSAValue) -> onnx.NodeOp | None:
-        op = node_of(value, "Gather")
-        if op is None or int_attribute(op, "axis", 0) != 0 or self.graph.constant(op.inputs[0]) is None:
-            return None
-        return op
-
-    def _flat(self, mask: SSAValue, axis: int, emit: Emitter) -> SSAValue:
+    def _flat(self, product: _Product, emit: Emitter) -> SSAValue:
         """The mask as ``[B, L]``."""
-        shape = self.graph.shape(mask)
-        source = node_of(mask, "Unsqueeze")
-        rest = tuple(s for k, s in enumerate(shape) if k != axis)
+        rest = tuple(s for k, s in enumerate(product.shape) if k != product.axis)
+        source = node_of(product.mask, "Unsqueeze")
         if source is not None and self.analysis.shape(source.inputs[0]) == rest:
             return source.inputs[0]
         target = emit.constant(np.array([0, -1], np.int64))
-        return emit.node("Reshape", [mask, target], rest, f32)
+        return emit.node("Reshape", [product.mask, target], rest, f32)
 
-    def _may_be_negative(self, mask: SSAValue, ids: SSAValue) -> bool:
-        """Whether padding may have an id below 0: not if the mask compares ids with 0 or more."""
-        test = node_of(mask, "Unsqueeze", "Reshape", "Cast", "Not", "Equal")
-        while test is not None and test.kind != "Equal":
-            test = node_of(test.inputs[0], "Unsqueeze", "Reshape", "Cast", "Not", "Equal")
-        if test is None or plain(test.inputs[0], self.graph) is not ids:
-            return True
-        padding = self.analysis.scalar(test.inputs[1])
-        return not isinstance(padding, int) or padding < 0
-
-    def _from_end(self, ids: SSAValue, rows: int, emit: Emitter) -> SSAValue:
+    def _from_end(self, ids: SSAValue, table: Table, emit: Emitter) -> SSAValue:
         """``ids + rows * (ids < 0)``."""
         shape, element = self.graph.shape(ids), self.analysis.element(ids)
-        assert element is not None
+        if element is None or is_float(element):
+            raise NoMatch("the element type of the ids is not known")
         dtype = element_to_dtype(element)
         negative = emit.node("Less", [ids, emit.constant(np.array(0, dtype))], shape, i1)
         to = {"to": IntegerAttr(element_to_onnx(element), i64)}
         ones = emit.node("Cast", [negative], shape, element, to)
-        shift = emit.node("Mul", [ones, emit.constant(np.array(rows, dtype))], shape, element)
+        shift = emit.node("Mul", [ones, emit.constant(np.array(table.rows, dtype))], shape, element)
         return emit.node("Add", [ids, shift], shape, element)

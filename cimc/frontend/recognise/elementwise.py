@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import SSAValue
 
 from cimc.frontend.constants import float_attribute
 from cimc.frontend.match import Emitter, NoMatch, Recogniser, need, show
+from cimc.frontend.recognise.operands import aligned, number, shared_array
 from cimc.frontend.shape_rules import operand
 from cimc.ir import onnx, rec
 from cimc.ir.store import Array
@@ -24,6 +25,12 @@ _UNARY = {
     "Neg": "neg",
     "Abs": "abs",
     "Reciprocal": "reciprocal",
+    "Erf": "erf",
+    "Softplus": "softplus",
+    "Sign": "sign",
+    "Floor": "floor",
+    "Ceil": "ceil",
+    "Round": "round",
 }
 _BINARY = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Max": "max", "Min": "min", "Sum": "add"}
 
@@ -32,7 +39,7 @@ class Unary(Recogniser):
     """``y = f(x)`` for one f32 operand; ``Clip`` with constant bounds (a missing one is infinite)."""
 
     name = "unary"
-    kinds = frozenset({*_UNARY, "LeakyRelu", "Clip"})
+    kinds = frozenset({*_UNARY, "LeakyRelu", "Elu", "Clip"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
         x = op.inputs[0]
@@ -41,6 +48,8 @@ class Unary(Recogniser):
             return [emit.add(rec.UnaryOp(_UNARY[op.kind], x))]
         if op.kind == "LeakyRelu":
             return [emit.add(rec.UnaryOp("leaky_relu", x, float_attribute(op, "alpha", 0.01)))]
+        if op.kind == "Elu":
+            return [emit.add(rec.UnaryOp("elu", x, float_attribute(op, "alpha", 1.0)))]
         low, high = self._bound(op, 1, "min", -np.inf), self._bound(op, 2, "max", np.inf)
         return [emit.add(rec.UnaryOp("clip", x, low, high))]
 
@@ -57,51 +66,41 @@ class Unary(Recogniser):
 class Binary(Recogniser):
     """``y = a . b`` for two or more f32 operands with broadcasting; constants are shared by all requests.
 
-    Tensors filled with one number at run time (``Expand``, ``ConstantOfShape``) count as constants.
-    ``PRelu`` needs a constant slope; ``Pow`` a constant exponent, and ``Pow(x, 2)`` becomes ``x * x``.
+    What is the same for all requests (see ``operands.py``) counts as constant.  ``PRelu`` needs a constant
+    slope; ``Pow(x, 2)`` becomes ``x * x``, and ``Pow(x, 0.5)`` the root.
     """
 
     name = "elementwise"
-    kinds = frozenset({*_BINARY, "Pow", "PRelu"})
+    kinds = frozenset({*_BINARY, "Pow", "PRelu", "Mean"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
         values = list(op.inputs)
-        arrays = [self.constant(v) for v in values]
+        arrays = [shared_array(v, self.graph) for v in values]
         need(any(a is None for a in arrays), "all operands are constant")
         dims = [self.graph.activation(v) for v, a in zip(values, arrays, strict=True) if a is None]
         rank = len(dims[0])
         need(all(len(x) == rank for x in dims), "operands differ in rank: the batch would meet another axis")
-        for value, array in zip(values, arrays, strict=True):
-            exponent = op.kind == "Pow" and value is values[1]
-            need(
-                array is None or exponent or self.analysis.element(value) == f32, f"{show(value)} is not f32"
-            )
-            need(array is None or array.ndim <= rank, f"{show(value)} has more axes than the operand")
-        if op.kind == "Pow":
-            need(arrays[0] is None and arrays[1] is not None, "the exponent is not constant")
-            if arrays[1] is not None and arrays[1].size == 1 and arrays[1].reshape(-1)[0] == 2:
+        for k, (value, array) in enumerate(zip(values, arrays, strict=True)):
+            if array is not None and op.kind == "Pow" and k == 1:
+                arrays[k] = array.astype(np.float32)  # the only operator that takes another type beside f32
+            elif array is not None:
+                need(self.analysis.element(value) == f32, f"{show(value)} is not f32")
+        if op.kind == "Pow" and (power := _only(arrays[1])) in (2.0, 0.5) and arrays[0] is None:
+            if power == 2.0:
                 return [emit.add(rec.BinaryOp("mul", values[0], values[0]))]
+            return [emit.add(rec.UnaryOp("sqrt", values[0]))]
         if op.kind == "PRelu":
             need(arrays[0] is None and arrays[1] is not None, "the slope is not constant")
-        kind = {"Pow": "pow", "PRelu": "prelu"}.get(op.kind) or _BINARY[op.kind]
-        parts = [
-            v if a is None else emit.shared(a, self._name(v, rank), rank)
-            for v, a in zip(values, arrays, strict=True)
-        ]
+        kind = {"Pow": "pow", "PRelu": "prelu", "Mean": "add"}.get(op.kind) or _BINARY[op.kind]
+        parts = aligned(emit, values, arrays, rank)
         total = parts[0]
         for part in parts[1:]:
             total = emit.add(rec.BinaryOp(kind, total, part))
+        if op.kind == "Mean":
+            total = emit.add(rec.BinaryOp("div", total, number(emit, len(parts), rank)))
         return [total]
 
-    def constant(self, value: SSAValue) -> Array | None:
-        """A constant operand; a tensor filled with one number is one whatever its number of rows."""
-        splat, shape = self.analysis.info(value).splat, self.analysis.shape(value)
-        if splat is None or not shape or shape[0] != self.graph.batch:
-            return self.graph.constant(value)
-        fixed = [d for d in shape[1:] if isinstance(d, int)]
-        return np.full((1, *fixed), splat, np.float32) if len(fixed) == len(shape) - 1 else None
 
-    def _name(self, value: SSAValue, rank: int) -> str:
-        owner = value.owner
-        found = onnx.name_of(owner) if isinstance(owner, Operation) else None
-        return f"{found or 'constant'}.r{rank}"
+def _only(array: Array | None) -> float | None:
+    """The number of an array that holds one."""
+    return float(array.reshape(-1)[0]) if array is not None and array.size == 1 else None

@@ -163,14 +163,25 @@ class DotInteraction(Recogniser):
 
 
 class MatMul(Recogniser):
-    """A product of two activations per request: ``[B, M, K] @ [B, K, N]``."""
+    """Products of two activations per request: ``[B, ..., M, K] @ [B, ..., K, N]``.
+
+    Axes of extent 1 before the last two are repeated where the other factor has more.
+    """
 
     name = "matmul"
     kinds = frozenset({"MatMul"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
-        for value in op.inputs:
+        factors = list(op.inputs)
+        for value in factors:
             if self.graph.constant(value) is not None:
                 raise NotMine("a factor is constant")
-            need(len(self.graph.activation(value)) == 3, "a factor is not [batch, rows, columns]")
-        return [emit.add(rec.MatmulOp(op.inputs[0], op.inputs[1]))]
+        dims = [self.graph.activation(v) for v in factors]
+        for have in dims:
+            need(len(have) >= 3, "a factor is not [batch, ..., rows, columns]")
+        need(len(dims[0]) == len(dims[1]), "factors differ in rank: the batch would meet another axis")
+        lead = rec.broadcast(dims[0][:-2], dims[1][:-2])
+        for k, have in enumerate(dims):
+            if have[1:-2] != lead[1:]:
+                factors[k] = emit.add(rec.ExpandOp(factors[k], (have[0], *lead[1:], *have[-2:])))
+        return [emit.add(rec.MatmulOp(*factors))]

@@ -1,13 +1,11 @@
-"""Reductions, softmax and normalisation over axes other than the batch."""
+"""Reductions and softmax over axes other than the batch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from xdsl.ir import SSAValue
 
-from cimc.frontend.constants import float_attribute
 from cimc.frontend.match import Emitter, NoMatch, Recogniser, axis_of, need
 from cimc.frontend.shape_rules import axes_of
 from cimc.ir import onnx, rec
@@ -21,11 +19,33 @@ _KINDS = {
     "ReduceL2": "l2",
     "ReduceL1": "sum",
     "ReduceSumSquare": "sum",
+    "ReduceLogSum": "sum",
+    "ReduceLogSumExp": "sum",
 }
 
 
+def reduced(emit: Emitter, kind: str, x: SSAValue, axes: Sequence[int], keepdims: bool) -> SSAValue:
+    """A reduction over any axes but the batch: one ``rec.reduce`` per run of neighbouring axes."""
+    runs: list[list[int]] = []
+    for axis in sorted(axes):
+        if runs and runs[-1][-1] == axis - 1:
+            runs[-1].append(axis)
+        else:
+            runs.append([axis])
+    if len(runs) > 1 and kind == "l2":
+        squares = reduced(emit, "sum", emit.add(rec.BinaryOp("mul", x, x)), axes, keepdims)
+        return emit.add(rec.UnaryOp("sqrt", squares))
+    for run in reversed(runs):
+        x = emit.add(rec.ReduceOp(kind, x, run, keepdims))
+    return x
+
+
 class Reduce(Recogniser):
-    """``y = reduce(x)`` over axes >= 1; ``L1`` and ``SumSquare`` sum ``|x|`` and ``x * x``."""
+    """``y = reduce(x)`` over axes >= 1.
+
+    ``L1`` and ``SumSquare`` sum ``|x|`` and ``x * x``, ``LogSum`` takes the logarithm, and ``LogSumExp`` is
+    ``m + log(sum(exp(x - m)))`` with ``m = max(x)``.
+    """
 
     name = "reduce"
     kinds = frozenset(_KINDS)
@@ -41,21 +61,45 @@ class Reduce(Recogniser):
         normal = sorted({a % len(dims) for a in axes})
         need(normal, "reduces over all axes, the batch among them")
         need(normal[0] >= 1, "reduces over the batch")
+        keep = bool(int_attribute(op, "keepdims", 1))
+        kind = _KINDS[op.kind]
+        if op.kind == "ReduceLogSumExp":
+            peak = reduced(emit, "max", x, normal, True)
+            e = emit.add(rec.UnaryOp("exp", emit.add(rec.BinaryOp("sub", x, peak))))
+            total = emit.add(rec.UnaryOp("log", reduced(emit, "sum", e, normal, True)))
+            value = emit.add(rec.BinaryOp("add", total, peak))
+            kept = [d for k, d in enumerate(dims) if k not in normal]
+            return [value if keep else emit.add(rec.ReshapeOp(value, kept))]
         if op.kind == "ReduceL1":
             x = emit.add(rec.UnaryOp("abs", x))
         elif op.kind == "ReduceSumSquare":
             x = emit.add(rec.BinaryOp("mul", x, x))
-        return [emit.add(rec.ReduceOp(_KINDS[op.kind], x, normal, bool(int_attribute(op, "keepdims", 1))))]
+        value = reduced(emit, kind, x, normal, keep)
+        return [emit.add(rec.UnaryOp("log", value)) if op.kind == "ReduceLogSum" else value]
+
+
+class GlobalPool(Recogniser):
+    """``GlobalAveragePool`` and ``GlobalMaxPool``: a reduction over all axes from 2 on."""
+
+    name = "global-pool"
+    kinds = frozenset({"GlobalAveragePool", "GlobalMaxPool"})
+
+    def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
+        rank = len(self.graph.activation(op.inputs[0]))
+        need(rank > 2, "no axis to pool")
+        kind = "mean" if op.kind == "GlobalAveragePool" else "max"
+        return [reduced(emit, kind, op.inputs[0], range(2, rank), True)]
 
 
 class Softmax(Recogniser):
     """``softmax(x) = e / sum(e)`` with ``e = exp(x - max(x))`` along an axis >= 1.
 
-    Below opset 13 the operator normalises over all axes from ``axis`` on.
+    ``LogSoftmax(x)`` is ``x - max(x) - log(sum(e))``.  Below opset 13 the operators normalise over all axes
+    from ``axis`` on.
     """
 
     name = "softmax"
-    kinds = frozenset({"Softmax"})
+    kinds = frozenset({"Softmax", "LogSoftmax"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
         x = op.inputs[0]
@@ -65,32 +109,9 @@ class Softmax(Recogniser):
         need(axis >= 1, "normalises over the batch")
         axes = [axis] if modern else list(range(axis, rank))
         peak = emit.add(rec.ReduceOp("max", x, axes, keepdims=True))
-        e = emit.add(rec.UnaryOp("exp", emit.add(rec.BinaryOp("sub", x, peak))))
-        return [emit.add(rec.BinaryOp("div", e, emit.add(rec.ReduceOp("sum", e, axes, keepdims=True))))]
-
-
-class BatchNormalization(Recogniser):
-    """Inference-time batch normalisation, ``y = x * a + c`` along axis 1, with constants::
-
-    a = scale / sqrt(variance + epsilon)        c = bias - mean * a
-    """
-
-    name = "batch-normalization"
-    kinds = frozenset({"BatchNormalization"})
-
-    def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
-        x = op.inputs[0]
-        dims = self.graph.activation(x)
-        need(not int_attribute(op, "training_mode", 0), "normalises by the batch's own statistics")
-        need(all(not self.graph.users(r) for r in op.results[1:]), "its statistics are used")
-        arrays = [self.graph.constant(v) for v in op.inputs[1:5]]
-        if len(arrays) != 4 or any(a is None for a in arrays):
-            raise NoMatch("its parameters are not constant")
-        scale, bias, mean, variance = (np.asarray(a, np.float64) for a in arrays)
-        factor = scale / np.sqrt(variance + float_attribute(op, "epsilon", 1e-5))
-        wide = (1, -1, *([1] * (len(dims) - 2)))
-        name = onnx.name_of(op) or "normalization"
-        a = emit.shared(factor.reshape(wide).astype(np.float32), f"{name}.scale", len(dims))
-        c = emit.shared((bias - mean * factor).reshape(wide).astype(np.float32), f"{name}.shift", len(dims))
-        value = emit.add(rec.BinaryOp("add", emit.add(rec.BinaryOp("mul", x, a)), c))
-        return [value, *[None] * (len(op.results) - 1)]
+        below = emit.add(rec.BinaryOp("sub", x, peak))
+        e = emit.add(rec.UnaryOp("exp", below))
+        total = emit.add(rec.ReduceOp("sum", e, axes, keepdims=True))
+        if op.kind == "LogSoftmax":
+            return [emit.add(rec.BinaryOp("sub", below, emit.add(rec.UnaryOp("log", total))))]
+        return [emit.add(rec.BinaryOp("div", e, total))]

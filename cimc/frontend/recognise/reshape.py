@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xdsl.dialects.builtin import IntegerType
 from xdsl.ir import SSAValue
 
 from cimc.frontend.constants import ints_attribute
-from cimc.frontend.match import Emitter, NoMatch, Recogniser, is_integer, need
-from cimc.frontend.shape_rules import operand
+from cimc.frontend.match import Emitter, NoMatch, Recogniser, is_integer, need, node_of
+from cimc.frontend.recognise.logic import as_truth
+from cimc.frontend.shape_rules import axes_of, operand
 from cimc.ir import onnx, rec
-from cimc.ir.types import element_from_onnx, f32
+from cimc.ir.types import element_from_onnx, element_to_dtype, f32, i1, is_float
 
 
 class Plumbing(Recogniser):
-    """Base of recognisers that also carry integer ids, as long as only the chip reads the result.
+    """Base of recognisers that also carry ids and truth values, as long as only the chip reads the result.
 
     Integers that the host needs as well stay with the host: it is there that ids are prepared.
     """
@@ -26,7 +26,8 @@ class Plumbing(Recogniser):
         if self.analysis.element(value) == f32:
             return self.graph.activation(value)
         dims = self.graph.fixed(value, self.graph.rows(value))
-        need(is_integer(self.analysis.element(value)), f"holds {self.analysis.element(value)}")
+        held = self.analysis.element(value)
+        need(is_integer(held) or held == i1, f"holds {held}")
         self.for_chip(op)
         return dims
 
@@ -74,7 +75,11 @@ class Transpose(Plumbing):
 
 
 class Cast(Plumbing):
-    """A conversion between f32 and integers; one that changes nothing vanishes."""
+    """A conversion between f32, integers and truth values; one that changes nothing vanishes.
+
+    The f32 form of a count, ``Cast(ReduceSum(Cast(truth, int)))``, is counted in f32, which holds integers
+    up to 2^24.
+    """
 
     name = "cast"
     kinds = frozenset({"Cast", "CastLike"})
@@ -89,10 +94,62 @@ class Cast(Plumbing):
         if source == target:
             self.carried(op)
             return [x]
-        need(f32 in (source, target), f"converts {source} to {target}, the chip only from or to f32")
-        other = target if source == f32 else source
-        need(isinstance(other, IntegerType) and is_integer(other), f"converts {source} to {target}")
+        if is_float(source) and is_float(target):
+            # on the chip every float is f32; another type is what the value has outside
+            need(f32 in (source, target), f"converts {source} to {target}, the chip only from or to f32")
+            self.graph.fixed(x, self.graph.rows(x))
+            return [emit.add(rec.CastOp(x, target))]
+        need(
+            f32 in (source, target) or i1 in (source, target),
+            f"converts {source} to {target}, the chip only from or to f32",
+        )
+        for element in (source, target):
+            need(element in (f32, i1) or is_integer(element), f"converts {source} to {target}")
         self.graph.fixed(x, self.graph.rows(x))
         if target != f32:
             self.for_chip(op)
+        if target == i1:
+            return [as_truth(emit, x, element_to_dtype(source))]
+        counted = self._count(x) if target == f32 else None
+        if counted is not None:
+            truth, axes, keep = counted
+            return [emit.add(rec.ReduceOp("sum", emit.add(rec.CastOp(truth, f32)), axes, keep))]
         return [emit.add(rec.CastOp(x, target))]
+
+    def _count(self, x: SSAValue) -> tuple[SSAValue, list[int], bool] | None:
+        """The truth values that ``x`` counts as integers, along neighbouring axes other than the batch."""
+        total = node_of(x, "ReduceSum")
+        inner = node_of(total.inputs[0], "Cast") if total is not None else None
+        if total is None or inner is None or self.analysis.element(inner.inputs[0]) != i1:
+            return None
+        dims = self.graph.fixed(inner.inputs[0], self.graph.rows(inner.inputs[0]))
+        axes = sorted({a % len(dims) for a in axes_of(total, self.analysis) or ()})
+        if not axes or axes != list(range(axes[0], axes[-1] + 1)) or axes[0] == 0:
+            return None
+        return inner.inputs[0], axes, bool(onnx.int_attribute(total, "keepdims", 1))
+
+
+class Tile(Plumbing):
+    """Repetition along axes other than the batch: a new axis of extent 1 is expanded and merged."""
+
+    name = "tile"
+    kinds = frozenset({"Tile"})
+
+    def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
+        dims, repeats = list(self.carried(op)), self.analysis.integers(op.inputs[1])
+        after = self.graph.rows(op.results[0])
+        if repeats is None:
+            raise NoMatch("the repeats are not known at compile time")
+        need(repeats[0] == 1, "repeats the batch")
+        value = op.inputs[0]
+        for axis, count in enumerate(repeats):
+            if count == 1:
+                continue
+            wide = [*dims[:axis], 1, *dims[axis:]]
+            value = emit.add(rec.ReshapeOp(value, wide))
+            wide[axis] = count
+            value = emit.add(rec.ExpandOp(value, wide))
+            dims[axis] *= count
+            value = emit.add(rec.ReshapeOp(value, dims))
+        need(tuple(dims) == after, "the result's extents are not known")
+        return [value]

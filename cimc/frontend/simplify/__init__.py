@@ -8,7 +8,7 @@ from cimc.frontend.simplify.branches import InlineConstantIf
 from cimc.frontend.simplify.casts import CastLikeToCast, RemoveCast
 from cimc.frontend.simplify.identities import RemoveDropout, RemoveIdentity, RemoveSingleConcat
 from cimc.frontend.simplify.rule import Rule
-from cimc.frontend.simplify.shapes import FoldShape
+from cimc.frontend.simplify.shapes import FoldShape, ScalarRange
 from cimc.frontend.simplify.views import (
     MergeReshapes,
     MergeTransposes,
@@ -23,6 +23,7 @@ RULES: tuple[type[Rule], ...] = (
     CastLikeToCast,
     RemoveCast,
     FoldShape,
+    ScalarRange,
     MergeReshapes,
     MergeTransposes,
     RemoveTranspose,

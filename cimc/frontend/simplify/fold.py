@@ -169,7 +169,9 @@ class Folder:
     def _replace(self, nodes: list[NodeOp]) -> int:
         try:
             results = self._run(nodes)
-        except CimcError:
+        except CimcError as error:
+            if error.code != "host.onnxruntime":
+                raise  # time, memory or a crash: trying parts of it again would not help
             if len(nodes) == 1:
                 self._refused.add(nodes[0])
                 return 0

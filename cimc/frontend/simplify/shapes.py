@@ -31,6 +31,27 @@ class FoldShape(Rule):
         return True
 
 
+class ScalarRange(Rule):
+    """``Range`` takes scalars; onnxruntime lets one-element tensors pass, but not once they are constant."""
+
+    name = "scalar-range"
+    ops = frozenset({"Range"})
+
+    def apply(self, op: NodeOp, rewriter: PatternRewriter) -> bool:
+        arrays = [self.scope.constant(v) for v in op.inputs]
+        if not any(a is not None and a.ndim and a.size == 1 for a in arrays):
+            return False
+        operands = list(op.inputs)
+        for index, array in enumerate(arrays):
+            if array is not None and array.ndim and array.size == 1:
+                scalar = self.scope.make_constant(array.reshape(()), op)
+                rewriter.insert(scalar)
+                operands[index] = scalar.output
+        types = [result.type for result in op.results]
+        rewriter.replace(op, NodeOp("Range", operands, types, location=op.location))
+        return True
+
+
 def certain_shape(value: SSAValue, scope: Scope) -> tuple[int, ...] | None:
     """The extents of ``value`` where they cannot turn out different when the model runs."""
     array = scope.constant(value)

@@ -25,6 +25,7 @@ from cimc.ir.rec.arithmetic import (
 from cimc.ir.rec.base import (
     BAG_MODES,
     BINARY,
+    COMPARISONS,
     LAYOUTS,
     REDUCE,
     UNARY,
@@ -39,12 +40,14 @@ from cimc.ir.rec.base import (
     unpack,
 )
 from cimc.ir.rec.embedding import EmbeddingBagOp, bag_type
+from cimc.ir.rec.grid import Grid
 from cimc.ir.rec.host import HostOp, YieldOp
 from cimc.ir.rec.layout import ConcatOp, ExpandOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
 
 __all__ = [
     "BAG_MODES",
     "BINARY",
+    "COMPARISONS",
     "LAYOUTS",
     "REC",
     "REDUCE",
@@ -56,6 +59,7 @@ __all__ = [
     "DotInteractionOp",
     "EmbeddingBagOp",
     "ExpandOp",
+    "Grid",
     "HostOp",
     "LinearOp",
     "MatmulOp",

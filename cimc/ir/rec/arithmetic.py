@@ -31,6 +31,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from cimc.ir.rec.base import (
     BINARY,
+    COMPARISONS,
     REDUCE,
     UNARY,
     RecOp,
@@ -43,37 +44,71 @@ from cimc.ir.rec.base import (
     shape,
     unpack,
 )
-from cimc.ir.types import DYNAMIC, tensor
+from cimc.ir.rec.grid import Grid
+from cimc.ir.types import DYNAMIC, i1, tensor
 
 
 @irdl_op_definition
 class LinearOp(RecOp):
-    """``x @ weight + bias`` over the last axis: ``[B, ..., K] -> [B, ..., N]``, weight stored ``[K, N]``."""
+    """``x @ weight + bias`` over the last axis: ``[B, ..., K] -> [B, ..., N]``, weight stored ``[K, N]``.
+
+    Layers of quantised models: with ``weight_scale`` (``f32 [N]``) the weight is stored as ``int8`` and means
+    ``weight * weight_scale``.  With ``input_grid`` (``low, high``) and ``input_scale`` the input is first
+    rounded to that :class:`Grid`: ``scale * clip(rint(x / scale), low, high)``.
+    """
 
     name = "rec.linear"
     x = operand_def(TensorType)
     weight = prop_def(SymbolRefAttr)
     bias = opt_prop_def(SymbolRefAttr)
     units = prop_def(IntegerAttr[I64])
+    weight_scale = opt_prop_def(SymbolRefAttr)
+    input_grid = opt_prop_def(DenseArrayBase)
+    input_scale = opt_prop_def(FloatAttr)
     result = result_def(TensorType)
     traits = traits_def(Pure())
     assembly_format = (
-        "$x `weight` $weight (`bias` $bias^)? `units` $units attr-dict `:` type($x) `->` type($result)"
+        "$x `weight` $weight (`scales` $weight_scale^)? (`bias` $bias^)? `units` $units "
+        "(`grid` $input_grid^)? (`scale` $input_scale^)? attr-dict `:` type($x) `->` type($result)"
     )
 
-    def __init__(self, x: SSAValue, weight: str, units: int, bias: str | None = None) -> None:
+    def __init__(
+        self,
+        x: SSAValue,
+        weight: str,
+        units: int,
+        bias: str | None = None,
+        *,
+        weight_scale: str | None = None,
+        grid: Grid | None = None,
+    ) -> None:
         super().__init__(
             operands=[x],
             properties={
                 "weight": SymbolRefAttr(weight),
                 "bias": SymbolRefAttr(bias) if bias else None,
                 "units": IntegerAttr(units, 64),
+                "weight_scale": SymbolRefAttr(weight_scale) if weight_scale else None,
+                "input_grid": None if grid is None else ints((grid.low, grid.high)),
+                "input_scale": None if grid is None else FloatAttr(grid.scale, f64),
             },
             result_types=[tensor(())],
         )
         self.result._type = self.infer()
 
+    @property
+    def grid(self) -> Grid | None:
+        """What the input is rounded to."""
+        if self.input_grid is None or self.input_scale is None:
+            return None
+        low, high = unpack(self.input_grid)
+        return Grid(self.input_scale.value.data, low, high)
+
     def infer(self) -> TensorType[Attribute]:
+        if (self.input_grid is None) != (self.input_scale is None):
+            raise VerifyException("a grid and its scale are set together")
+        if self.input_grid is not None and len(self.input_grid) != 2:
+            raise VerifyException("a grid is its lowest and highest number")
         dims = shape(self.x)
         if len(dims) < 2:
             raise VerifyException("a linear layer needs [batch, ..., features]")
@@ -106,10 +141,12 @@ class UnaryOp(RecOp):
 
     def infer(self) -> TensorType[Attribute]:
         kind = checked_kind(self.kind, UNARY)
-        if (kind in ("leaky_relu", "clip")) != (self.alpha is not None) or (kind == "clip") != (
+        if (kind in ("leaky_relu", "elu", "clip")) != (self.alpha is not None) or (kind == "clip") != (
             self.beta is not None
         ):
-            raise VerifyException("leaky_relu takes alpha, clip takes alpha and beta, the others neither")
+            raise VerifyException(
+                "leaky_relu and elu take alpha, clip takes alpha and beta, the others neither"
+            )
         return tensor(shape(self.x), element(self.x))
 
 
@@ -130,10 +167,17 @@ class BinaryOp(RecOp):
         self.result._type = self.infer()
 
     def infer(self) -> TensorType[Attribute]:
-        checked_kind(self.kind, BINARY)
-        if element(self.a) != element(self.b):
+        kind = checked_kind(self.kind, BINARY)
+        dims, a, b = broadcast(shape(self.a), shape(self.b)), element(self.a), element(self.b)
+        if kind == "mask":
+            if b != i1:
+                raise VerifyException(f"a mask holds truth values, not {b}")
+            return tensor(dims, a)
+        if a != b:
             raise VerifyException(f"operands differ in element type: {self.a.type}, {self.b.type}")
-        return tensor(broadcast(shape(self.a), shape(self.b)), element(self.a))
+        if a == i1 and kind not in ("mul", "max", "equal"):
+            raise VerifyException(f"truth values have no {kind}")
+        return tensor(dims, i1 if kind in COMPARISONS else a)
 
 
 @irdl_op_definition
@@ -226,7 +270,7 @@ class DotInteractionOp(RecOp):
 
 @irdl_op_definition
 class MatmulOp(RecOp):
-    """A product of two activations per request: ``[B, M, K] x [B, K, N] -> [B, M, N]``."""
+    """Products of activations per request: ``[B, ..., M, K] x [B, ..., K, N] -> [B, ..., M, N]``."""
 
     name = "rec.matmul"
     a = operand_def(TensorType)
@@ -241,9 +285,10 @@ class MatmulOp(RecOp):
 
     def infer(self) -> TensorType[Attribute]:
         a, b = shape(self.a), shape(self.b)
-        if len(a) != 3 or len(b) != 3 or join(a[2], b[1]) is None or join(a[0], b[0]) is None:
+        lead = [1 if x == y == 1 else join(x, y) for x, y in zip(a[:-2], b[:-2], strict=False)]
+        if len(a) != len(b) or len(a) < 3 or None in lead or join(a[-1], b[-2]) is None:
             raise VerifyException(f"cannot multiply {list(a)} by {list(b)} per request")
-        return tensor((join(a[0], b[0]) or DYNAMIC, a[1], b[2]))
+        return tensor((*(d for d in lead if d is not None), a[-2], b[-1]))
 
 
 @irdl_op_definition

@@ -25,10 +25,21 @@ UNARY = (
     "abs",
     "reciprocal",
     "clip",
+    "erf",
+    "softplus",
+    "elu",
+    "sign",
+    "floor",
+    "ceil",
+    "round",
 )
-"""Kinds of ``rec.unary``: ``leaky_relu`` takes a slope ``alpha``, ``clip`` bounds ``alpha, beta``."""
-BINARY = ("add", "sub", "mul", "div", "max", "min", "pow", "prelu")
-"""Kinds of ``rec.binary``; ``prelu(a, b)`` is ``a`` where ``a >= 0``, else ``a * b``."""
+"""Kinds of ``rec.unary``: ``leaky_relu`` takes a slope ``alpha``, ``clip`` bounds ``alpha, beta``, ``elu`` a
+factor ``alpha``; ``round`` goes to the nearest integer, halves to the even one."""
+COMPARISONS = ("less", "less_equal", "equal")
+"""Kinds of ``rec.binary`` that give truth values (``i1``)."""
+BINARY = ("add", "sub", "mul", "div", "max", "min", "pow", "prelu", *COMPARISONS, "mask")
+"""Kinds of ``rec.binary``; ``prelu(a, b)`` is ``a`` where ``a >= 0``, else ``a * b``; ``mask(a, b)`` is ``a``
+where the truth value ``b`` holds, else 0.  On truth values ``mul`` is *and*, ``max`` is *or*."""
 REDUCE = ("sum", "mean", "max", "min", "l2")
 """Kinds of ``rec.reduce``; ``l2`` is the root of the sum of squares."""
 BAG_MODES = ("sum", "mean", "max", "none")

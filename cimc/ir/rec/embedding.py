@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from xdsl.dialects.builtin import (
     I64,
+    FloatAttr,
     IntegerAttr,
     StringAttr,
     SymbolRefAttr,
     TensorType,
+    f64,
 )
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import (
@@ -15,6 +17,7 @@ from xdsl.irdl import (
     irdl_op_definition,
     operand_def,
     opt_operand_def,
+    opt_prop_def,
     prop_def,
     result_def,
     traits_def,
@@ -32,12 +35,20 @@ from cimc.ir.types import DYNAMIC, tensor
 
 
 def bag_type(
-    ids: SSAValue, offsets: SSAValue | None, weights: SSAValue | None, mode: str, layout: str, dim: int
+    ids: SSAValue,
+    offsets: SSAValue | None,
+    weights: SSAValue | None,
+    mode: str,
+    layout: str,
+    dim: int,
+    padded: bool = False,
 ) -> TensorType[Attribute]:
     """Type of an embedding bag's result, ``f32 [B, ..., dim]``; VerifyException for a senseless one."""
     dims = shape(ids)
     if mode not in BAG_MODES or layout not in LAYOUTS:
         raise VerifyException(f"unknown mode '{mode}' or layout '{layout}'")
+    if padded and mode == "none":
+        raise VerifyException("padding is left out of pooled bags; mode none keeps every row")
     if weights is not None and (mode != "sum" or len(shape(weights)) != len(dims)):
         raise VerifyException("per-sample weights have the shape of ids and need mode sum")
     if layout == "fixed":
@@ -62,6 +73,9 @@ class EmbeddingBagOp(RecOp):
     ``offsets``: ids ``[nnz]``, offsets ``[B]`` = start of each bag; ``offsets_end``: offsets ``[B + 1]``.
     ``mode`` ``none`` (only ``fixed``) keeps every row: ``[B, ..., L] -> [B, ..., L, D]``.
     An empty bag gives zeros.  ``weights`` scale each row before the sum and have the shape of ids.
+    Ids equal to ``padding`` stand for no row: they are left out of their bag (and of the count of a mean)
+    and need not be rows of the table.  With ``scale`` the table is stored as ``int8`` and stands for
+    ``table * scale``.
     """
 
     name = "rec.embedding_bag"
@@ -74,11 +88,14 @@ class EmbeddingBagOp(RecOp):
     layout = prop_def(StringAttr)
     rows = prop_def(IntegerAttr[I64])
     dim = prop_def(IntegerAttr[I64])
+    padding = opt_prop_def(IntegerAttr[I64])
+    scale = opt_prop_def(FloatAttr)
     result = result_def(TensorType)
     traits = traits_def(Pure())
     assembly_format = (
         "$table $mode $layout $ids (`offsets` $offsets^ `:` type($offsets))? "
-        "(`weights` $weights^ `:` type($weights))? `rows` $rows `dim` $dim attr-dict "
+        "(`weights` $weights^ `:` type($weights))? `rows` $rows `dim` $dim "
+        "(`padding` $padding^)? (`scale` $scale^)? attr-dict "
         "`:` type($ids) `->` type($result)"
     )
 
@@ -93,6 +110,8 @@ class EmbeddingBagOp(RecOp):
         layout: str = "fixed",
         offsets: SSAValue | None = None,
         weights: SSAValue | None = None,
+        padding: int | None = None,
+        scale: float | None = None,
     ) -> None:
         super().__init__(
             operands=[ids, offsets, weights],
@@ -102,6 +121,8 @@ class EmbeddingBagOp(RecOp):
                 "layout": StringAttr(layout),
                 "rows": IntegerAttr(rows, 64),
                 "dim": IntegerAttr(dim, 64),
+                "padding": None if padding is None else IntegerAttr(padding, 64),
+                "scale": None if scale is None else FloatAttr(scale, f64),
             },
             result_types=[tensor(())],
         )
@@ -109,5 +130,11 @@ class EmbeddingBagOp(RecOp):
 
     def infer(self) -> TensorType[Attribute]:
         return bag_type(
-            self.ids, self.offsets, self.weights, self.mode.data, self.layout.data, self.dim.value.data
+            self.ids,
+            self.offsets,
+            self.weights,
+            self.mode.data,
+            self.layout.data,
+            self.dim.value.data,
+            self.padding is not None,
         )

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import ProgramError
+from cimc.ir.streaming import blocks
 from cimc.target.cells import encode_weights, max_weight
 from cimc.target.spec import Array
 
@@ -51,8 +52,9 @@ def through_adc(table: NDArray[np.int8], array: Array, weight_bits: int, lsb: in
     Raises ``ValueError`` for values that ``weight_bits`` cells cannot hold.
     """
     low, high = _weight_bounds(array, weight_bits)
-    if table.size and (int(table.min()) < low or int(table.max()) > high):
-        raise ValueError(f"table values must lie in {low}..{high}, got {table.min()}..{table.max()}")
+    for _, part in blocks(table):  # a table may be a memory map, larger than memory
+        if part.size and (int(part.min()) < low or int(part.max()) > high):
+            raise ValueError(f"table values must lie in {low}..{high}, got {part.min()}..{part.max()}")
     levels = adc_levels(array, weight_bits, lsb)
     if np.array_equal(levels.astype(np.int8), np.arange(256).astype(np.int8)) and np.abs(levels).max() <= 128:
         return table

@@ -124,8 +124,16 @@ def test_softmax_over_the_batch_stays_on_the_host() -> None:
     found.check({"x": floats(3, 6)})
 
 
-def test_batch_normalization() -> None:
-    parameters = {"s": floats(6), "b": floats(6, seed=1), "m": floats(6, seed=2), "v": abs(floats(6, seed=3))}
-    found = around("y = BatchNormalization<epsilon: float = 0.001>(h, s, b, m, v)", parameters)
-    assert found.counts() == {"linear": 1, "constant": 2, "binary": 2}
+NORMAL = {"s": floats(6), "b": floats(6, seed=1), "m": floats(6, seed=2), "v": abs(floats(6, seed=3))}
+
+
+def test_batch_normalization_is_part_of_the_layer_before_it() -> None:
+    found = around("y = BatchNormalization<epsilon: float = 0.001>(h, s, b, m, v)", NORMAL)
+    assert found.counts() == {"linear": 1}
+    found.check({"x": floats(3, 6)}, 1e-4)
+
+
+def test_batch_normalization_of_something_else() -> None:
+    found = around("r = Tanh(h)\n y = BatchNormalization(r, s, b, m, v)", NORMAL)
+    assert found.counts() == {"linear": 1, "unary": 1, "constant": 2, "binary": 2}
     found.check({"x": floats(3, 6)}, 1e-4)

@@ -93,10 +93,10 @@ def test_rows_that_are_not_requests_stay_on_the_host() -> None:
     found.check({"x": floats(4, 5), "items": floats(7, 5, seed=1)})
 
 
-def test_half_precision_says_so() -> None:
+def test_half_precision_is_f32_on_the_chip() -> None:
     found = fused(
         "m (float16[B, 5] x) => (float16[B, 3] y) { y = MatMul(x, w) }",
         {"w": floats(5, 3).astype(np.float16)},
     )
-    assert found.reasons() == {"MatMul": "input x holds f16, the chip computes in f32"}
-    found.check({"x": floats(4, 5).astype(np.float16)})
+    assert found.counts() == {"cast": 2, "linear": 1}
+    found.check({"x": floats(4, 5).astype(np.float16)}, 2e-3)
