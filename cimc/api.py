@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from cimc.frontend.importer import import_model
 from cimc.frontend.isolation import current_limits, host_limits
 from cimc.frontend.limits import Limits
 from cimc.frontend.loader import LoadedModel, load_model
+from cimc.frontend.select import select_outputs
 from cimc.frontend.trial import try_model
 from cimc.ir.context import CompilerContext, Requests
 from cimc.ir.requests import checked_arrays
@@ -120,6 +121,7 @@ def compile(
     seed: int = 0,
     limits: Limits | None = None,
     weights: str | None = None,
+    outputs: Sequence[str] | None = None,
     after: AfterPass | None = None,
 ) -> Program:
     """Compile an ONNX model for a target.
@@ -134,6 +136,8 @@ def compile(
         limits: caps on what is accepted as a model, and on what onnxruntime may use while compiling.
         weights: ``generated:SEED`` for a model whose data files are missing: weights are generated, which a
             note of the program says; outputs then mean nothing, sizes and costs do.
+        outputs: compile only what these outputs of the model need, one tower of a two-tower file say; all of
+            them if absent.  The program then takes only the inputs that they need.
         after: called after each pass with the pass, the module, the context and the seconds taken.
 
     Raises:
@@ -142,8 +146,10 @@ def compile(
     from cimc.cli.calibration import blaming_requests
 
     with host_limits(limits or current_limits()):
-        module, ctx, line = prepare(model, target, calib, pipeline, seed=seed, limits=limits, weights=weights)
-        with blaming_requests(Path(model), calib):
+        module, ctx, line = prepare(
+            model, target, calib, pipeline, seed=seed, limits=limits, weights=weights, outputs=outputs
+        )
+        with blaming_requests(Path(model), None if outputs else calib):
             line.run(module, ctx, (lambda p, m, s: after(p, m, ctx, s)) if after else None)
     if ctx.program is None:
         raise ProgramError(
@@ -162,6 +168,7 @@ def prepare(
     seed: int = 0,
     limits: Limits | None = None,
     weights: str | None = None,
+    outputs: Sequence[str] | None = None,
 ) -> tuple[ModuleOp, CompilerContext, Pipeline]:
     """Everything up to the first pass: the imported module, its context and the parsed pipeline."""
     line = Pipeline.parse(pipeline) if isinstance(pipeline, str) else pipeline
@@ -176,7 +183,13 @@ def prepare(
         ctx.notes.append(loaded.generated.note)
         if loaded.generated.tensors:
             ctx.facts[GENERATED] = weights
-    _calibrate(loaded, module, ctx, calib)
+    if calib is None:
+        _synthesize(loaded, module, ctx)
+    if outputs:
+        select_outputs(module, outputs)
+        ctx.notes.append(f"compiled for these outputs alone: {', '.join(outputs)}")
+    if calib is not None:
+        use_calibration(module, ctx, calib)
     return module, ctx, line
 
 
@@ -189,10 +202,8 @@ def use_calibration(module: ModuleOp, ctx: CompilerContext, calib: Requests) -> 
     ctx.calibration = checked_arrays(input_signature(main_function(module)), calib, "calibration input")
 
 
-def _calibrate(loaded: LoadedModel, module: ModuleOp, ctx: CompilerContext, calib: Requests | None) -> None:
-    if calib is not None:
-        use_calibration(module, ctx, calib)
-        return
+def _synthesize(loaded: LoadedModel, module: ModuleOp, ctx: CompilerContext) -> None:
+    """Invent calibration requests; where that fails, remember why."""
     from cimc.passes.synthesize import synthetic_requests
 
     try:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         "cimc compile dlrm.onnx -o dlrm.cimc --target isaac32 --check-each",
         "cimc compile dlrm.onnx -o dlrm.cimc --dump-ir ir/ --print-ir-after=fuse-recsys",
         "cimc compile graph_only.onnx -o dlrm.cimc --weights generated:0",
+        "cimc compile twotower.onnx -o user.cimc --calib requests.npz --select user_vec",
         "cimc compile dlrm.onnx -o dlrm.cimc \\",
         "    --pipeline 'canonicalize,fuse-recsys,quantize{weights=4 acts=8},shard,place,schedule,lower'",
     ),
@@ -40,6 +41,12 @@ if TYPE_CHECKING:
 @click.option("--pipeline", metavar="P", help="Passes with options; the default one if absent.")
 @options.seed
 @options.weights
+@click.option(
+    "--select",
+    multiple=True,
+    metavar="OUTPUT",
+    help="Compile only what this output needs, one tower say; may be repeated.",
+)
 @click.option("--print-ir-after", metavar="all|NAME,...", help="Print the IR on stderr after these passes.")
 @click.option("--print-locations", is_flag=True, help="Printed IR names the ONNX node of each operation.")
 @click.option("--dump-ir", type=FILE, metavar="DIR", help="Write the IR after every pass, and its arrays.")
@@ -56,6 +63,7 @@ def command(
     pipeline: str | None,
     seed: int,
     weights: str | None,
+    select: tuple[str, ...],
     print_ir_after: str | None,
     print_locations: bool,
     dump_ir: Path | None,
@@ -79,6 +87,8 @@ def command(
 
     if weights is not None and check_each:
         raise click.UsageError("--check-each compares with onnxruntime, which has no generated weights")
+    if select and check_each:
+        raise click.UsageError("--check-each compares whole models: leave out --select")
     output.check_writable(path)
     line = Pipeline.parse(pipeline or DEFAULT_PIPELINE)
     requests = load_requests(calib, max_request_bytes) if calib is not None else None
@@ -92,8 +102,8 @@ def command(
     steps = [p.name for p in line.passes]
     with output.progress("compiling", "passes") as advance:
         advance(0, len(steps), "import")
-        module, ctx, line = prepare(model, target, requests, line, seed=seed, weights=weights)
-        with blaming_requests(model, None if weights else requests):
+        module, ctx, line = prepare(model, target, requests, line, seed=seed, weights=weights, outputs=select)
+        with blaming_requests(model, None if weights or select else requests):
             watch.imported(module, ctx)
             for done, each in enumerate(steps):
                 advance(done, len(steps), each)

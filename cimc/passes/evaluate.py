@@ -174,7 +174,8 @@ class _Evaluator:
         out = x @ weight
         if op.bias is not None:
             out += store[symbol(op.bias)]
-        return out.astype(np.float32)
+        with np.errstate(over="ignore"):  # an infinity is for the caller to judge
+            return out.astype(np.float32)
 
     def mvm(self, op: cim.MvmOp, args: list[Array]) -> Array:
         matrix, weights = self.matrix(symbol(op.matrix))

@@ -113,7 +113,8 @@ class FuseRecsys(ModulePass):
             chosen = [r(graph) for r in stage if not self.only or r.name in self.only]
             _walk(chosen, function)
         if not self.vector:
-            graph.demote_islands()
+            _forget_detached(function)
+        graph.demote_islands()
         return graph
 
 
@@ -131,6 +132,16 @@ def _walk(recognisers: list[Recogniser], function: FuncOp) -> None:
     pattern = GreedyRewritePatternApplier(list(recognisers))
     walker = PatternRewriteWalker(pattern, apply_recursively=False, walk_reverse=True)
     walker.rewrite_region(function.body)
+
+
+def _forget_detached(function: FuncOp) -> None:
+    """Operations that a match made and then did without are no users of the values they were made from."""
+    inside = set(function.walk())
+    values = [*function.body.block.args, *(result for op in inside for result in op.results)]
+    for value in values:
+        for use in list(value.uses):
+            if use.operation not in inside:
+                use.operation.drop_all_references()
 
 
 def _update_type(function: FuncOp) -> None:
