@@ -16,6 +16,7 @@ from cimc.cli.options import FILE
     epilog=options.examples(
         "cimc inspect dlrm.onnx",
         "cimc inspect dlrm.onnx --nodes",
+        "cimc inspect dlrm.onnx --annotate dlrm.places.onnx",
         "cimc inspect dlrm.onnx --json | jq .places",
     ),
 )
@@ -23,9 +24,18 @@ from cimc.cli.options import FILE
 @options.target
 @options.weights
 @click.option("--nodes", is_flag=True, help="List every node, not only those that stay on the host.")
+@click.option(
+    "--annotate",
+    "annotate",
+    type=FILE,
+    metavar="OUT.onnx",
+    help="Write the model with each node's place and reason in its metadata, for graph viewers.",
+)
 @options.host_limits
 @options.as_json
-def command(model: Path, target: str, weights: str | None, nodes: bool, as_json: bool) -> None:
+def command(
+    model: Path, target: str, weights: str | None, nodes: bool, annotate: Path | None, as_json: bool
+) -> None:
     """Say what MODEL (ONNX) contains, and where each node would go: arrays, vector unit or host, and why.
 
     Nothing is quantised or executed. For nodes that stay on the host the reason is given, and where a
@@ -39,6 +49,7 @@ def command(model: Path, target: str, weights: str | None, nodes: bool, as_json:
     from cimc.report.inspect import inspect_blocks, inspect_json, read_imported
     from cimc.target.loader import load_target
 
+    output.check_writable(annotate)
     chosen = load_target(target)
     loaded = load_model(model, weights=weights)
     if loaded.generated is not None:
@@ -50,4 +61,9 @@ def command(model: Path, target: str, weights: str | None, nodes: bool, as_json:
     imported = read_imported(module, loaded)
     Pipeline.parse("canonicalize,fuse-recsys").run(module, ctx)
     payload = inspect_json(imported, module, ctx, chosen)
+    if annotate is not None:
+        from cimc.ir.files import write_atomically
+        from cimc.report.annotate import annotated
+
+        write_atomically(annotate, annotated(model, payload["nodes"]))
     output.result(payload, inspect_blocks(payload, nodes), as_json)

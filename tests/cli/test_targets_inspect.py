@@ -79,3 +79,17 @@ def test_inspect_for_a_target_that_is_too_small(tiny: Tiny) -> None:
     text = call("inspect", tiny.model, "--target", "neurram130").out
     assert "neurram130" in text
     assert "may fit" in text
+
+
+def test_an_annotated_model_says_where_each_node_goes(tiny: Tiny, tmp_path: Path) -> None:
+    out = tmp_path / "places.onnx"
+    found = call("inspect", tiny.model, "--annotate", out, "--json").json
+    marked = onnx.load(out)
+    onnx.checker.check_model(marked)
+    nodes = [n for n in marked.graph.node if n.op_type != "Constant"]
+    places = [p.value for n in nodes for p in n.metadata_props if p.key == "cimc.place"]
+    assert len(places) == len(found["nodes"]) == len(nodes)
+    assert "arrays" in places
+    original = onnx.load(tiny.model)
+    assert [n.op_type for n in marked.graph.node] == [n.op_type for n in original.graph.node]
+    assert marked.graph.initializer == original.graph.initializer
