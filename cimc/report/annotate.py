@@ -17,8 +17,8 @@ PLACE, REASON = "cimc.place", "cimc.reason"
 def annotated(model: Path, nodes: list[dict[str, Any]]) -> bytes:
     """The ONNX file ``model`` with ``nodes`` (of ``inspect_json``) written into metadata and doc strings.
 
-    Only nodes of the main graph are annotated (``Constant`` nodes go nowhere), weights stay as they are: external data is referred to by
-    the same relative path, so the result belongs beside the original.
+    Only nodes of the main graph are annotated (``Constant`` nodes go nowhere).  Weights stay as they are:
+    external data is referred to by the same relative path, so the result belongs beside the original.
     """
     proto = onnx.load(str(model), load_external_data=False)
     found = {node["node"]: node for node in nodes}
