@@ -112,9 +112,9 @@ class FuseRecsys(ModulePass):
         for stage in (PATTERNS, OPERATORS):
             chosen = [r(graph) for r in stage if not self.only or r.name in self.only]
             _walk(chosen, function)
+        _forget_detached(function)
         if not self.vector:
-            _forget_detached(function)
-        graph.demote_islands()
+            graph.demote_islands()
         return graph
 
 
