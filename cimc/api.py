@@ -143,7 +143,7 @@ def compile(
     Raises:
         CimcError: for a model, target or pipeline that cannot be used.
     """
-    from cimc.cli.calibration import blaming_requests
+    from cimc.report.blame import blaming_requests
 
     with host_limits(limits or current_limits()):
         module, ctx, line = prepare(

@@ -78,12 +78,12 @@ def command(
     """
     from cimc.api import Program, prepare
     from cimc.cli import output
-    from cimc.cli.calibration import blaming_requests
     from cimc.cli.requests import load_requests
     from cimc.cli.watch import Watch
     from cimc.errors import ProgramError
     from cimc.passes.pipeline import Pipeline
     from cimc.passes.registry import DEFAULT_PIPELINE
+    from cimc.report.blame import blaming_requests
 
     if weights is not None and check_each:
         raise click.UsageError("--check-each compares with onnxruntime, which has no generated weights")

@@ -128,8 +128,8 @@ def _has_reference(program: Program) -> None:
 def _check(program: Program, model: Path, arrays: Arrays, outputs: Arrays, bound: Bound) -> Check:
     """Compare outputs with onnxruntime on the model; a word if the program was compiled from another file."""
     from cimc.cli.output import note
-    from cimc.cli.reference import reference_outputs
     from cimc.report.check import check_outputs
+    from cimc.report.reference import reference_outputs
 
     reference, digest = reference_outputs(model, arrays, list(outputs))
     if digest != program.data.header.model_digest:

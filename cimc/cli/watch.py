@@ -106,9 +106,9 @@ class _Checker:
     """Executes the IR on the calibration requests and compares with onnxruntime on the original file."""
 
     def __init__(self, model: Path, module: ModuleOp, ctx: CompilerContext) -> None:
-        from cimc.cli.reference import reference_outputs
         from cimc.passes.evaluate import main_function, signature
         from cimc.report.check import Bound
+        from cimc.report.reference import reference_outputs
 
         _, outputs = signature(main_function(module))
         self.model, self.bound = model, Bound()

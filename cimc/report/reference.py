@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cimc.cli.requests import Arrays
 from cimc.errors import RequestError
 from cimc.frontend.host import run_onnx
 from cimc.frontend.loader import load_model
+from cimc.ir.requests import Arrays
 
 
 def reference_outputs(

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cimc.cli.requests import Arrays
 from cimc.errors import CimcError, RequestError
+from cimc.ir.requests import Arrays
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def blaming_requests(model: Path, arrays: Arrays | None) -> Iterator[None]:
     except Exception:
         if arrays is None:
             raise
-        from cimc.cli.reference import reference_outputs
+        from cimc.report.reference import reference_outputs
 
         try:
             reference_outputs(model, arrays)
