@@ -28,7 +28,7 @@ from cimc.passes.evaluate import input_signature, main_function
 from cimc.passes.pipeline import Pipeline
 from cimc.passes.registry import DEFAULT_PIPELINE
 from cimc.sim.activity import Activity
-from cimc.sim.executor import Mode, Simulator
+from cimc.sim.executor import MEMORY, Mode, Simulator
 from cimc.target.loader import load_target, validate
 from cimc.target.spec import Target
 
@@ -86,6 +86,8 @@ class Program:
         requests: Requests,
         mode: Mode = "adc",
         progress: Callable[[int, int], None] | None = None,
+        *,
+        memory: int = MEMORY,
     ) -> Result:
         """Execute the program on a batch of requests.
 
@@ -93,12 +95,16 @@ class Program:
             requests: an array per input of the model, named after it; others are ignored.
             mode: ``exact`` (integers) or ``adc`` (bit slices, input phases and ADC, bit-exact).
             progress: called with (requests done, requests in all).
+            memory: budget in bytes for the scratchpads of all requests held at a time; a larger batch is
+                executed in blocks, with the same results.
 
         Raises:
             RequestError: when the arrays do not fit the model.
+            ProgramError: ``sim.memory-budget`` when one request exceeds the budget.
         """
         if self._simulator is None:
             self._simulator = Simulator(self.data, self.target)
+        self._simulator.memory = memory
         outputs, activity = self._simulator.run(requests, mode, progress)
         return Result(outputs, activity, estimate(self.data, self.target, activity), self.placement)
 

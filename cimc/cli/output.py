@@ -134,7 +134,14 @@ def progress(title: str, unit: str) -> Iterator[Advance]:
         yield lambda done, total, what: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     speed = TextColumn("{task.fields[rate]}")
     columns = (
@@ -142,6 +149,7 @@ def progress(title: str, unit: str) -> Iterator[Advance]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TimeRemainingColumn(),
         speed,
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:

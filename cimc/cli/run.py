@@ -40,6 +40,12 @@ if TYPE_CHECKING:
 @click.option("--max-error", type=float, metavar="X", help="Bound of --check: largest absolute error.")
 @click.option("--outputs", type=FILE, metavar="OUT.npz", help="Write the outputs here.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run the first N requests only.")
+@click.option(
+    "--memory",
+    type=click.IntRange(min=1),
+    metavar="BYTES",
+    help="Budget for the scratchpads of the requests held at a time; more run in blocks.  [default: 256 MiB]",
+)
 @options.max_request_bytes
 @options.host_limits
 @options.as_json
@@ -52,6 +58,7 @@ def command(
     max_error: float | None,
     outputs: Path | None,
     limit: int | None,
+    memory: int | None,
     max_request_bytes: int,
     as_json: bool,
 ) -> None:
@@ -67,6 +74,7 @@ def command(
     from cimc.cli.requests import load_requests, save_arrays
     from cimc.report.check import Bound
     from cimc.report.summary import Run, run_blocks, run_json
+    from cimc.sim.executor import MEMORY
 
     if model is None and (min_sqnr is not None or max_error is not None):
         raise click.UsageError("--min-sqnr and --max-error are bounds of --check, which is not given")
@@ -82,7 +90,7 @@ def command(
         arrays = first_requests(arrays, names, jagged_in_program(loaded.data), limit)
     start = time.perf_counter()
     with output.progress("requests", "requests") as advance:
-        result = loaded.run(arrays, mode, lambda done, total: advance(done, total, ""))
+        result = loaded.run(arrays, mode, lambda d, n: advance(d, n, ""), memory=memory or MEMORY)
     wall = time.perf_counter() - start
     check = None
     if model is not None:

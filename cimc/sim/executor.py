@@ -34,8 +34,8 @@ Mode = Literal["exact", "adc"]
 MODES: tuple[Mode, ...] = ("exact", "adc")
 Requests = dict[str, NDArray[Any]]
 
-_BLOCK_BYTES = 1 << 28
-"""Scratchpad bytes, over all tiles and requests of a block, that a run holds at a time."""
+MEMORY = 1 << 28
+"""Default budget of a run in bytes: scratchpads of all tiles times the requests held at a time."""
 
 
 class Simulator:
@@ -44,14 +44,16 @@ class Simulator:
     Args:
         program: a program compiled for ``target``; it is verified here.
         target: the machine.
+        memory: bytes that the scratchpads of all requests held at a time may take: a larger batch is executed
+            in blocks, which changes no result.  Kernels take some 20 MB beside it.
 
     Raises:
         ProgramError: when the program does not verify on the target.
     """
 
-    def __init__(self, program: Program, target: Target) -> None:
+    def __init__(self, program: Program, target: Target, memory: int = MEMORY) -> None:
         verify_program(program, target)
-        self.program, self.target = program, target
+        self.program, self.target, self.memory = program, target, memory
         self._kernels: dict[str, DenseKernel] = {}
         self._tables: dict[tuple[str, Mode], NDArray[Any]] = {}
         self._host = HostRunner()
@@ -65,6 +67,7 @@ class Simulator:
 
         Raises:
             RequestError: arrays missing or of wrong dtype or shape, ids out of range, NaN.
+            ProgramError: ``sim.memory-budget`` when not even one request fits the budget.
         """
         if mode not in MODES:
             raise RequestError("request.bad-mode", f"mode '{mode}' is none of {', '.join(MODES)}")
@@ -165,7 +168,7 @@ class _ChipRun:
         self.activity.requests = max(self.activity.requests, batch)
         for number, port in enumerate(self.segment.outputs):
             self.outputs[number] = np.empty((batch, *port.shape), np.dtype(port.source))
-        block = max(1, min(batch, _BLOCK_BYTES // max(sum(self.sizes.values()), 1)))
+        block = min(max(batch, 1), self._requests_at_a_time())
         for self.first in range(0, batch, block):
             self.rows = min(block, batch - self.first)
             self._block()
@@ -173,6 +176,16 @@ class _ChipRun:
                 progress(self.first + self.rows, batch)
         for number, port in enumerate(self.segment.outputs):
             self.values[port.value] = self.outputs[number]
+
+    def _requests_at_a_time(self) -> int:
+        one = max(sum(self.sizes.values()), 1)
+        if one > self.sim.memory:
+            raise ProgramError(
+                "sim.memory-budget",
+                f"the scratchpads of one request take {one:,} bytes, the budget is {self.sim.memory:,}",
+                hint="give a larger budget (--memory)",
+            )
+        return self.sim.memory // one
 
     def _block(self) -> None:
         tiles = [

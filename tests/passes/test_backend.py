@@ -195,12 +195,21 @@ def test_every_vector_operation_does_what_the_ir_says() -> None:
         np.testing.assert_array_equal(outputs[name], expected, err_msg=name)
 
 
-def test_batches_in_blocks_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_beyond_the_memory_budget_is_refused() -> None:
+    made, ctx = dlrm()
+    simulator = lower(made, ctx)
+    simulator.memory = 100
+    with pytest.raises(ProgramError, match="budget is 100") as refused:
+        simulator.run(dlrm_requests(3, 4), "adc")
+    assert refused.value.code == "sim.memory-budget"
+
+
+def test_batches_in_blocks_give_the_same() -> None:
     made, ctx = dlrm()
     simulator = lower(made, ctx)
     requests = dlrm_requests(33, 4)
     whole, counted = simulator.run(requests, "adc")
-    monkeypatch.setattr("cimc.sim.executor._BLOCK_BYTES", 5000)
+    simulator.memory = 5000
     parts, counted_parts = simulator.run(requests, "adc")
     np.testing.assert_array_equal(whole["y0"], parts["y0"])
     for site, activity in counted.lookups.items():
