@@ -12,135 +12,19 @@ temporary one by default, must have space for the float32 weights and the progra
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from bench.production import SHAPES, build, requests
 
-DIM = 16
-CARDINALITIES = (
-    1460, 583, 10131227, 2202608, 305, 24, 12517, 633, 3, 93145, 5683, 8351593, 3194, 27, 14992, 5461306,
-    10, 5652, 2173, 4, 7046547, 18, 15, 286181, 105, 142572,
-)  # fmt: skip
-"""Rows of the 26 tables of DLRM on Criteo Kaggle."""
-DENSE, BOTTOM, TOP = 13, (512, 256, 64, DIM), (512, 256, 1)
-FILES = 3
-"""Data files that the tables are spread over; the layers have one of their own."""
-_BLOCK_ROWS = 1 << 18
-
-
-@dataclass(frozen=True)
-class Size:
-    """What was built, in elements of tables and layers."""
-
-    elements: int
-
-    @property
-    def fp32(self) -> int:
-        """Bytes of the weights as float32."""
-        return 4 * self.elements
-
-    @property
-    def int8(self) -> int:
-        """Bytes of the weights as 8-bit integers."""
-        return self.elements
-
-
-def rows_at(scale: float) -> list[int]:
-    """Rows of the tables, each ``scale`` times the original, at least 3."""
-    return [max(3, round(rows * scale)) for rows in CARDINALITIES]
-
-
-def build(folder: Path, scale: float, *, seed: int = 0, with_data: bool = True) -> Size:
-    """Write ``model.onnx`` and, unless ``with_data`` is off, its data files, block by block."""
-    import onnx
-    from onnx import TensorProto, helper
-
-    from models import onnx_forms as forms
-
-    g = forms.GraphWriter()
-    x = g.input("dense", TensorProto.FLOAT, ["batch", DENSE])
-    rng = np.random.default_rng(seed)
-    bottom = _layers(rng, (DENSE, *BOTTOM))
-    features = forms.mlp(g, x, bottom, scope="/bot_l", last="Relu")
-    rows = rows_at(scale)
-    pooled, external = [], []
-    for number in range(len(rows)):
-        name = f"emb_l.{number}.weight"
-        external.append(name)
-        ids = g.input(f"ids_{number}", TensorProto.INT64, ["batch"])
-        pooled.append(g.op("Gather", [name, ids], scope=f"/emb_l.{number}", axis=0))
-    joined = forms.dot_interaction(g, features, pooled)
-    width = DIM + (len(rows) + 1) * len(rows) // 2
-    g.output("prob", TensorProto.FLOAT, ["batch", 1])
-    top = _layers(rng, (width, *TOP))
-    forms.mlp(g, joined, top, scope="/top_l", last="Sigmoid", out="prob")
-    layers = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in g.initializers}
-    g.initializers = []
-    ends: dict[str, int] = {}
-
-    def outside(name: str, dims: Sequence[int], file: str) -> TensorProto:
-        start, size = ends.get(file, 0), 4 * int(np.prod(dims, dtype=np.int64))
-        ends[file] = start + -(-size // 4096) * 4096  # aligned to pages, as exporters do
-        tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=dims)
-        tensor.data_location = TensorProto.EXTERNAL
-        for key, value in (("location", file), ("offset", start), ("length", size)):
-            tensor.external_data.add(key=key, value=str(value))
-        g.initializers.append(tensor)
-        if with_data:
-            with (folder / file).open("ab") as stream:
-                stream.seek(start)
-                stream.truncate(start)
-                for part in _values(name, dims, layers, rng):
-                    part.tofile(stream)
-        return tensor
-
-    for name, array in layers.items():
-        outside(name, array.shape, "layers.bin")
-    for number, (name, count) in enumerate(zip(external, rows, strict=True)):
-        outside(name, (count, DIM), f"tables_{number % FILES}.bin")
-    model = helper.make_model(
-        g.graph("dlrm"), opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="cimc.bench"
-    )
-    onnx.save(model, folder / "model.onnx")
-    return Size(DIM * sum(rows) + sum(array.size for array in layers.values()))
-
-
-def _layers(rng: np.random.Generator, sizes: Sequence[int]) -> list[tuple[Any, Any]]:
-    return [
-        ((rng.standard_normal((n, k)) / np.sqrt(k)).astype(np.float32), np.zeros(n, np.float32))
-        for k, n in itertools.pairwise(sizes)
-    ]
-
-
-def _values(
-    name: str, dims: Sequence[int], layers: dict[str, Any], rng: np.random.Generator
-) -> Iterator[Any]:
-    if name in layers:
-        yield layers[name]
-        return
-    for start in range(0, dims[0], _BLOCK_ROWS):
-        count = min(_BLOCK_ROWS, dims[0] - start)
-        part = rng.standard_normal((count, dims[1]), dtype=np.float32)
-        part *= np.float32(0.1)
-        yield part
-
-
-def requests(scale: float, count: int = 64, seed: int = 0) -> dict[str, Any]:
-    """Random requests of the model built at ``scale``."""
-    rng = np.random.default_rng(seed)
-    arrays: dict[str, Any] = {"dense": rng.standard_normal((count, DENSE)).astype(np.float32)}
-    for number, rows in enumerate(rows_at(scale)):
-        arrays[f"ids_{number}"] = rng.integers(0, rows, count)
-    return arrays
+KAGGLE = SHAPES["kaggle"]
 
 
 # -- what the child processes do --------------------------------------------------------------------------
@@ -200,7 +84,7 @@ def large_target(rows: int) -> Any:
 
     target = load_target("tsinghua28")
     array, tiles = target.array, target.n_tiles // target.system.chips
-    side_by_side = array.cols // (DIM * target.slices(8))
+    side_by_side = array.cols // (KAGGLE.dim * target.slices(8))
     arrays = -(-rows // array.rows) / side_by_side * 1.05 + 100
     return with_overrides(target, {"system.chips": int(arrays / (tiles * target.tile.arrays)) + 2})
 
@@ -209,9 +93,9 @@ def compile_model(folder: Path, scale: float, weights: str | None, calibrated: b
     """Compile ``model.onnx`` and save the program."""
     from cimc import api
 
-    target = large_target(sum(rows_at(scale)))
+    target = large_target(sum(KAGGLE.rows_at(scale)))
     clock, before = _Clock(), peak_bytes()
-    calib = requests(scale) if calibrated else None
+    calib = requests(KAGGLE, scale) if calibrated else None
     options: dict[str, Any] = {} if weights is None else {"weights": weights}
     program = api.compile(folder / "model.onnx", target, calib, **options)
     program.save(folder / "model.cimc")
@@ -224,7 +108,7 @@ def run_program(folder: Path, scale: float) -> Measured:
     from cimc import api
 
     clock, before = _Clock(), peak_bytes()
-    api.Program.load(folder / "model.cimc").run(requests(scale))
+    api.Program.load(folder / "model.cimc").run(requests(KAGGLE, scale))
     size = (folder / "model.cimc").stat().st_size
     return Measured(*clock.read(), before, peak_bytes(), _peak_of_children(), size)
 
@@ -243,7 +127,7 @@ def child(step: str, folder: Path, scale: float, weights: str | None, calibrated
 def measure(folder: Path, scale: float, *, generated: bool, calibrated: bool) -> dict[str, Any]:
     """Build, compile and run; a dictionary of sizes and of what each step took."""
     start = time.perf_counter()
-    size = build(folder, scale, with_data=not generated)
+    size = build(KAGGLE, folder, scale, with_data=not generated)
     built = time.perf_counter() - start
     weights = "generated:0" if generated else None
     steps = {

@@ -316,6 +316,7 @@ def quantize_columns(
     weight: NDArray[Any], largest: int, name: str = ""
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """``float[K, N]`` to ``int8[K, N]`` in ``-largest..largest`` and ``float32[N]`` scales per column."""
+    weight = np.asarray(weight)  # generated weights are made here; a layer, unlike a table, is held whole
     _check_finite(weight, name)
     w = weight.astype(np.float32)
     peak = np.abs(w).max(axis=0, initial=0.0)
