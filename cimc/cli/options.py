@@ -31,7 +31,7 @@ def target(function: F) -> F:
         default=DEFAULT_TARGET,
         show_default=True,
         metavar="NAME|FILE",
-        help="Preset (see 'cimc targets') or YAML file of the machine.",
+        help="Preset (see 'cimc targets') or YAML file; 'NAME{field=value ...}' changes fields.",
     )(function)
 
 

@@ -1,7 +1,8 @@
 """Find, read and validate a target description.
 
 Error codes: ``target.unknown`` (no such preset or file), ``target.syntax`` (not the YAML subset),
-``target.invalid`` (a field is missing, unknown, of the wrong kind or inconsistent).
+``target.invalid`` (a field is missing, unknown, of the wrong kind or inconsistent), ``target.variant``
+(braces behind the name that are not understood).
 """
 
 from __future__ import annotations
@@ -34,9 +35,16 @@ def preset_names() -> tuple[str, ...]:
 def load_target(name_or_path: str | Path) -> Target:
     """Load a preset by name, or a file: anything with a path separator or ending in .yaml / .yml.
 
+    Braces behind either change fields: ``tsinghua28{array.adc_bits=6}``, see :mod:`cimc.target.variants`.
+
     Raises :class:`cimc.errors.TargetError` with one of the codes above.
     """
     name = str(name_or_path)
+    if name.endswith("}"):
+        from cimc.target.variants import split, vary
+
+        plain, changes = split(name)
+        return vary(load_target(plain), changes)
     if name in preset_names():
         return _load_preset(name)
     path = Path(name)
