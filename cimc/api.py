@@ -12,22 +12,28 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 from cimc.cost import Cost, estimate
-from cimc.errors import CimcError, ProgramError
+from cimc.cost.simulate import Arrivals, Simulation, simulate
+from cimc.errors import CimcError, InfeasibleError, ProgramError
 from cimc.frontend.importer import import_model
 from cimc.frontend.isolation import current_limits, host_limits
 from cimc.frontend.limits import Limits
 from cimc.frontend.loader import LoadedModel, load_model
 from cimc.frontend.select import select_outputs
-from cimc.frontend.trial import try_model
+from cimc.frontend.trial import judge
 from cimc.ir.context import CompilerContext, Requests
 from cimc.ir.requests import checked_arrays
 from cimc.ir.text import new_context
 from cimc.isa.artifact import load_program, save_program
 from cimc.isa.program import Program as Data
+from cimc.mapping.traces import Trace
 from cimc.passes.evaluate import input_signature, main_function
+from cimc.passes.pipeline import AfterPass as AfterEach
 from cimc.passes.pipeline import Pipeline
 from cimc.passes.registry import DEFAULT_PIPELINE
+from cimc.passes.traced import accesses_of
 from cimc.sim.activity import Activity
+from cimc.sim.devices.loader import load_device
+from cimc.sim.devices.spec import Device
 from cimc.sim.executor import MEMORY, Mode, Simulator
 from cimc.target.loader import load_target, validate
 from cimc.target.spec import Target
@@ -47,12 +53,14 @@ class Result:
         activity: what the lookups of these requests did.
         cost: time, energy and area; ``cost.events`` are the counted events.
         placement: where every matrix lives.
+        notes: what noisy mode assumed beyond the published figures of the device.
     """
 
     outputs: Requests
     activity: Activity
     cost: Cost
     placement: dict[str, Any]
+    notes: tuple[str, ...] = ()
 
     @property
     def events(self) -> dict[str, float]:
@@ -65,7 +73,11 @@ class Program:
 
     def __init__(self, data: Data, target: Target | None = None) -> None:
         self.data = data
-        self.target = target or validate(json.loads(data.header.target_json), "the program")
+        try:
+            description = json.loads(data.header.target_json) if target is None else None
+        except ValueError as error:
+            raise ProgramError("program.corrupt", f"the target in the program is no JSON: {error}") from None
+        self.target = target or validate(description, "the program")
         if self.target.digest != data.header.target_digest:
             raise ProgramError("program.corrupt", "the target in the program does not match its digest")
         self._simulator: Simulator | None = None
@@ -88,25 +100,66 @@ class Program:
         progress: Callable[[int, int], None] | None = None,
         *,
         memory: int = MEMORY,
+        device: str | Path | Device | None = None,
+        age: float | None = None,
+        seed: int | None = None,
+        limits: Limits | None = None,
     ) -> Result:
         """Execute the program on a batch of requests.
 
         Args:
             requests: an array per input of the model, named after it; others are ignored.
-            mode: ``exact`` (integers) or ``adc`` (bit slices, input phases and ADC, bit-exact).
+            mode: ``exact`` (integers), ``adc`` (bit slices, input phases and ADC, bit-exact) or ``noisy`` (as
+                ``adc``, in the cells of a device).
             progress: called with (requests done, requests in all).
             memory: budget in bytes for the scratchpads of all requests held at a time; a larger batch is
                 executed in blocks, with the same results.
+            device: for ``noisy``: name of a preset, path of a YAML description, or a :class:`Device`.
+            age: for ``noisy``: seconds since the cells were written (0 if absent).
+            seed: for ``noisy``: seed of everything random (0 if absent).
+            limits: caps on the time and memory that onnxruntime may use for each host segment.
 
         Raises:
             RequestError: when the arrays do not fit the model.
+            DeviceError: when the device, its age or the seed cannot be used.
             ProgramError: ``sim.memory-budget`` when one request exceeds the budget.
         """
         if self._simulator is None:
             self._simulator = Simulator(self.data, self.target)
         self._simulator.memory = memory
-        outputs, activity = self._simulator.run(requests, mode, progress)
-        return Result(outputs, activity, estimate(self.data, self.target, activity), self.placement)
+        found = load_device(device) if isinstance(device, (str, Path)) else device
+        with host_limits(limits or current_limits()):
+            outputs, activity = self._simulator.run(
+                requests, mode, progress, device=found, age=age, seed=seed
+            )
+        cost = estimate(self.data, self.target, activity)
+        noise = self._simulator.noise if mode == "noisy" else None
+        notes = () if noise is None else tuple(noise.notes)
+        return Result(outputs, activity, cost, self.placement, notes)
+
+    def simulate(
+        self,
+        requests: Requests,
+        arrivals: Arrivals | None = None,
+        *,
+        scratchpad_gbps: float | None = None,
+        timeline: int = 0,
+    ) -> Simulation:
+        """Simulate requests that share the machine; see :func:`cimc.cost.simulate.simulate`.
+
+        Args:
+            requests: as for :meth:`run`; their ids decide who is asked.
+            arrivals: how they arrive; one at a time if absent.
+            scratchpad_gbps: rate of each scratchpad's port; ``None``: no limit.
+            timeline: keep the uses of units by the first so many requests.
+
+        Raises:
+            RequestError: when the arrays do not fit the model.
+        """
+        found, _ = simulate(
+            self.data, self.target, requests, arrivals, scratchpad_gbps=scratchpad_gbps, timeline=timeline
+        )
+        return found
 
     def save(self, path: str | Path) -> None:
         """Write the program to a file, atomically."""
@@ -128,6 +181,7 @@ def compile(
     limits: Limits | None = None,
     weights: str | None = None,
     outputs: Sequence[str] | None = None,
+    trace: str | Path | Trace | None = None,
     after: AfterPass | None = None,
 ) -> Program:
     """Compile an ONNX model for a target.
@@ -144,6 +198,8 @@ def compile(
             note of the program says; outputs then mean nothing, sizes and costs do.
         outputs: compile only what these outputs of the model need, one tower of a two-tower file say; all of
             them if absent.  The program then takes only the inputs that they need.
+        trace: accesses of the tables, or the file that ``cimc trace`` wrote of them; they decide where rows
+            are placed instead of those of the calibration requests.
         after: called after each pass with the pass, the module, the context and the seconds taken.
 
     Raises:
@@ -151,18 +207,39 @@ def compile(
     """
     from cimc.report.blame import blaming_requests
 
+    note: str | None = None
     with host_limits(limits or current_limits()):
-        module, ctx, line = prepare(
-            model, target, calib, pipeline, seed=seed, limits=limits, weights=weights, outputs=outputs
-        )
-        with blaming_requests(Path(model), None if outputs else calib):
-            line.run(module, ctx, (lambda p, m, s: after(p, m, ctx, s)) if after else None)
+        while True:
+            module, ctx, line = prepare(
+                model, target, calib, pipeline,
+                seed=seed, limits=limits, weights=weights, outputs=outputs, trace=trace,
+            )  # fmt: skip
+            if note is not None:
+                ctx.notes.append(note)
+            try:
+                with blaming_requests(Path(model), None if outputs else calib):
+                    line.run(module, ctx, _bound(after, ctx))
+                break
+            except InfeasibleError as error:
+                less = line.with_smaller_values() if error.shortage.resource == "scratchpad" else None
+                if less is None:
+                    raise
+                pipeline, share = less
+                note = (
+                    "the values of one request do not fit the scratchpads together; what needs more than "
+                    f"{share:.0%} of one stays on the host"
+                )
     if ctx.program is None:
         raise ProgramError(
             "pass.no-program", f"pipeline '{line}' builds no program", hint="end it with schedule,lower"
         )
     assert ctx.target is not None
     return Program(ctx.program, ctx.target)
+
+
+def _bound(after: AfterPass | None, ctx: CompilerContext) -> AfterEach | None:
+    """``after`` as the pipeline calls it."""
+    return None if after is None else lambda each, module, seconds: after(each, module, ctx, seconds)
 
 
 def prepare(
@@ -175,14 +252,18 @@ def prepare(
     limits: Limits | None = None,
     weights: str | None = None,
     outputs: Sequence[str] | None = None,
+    trace: str | Path | Trace | None = None,
 ) -> tuple[ModuleOp, CompilerContext, Pipeline]:
     """Everything up to the first pass: the imported module, its context and the parsed pipeline."""
     line = Pipeline.parse(pipeline) if isinstance(pipeline, str) else pipeline
     chosen = target if isinstance(target, Target) else load_target(target)
     loaded = load_model(Path(model), limits or current_limits(), weights)
-    try_model(loaded)
+    notes = judge(loaded)
     ctx = new_context()
+    ctx.notes += notes
     ctx.target, ctx.seed = chosen, seed
+    if trace is not None:
+        ctx.trace = accesses_of(trace if isinstance(trace, Trace) else Trace.load(Path(trace)))
     module = import_model(loaded, ctx)
     ctx.facts.update(model=Path(model).name, model_digest=loaded.digest, pipeline=str(line))
     if loaded.generated is not None:
@@ -205,7 +286,9 @@ def use_calibration(module: ModuleOp, ctx: CompilerContext, calib: Requests) -> 
     Raises:
         RequestError: when the arrays do not fit the inputs of ``module``.
     """
-    ctx.calibration = checked_arrays(input_signature(main_function(module)), calib, "calibration input")
+    signature = input_signature(main_function(module))
+    # which inputs reach the chip is not known yet; layers refuse what is not finite
+    ctx.calibration = checked_arrays(signature, calib, "calibration input", finite=())
 
 
 def _synthesize(loaded: LoadedModel, module: ModuleOp, ctx: CompilerContext) -> None:

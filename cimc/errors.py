@@ -77,6 +77,10 @@ class TargetError(CimcError):
     """A target description is missing, malformed or inconsistent."""
 
 
+class DeviceError(CimcError):
+    """A device description is missing, malformed or inconsistent, or cannot be simulated as asked."""
+
+
 class ModelError(CimcError):
     """An ONNX file (or its external data) cannot be accepted."""
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FAMILY = (
-    "calib|check|cli|cost|export|frontend|host|io|ir|isa|lower|mapping|pass|place|program|quantize|request|"
-    "schedule|shard|sim|target"
+    "accuracy|calib|check|cli|cost|export|frontend|host|io|ir|isa|lower|mapping|pass|place|program|quantize|"
+    "report|request|schedule|shard|sim|simulate|study|target|trace"
 )
-CODE = re.compile(rf"({FAMILY})\.[a-z]+(-[a-z]+)*")
+CODE = re.compile(rf"({FAMILY})\.(?!npz$)[a-z]+(-[a-z]+)*")  # calib.npz is a file
 
 
 def in_code() -> set[str]:

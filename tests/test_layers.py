@@ -21,7 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "cost": BASE | {"ir", "target", "isa", "sim"},
     "report": BASE | {"ir", "target", "isa", "sim", "cost", "frontend"},
 }
-FREE = {"api", "backend", "cli", "universe", "__init__", "__main__"}
+FREE = {"api", "backend", "cli", "study", "universe", "__init__", "__main__"}
 """The outermost layer: may import everything."""
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     short_help="Turn an ONNX model into a program.",
     epilog=options.examples(
         "cimc compile dlrm.onnx -o dlrm.cimc --calib requests.npz",
+        "cimc compile dlrm.onnx -o dlrm.cimc --calib requests.npz --trace dlrm.trace.npz",
         "cimc compile dlrm.onnx -o dlrm.cimc --target isaac32 --check-each",
         "cimc compile dlrm.onnx -o dlrm.cimc --dump-ir ir/ --print-ir-after=fuse-recsys",
         "cimc compile graph_only.onnx -o dlrm.cimc --weights generated:0",
@@ -37,6 +38,12 @@ if TYPE_CHECKING:
     type=FILE,
     metavar="REQ.npz",
     help="Requests that set quantisation and ADC ranges; invented if absent, with a note.",
+)
+@click.option(
+    "--trace",
+    type=FILE,
+    metavar="TRACE.npz",
+    help="Accesses of the tables (see 'cimc trace'); those of the calibration requests if absent.",
 )
 @click.option("--pipeline", metavar="P", help="Passes with options; the default one if absent.")
 @options.seed
@@ -60,6 +67,7 @@ def command(
     path: Path,
     target: str,
     calib: Path | None,
+    trace: Path | None,
     pipeline: str | None,
     seed: int,
     weights: str | None,
@@ -102,7 +110,9 @@ def command(
     steps = [p.name for p in line.passes]
     with output.progress("compiling", "passes") as advance:
         advance(0, len(steps), "import")
-        module, ctx, line = prepare(model, target, requests, line, seed=seed, weights=weights, outputs=select)
+        module, ctx, line = prepare(
+            model, target, requests, line, seed=seed, weights=weights, outputs=select, trace=trace
+        )
         with blaming_requests(model, None if weights or select else requests):
             watch.imported(module, ctx)
             for done, each in enumerate(steps):
@@ -125,7 +135,7 @@ def command(
 
 
 def _payload(program: Program, path: Path, watch: Watch) -> dict[str, Any]:
-    from cimc.report import placement
+    from cimc.report import certificate, converters, placement
     from cimc.report.summary import header_json
 
     return {
@@ -133,13 +143,15 @@ def _payload(program: Program, path: Path, watch: Watch) -> dict[str, Any]:
         "bytes": path.stat().st_size,
         "program": header_json(program.data),
         "placement": placement.to_json(program.data, program.target),
+        **converters.to_json(program.data),
+        "certificate": certificate.to_json(program.data),
         "timings": watch.seconds,
         "checks": watch.checks,
     }
 
 
 def _blocks(program: Program, path: Path) -> list[Block]:
-    from cimc.report import placement
+    from cimc.report import certificate, converters, placement
     from cimc.report.blocks import facts
     from cimc.report.units import size
 
@@ -156,4 +168,6 @@ def _blocks(program: Program, path: Path) -> list[Block]:
             ],
         ),
         *placement.blocks(program.data, program.target),
+        *converters.blocks(program.data),
+        *certificate.blocks(program.data),
     ]

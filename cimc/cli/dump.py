@@ -19,7 +19,9 @@ from cimc.ir.context import Access, CompilerContext
 from cimc.ir.store import TensorStore
 from cimc.ir.types import symbol
 
-_SAMPLES, _IDS, _COUNTS, _REQUESTS = (f"cimc:{part}:" for part in ("samples", "ids", "counts", "requests"))
+_SAMPLES, _IDS, _COUNTS, _REQUESTS, _PAIRS, _PAIR_COUNTS = (
+    f"cimc:{part}:" for part in ("samples", "ids", "counts", "requests", "pairs", "pair-counts")
+)
 
 
 def save_arrays_of(ctx: CompilerContext, arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
@@ -37,6 +39,9 @@ def save_arrays_of(ctx: CompilerContext, arrays: Mapping[str, NDArray[Any]], pat
         store.put(_IDS + name, access.ids)
         store.put(_COUNTS + name, access.counts)
         store.put(_REQUESTS + name, np.array([access.requests], np.int64))
+        if len(access.pairs):
+            store.put(_PAIRS + name, access.pairs)
+            store.put(_PAIR_COUNTS + name, access.pair_counts)
     store.save(path)
 
 
@@ -72,6 +77,7 @@ def load_arrays_into(ctx: CompilerContext, path: Path, names: set[str]) -> None:
             ctx.samples[name.removeprefix(_SAMPLES)] = array
         elif name.startswith(_IDS):
             key = name.removeprefix(_IDS)
-            ctx.access[key] = Access(array, found[_COUNTS + key], int(found[_REQUESTS + key][0]))
+            together = (found[_PAIRS + key], found[_PAIR_COUNTS + key]) if _PAIRS + key in found else ()
+            ctx.access[key] = Access(array, found[_COUNTS + key], int(found[_REQUESTS + key][0]), *together)
         elif name in names:
             ctx.store.put(name, array)

@@ -24,10 +24,15 @@ COMMANDS = {
     "inspect": "cimc.cli.inspect",
     "compile": "cimc.cli.compile",
     "run": "cimc.cli.run",
+    "accuracy": "cimc.cli.accuracy",
+    "simulate": "cimc.cli.simulate",
+    "trace": "cimc.cli.trace",
+    "bench": "cimc.cli.bench",
     "opt": "cimc.cli.opt",
     "disasm": "cimc.cli.disasm",
     "asm": "cimc.cli.asm",
     "targets": "cimc.cli.targets",
+    "devices": "cimc.cli.devices",
 }
 """Subcommand -> module that holds it as ``command``; these modules import nothing heavy at import time."""
 

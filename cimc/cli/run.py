@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     epilog=options.examples(
         "cimc run dlrm.cimc --inputs requests.npz",
         "cimc run dlrm.cimc --inputs requests.npz --mode exact --check dlrm.onnx",
+        "cimc run dlrm.cimc --inputs requests.npz --mode noisy --device wan2022 --age 86400 --seed 3",
         "cimc run dlrm.cimc --inputs requests.npz --outputs out.npz --json > report.json",
     ),
 )
@@ -30,11 +31,15 @@ if TYPE_CHECKING:
 @click.option("--inputs", type=FILE, required=True, metavar="REQ.npz", help="Arrays named after the inputs.")
 @click.option(
     "--mode",
-    type=click.Choice(["exact", "adc"]),
+    type=click.Choice(["exact", "adc", "noisy"]),
     default="adc",
     show_default=True,
-    help="exact: integers, no loss in the ADC; adc: bit slices, input phases and quantising ADC.",
+    help="exact: integers, no loss in the ADC; adc: bit slices, input phases and quantising ADC; "
+    "noisy: adc in the cells of a --device.",
 )
+@click.option("--device", metavar="NAME|FILE", help="Cells of mode noisy: see 'cimc devices'.")
+@click.option("--age", type=float, metavar="SECONDS", help="Since the cells were written.  [default: 0]")
+@click.option("--seed", type=int, metavar="N", help="Of everything random in the cells.  [default: 0]")
 @click.option("--check", "model", type=FILE, metavar="MODEL.onnx", help="Compare with onnxruntime on this.")
 @click.option("--min-sqnr", type=float, metavar="DB", help="Bound of --check: least SQNR of every output.")
 @click.option("--max-error", type=float, metavar="X", help="Bound of --check: largest absolute error.")
@@ -53,6 +58,9 @@ def command(
     program: Path,
     inputs: Path,
     mode: Any,
+    device: str | None,
+    age: float | None,
+    seed: int | None,
     model: Path | None,
     min_sqnr: float | None,
     max_error: float | None,
@@ -74,11 +82,13 @@ def command(
     from cimc.cli.requests import load_requests, save_arrays
     from cimc.report.check import Bound
     from cimc.report.summary import Run, run_blocks, run_json
+    from cimc.sim.devices.loader import load_device
     from cimc.sim.executor import MEMORY
 
     if model is None and (min_sqnr is not None or max_error is not None):
         raise click.UsageError("--min-sqnr and --max-error are bounds of --check, which is not given")
     output.check_writable(outputs)
+    found = None if device is None else load_device(device)
     loaded = Program.load(program)
     if model is not None:
         _has_reference(loaded)
@@ -90,8 +100,14 @@ def command(
         arrays = first_requests(arrays, names, jagged_in_program(loaded.data), limit)
     start = time.perf_counter()
     with output.progress("requests", "requests") as advance:
-        result = loaded.run(arrays, mode, lambda d, n: advance(d, n, ""), memory=memory or MEMORY)
+        result = loaded.run(
+            arrays, mode, lambda d, n: advance(d, n, ""),
+            memory=memory or MEMORY, device=found, age=age, seed=seed,
+        )  # fmt: skip
     wall = time.perf_counter() - start
+    from cimc.sim.kernels.backend import backend as kernels
+    from cimc.sim.kernels.backend import fallback_note
+
     check = None
     if model is not None:
         check = _check(loaded, model, arrays, result.outputs, Bound.of(min_sqnr, max_error))
@@ -109,10 +125,20 @@ def command(
         result.activity.host_seconds,
         check,
     )
-    payload = run_json(done)
+    payload, blocks = run_json(done), run_blocks(done)
+    payload["kernels"] = kernels()
+    if fallback_note() is not None:
+        output.note(f"note: {fallback_note()}")
+    if found is not None:
+        from cimc.report.blocks import facts
+        from cimc.sim.devices.describe import conditions
+
+        payload["device"] = {**conditions(found, age or 0.0, seed or 0), "notes": list(result.notes)}
+        lines = [(key, value) for key, value in payload["device"].items() if key != "notes"]
+        blocks.insert(1, facts("Device", [*lines, *(("note", text) for text in result.notes)]))
     if failed is not None:
         payload["error"] = error_object(failed)
-    output.result(payload, run_blocks(done), as_json)
+    output.result(payload, blocks, as_json)
     if failed is not None:
         if not as_json:
             raise failed

@@ -63,6 +63,15 @@ COMPONENTS: tuple[Component, ...] = (
         borrowed=True,
     ),
     Component(
+        "table SRAM", "system", "tile.scratchpad_pj_per_bit", (("sram.read_bits", 1.0),),
+        "rows of tables that live in SRAM, at the scratchpad's energy",
+        borrowed=True,
+    ),
+    Component(
+        "DRAM", "system", "chip.dram_pj_per_bit", (("dram.read_bits", 1.0),),
+        "rows of tables that live in DRAM: device and interface, whole bursts",
+    ),
+    Component(
         "vector unit", "system", "tile.vector_op_pj", (("vector.ops", 1.0),),
         "lane operations of all vector instructions but quant; lookups' sums and scaling at home",
     ),
@@ -84,9 +93,9 @@ NOT_MODELLED: Mapping[str, str] = {
     "host segments": "onnxruntime on the host: neither its energy nor its time is part of any figure here",
     "leakage, clock, standby": "no constant; matters most where little is busy",
     "instruction fetch and control": "no constant; the event 'instructions' counts them",
-    "row directory": "finding the tile and word line of an id: no constant",
+    "row directory": "finding slot, tile and word line of an id: no constant",
     "programming cells": "weights are taken as written before the first request",
-    "DRAM": "programs hold all tables in cells",
+    "DRAM refresh and row activation": "no constant of their own beside the energy per bit read",
     "registers and drivers": "no constant beyond what the array's own figures include",
     "power delivery and cooling": "no constant",
 }
@@ -140,7 +149,8 @@ def weakest(bases: list[Basis]) -> Basis | None:
 
 def energy_of(events: Events, target: Target) -> Energy:
     """Energy per request in pJ by component."""
-    items = tuple(_item(component, events, target) for component in COMPONENTS)
+    offered = {path for path, value, _ in target.fields() if isinstance(value, Constant)}
+    items = tuple(_item(each, events, target) for each in COMPONENTS if each.constant in offered)
     total = sum(item.pj for item in items)
     shares = {b: sum(item.pj for item in items if item.basis == b) for b in STRENGTH}
     return Energy(

@@ -135,8 +135,11 @@ def _check_target(program: Program, target: Target) -> None:
         differ = ["(the program does not carry its target)"]
     else:
         theirs = dict(compiled.structure())
+        ours = dict(target.structure())
         differ = [
-            path for path, value in target.structure() if theirs[path] != value and path not in COST_ONLY
+            path
+            for path in dict.fromkeys((*ours, *theirs))  # options that only one of them has differ too
+            if theirs.get(path) != ours.get(path) and path not in COST_ONLY
         ]
     if differ:
         raise ProgramError(

@@ -6,6 +6,8 @@ from collections import defaultdict
 from typing import NamedTuple
 
 from cimc.ir.cim import ARRAY, TILE
+from cimc.ir.residence import Residence, residence_of
+from cimc.isa.directory import places_of
 from cimc.isa.program import Program
 from cimc.target.spec import Target
 
@@ -13,9 +15,9 @@ from cimc.target.spec import Target
 class Unit(NamedTuple):
     """Something that does one thing at a time.
 
-    ``kind``: ``host link`` (``place`` = chip), ``vector``, ``bus``, ``router in``, ``router out``
-    (``place`` = tile), ``array`` (``number`` within tile ``place``) or ``link`` (mesh link from tile
-    ``place`` to its neighbour ``number``).  In a timeline, ``stream`` (``place`` =
+    ``kind``: ``host link``, ``dram`` (``place`` = chip), ``vector``, ``bus``, ``table sram``, ``router in``,
+    ``router out`` (``place`` = tile), ``array`` (``number`` within tile ``place``) or ``link`` (mesh link
+    from tile ``place`` to its neighbour ``number``).  In a timeline, ``stream`` (``place`` =
     tile) marks an instruction as a whole.
     """
 
@@ -31,12 +33,15 @@ KINDS: dict[str, tuple[str, ...]] = {
     "router in": ("tile.link_gbps", "tile.hop_ns"),
     "router out": ("tile.link_gbps", "tile.hop_ns"),
     "link": ("tile.link_gbps", "tile.hop_ns"),
+    "table sram": ("tile.table_sram_ns",),
+    "dram": ("chip.dram_gbps", "chip.dram_ns"),
     "host link": ("chip.host_link_gbps", "chip.host_link_ns"),
 }
 """Kinds of unit and the target constants that set how long each is busy."""
 
 _IN_TILE = {
     "vector": "vector unit",
+    "table sram": "table SRAM",
     "bus": "bus",
     "router in": "router input",
     "router out": "router output",
@@ -51,8 +56,9 @@ def contents(program: Program) -> Contents:
     found: Contents = defaultdict(list)
     for matrix in program.matrices:
         kind = "table" if matrix.kind == "table" else "layer"
-        blocks = program.data[f"{matrix.name}.blocks"]
-        for tile, array in sorted({(int(b[TILE]), int(b[ARRAY])) for b in blocks}):
+        places = places_of(program, matrix)
+        cells = places[residence_of(places) == int(Residence.RRAM)]
+        for tile, array in sorted(set(map(tuple, cells[:, (TILE, ARRAY)].tolist()))):
             found[tile, array].append(f"{kind} {matrix.name}")
     return dict(found)
 
@@ -64,6 +70,8 @@ def label(unit: Unit, held: Contents) -> str:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         shown = f" ({', '.join(names[:3])}{more})" if names else ""
         return f"array {unit.number} of tile {unit.place}{shown}"
+    if unit.kind == "dram":
+        return f"DRAM of chip {unit.place}"
     if unit.kind == "host link":
         return f"host link of chip {unit.place}"
     if unit.kind == "link":

@@ -1,8 +1,8 @@
 """Generated weights, in place of data files that are missing: the graph alone is enough to compile.
 
 Sizes, placement and cost of a model do not depend on what its weights are, so a model whose terabyte of
-tables stays where it is can be studied from its graph.  Element ``i`` of a tensor is a function of the seed,
-the tensor's name and ``i`` alone: tables are generated block by block, where and when they are read.
+tables stays where it is can be studied from its graph.  :mod:`cimc.ir.generated` makes the elements, block by
+block, where and when they are read.
 
 Values look like trained ones: bell-shaped (the sum of four uniform bytes, which is within 3.5 standard
 deviations), tables with standard deviation 0.1, weights of layers with ``1 / sqrt(fan in)``, factors of
@@ -11,21 +11,19 @@ normalisations around 1.  Results computed from them mean nothing.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import cast
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from cimc.errors import CimcError, Location, ModelError, printable
 from cimc.frontend.structure import all_nodes
 from cimc.frontend.tensors import Array
-from cimc.ir.lazy import LazyArray
+from cimc.ir.generated import GeneratedArray, Spread
 
 MAX_ELEMENTS = 1 << 36
 """Elements of all generated tensors together; a graph of a kilobyte can ask for any number."""
@@ -33,83 +31,10 @@ MAX_ELEMENTS = 1 << 36
 _HELD_BYTES = 1 << 20
 """Smaller tensors are generated at once."""
 
-_BLOCK = 1 << 16
-"""Elements that are generated together."""
-
-_BYTE_SUM_MEAN = 510
-_BYTE_SUM_DEVIATION = math.sqrt(4 * (256**2 - 1) / 12)
 _KINDS = {
     TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE,
     TensorProto.INT8, TensorProto.UINT8,
 }  # fmt: skip
-
-
-class Spread(NamedTuple):
-    """Mean and standard deviation of generated elements."""
-
-    mean: float
-    deviation: float
-
-
-class GeneratedArray(LazyArray):
-    """A tensor of bell-shaped random elements, made from a counter; see the module's text.
-
-    Args:
-        name: what tells this tensor from others of the same seed.
-        seed: of the random numbers.
-        shape: at least one dimension.
-        dtype: a floating-point type, or ``int8`` or ``uint8``.
-        spread: of floating-point elements; integers fill most of their range.
-    """
-
-    def __init__(
-        self, name: str, seed: int, shape: tuple[int, ...], dtype: np.dtype[Any], spread: Spread
-    ) -> None:
-        self.shape, self.dtype = shape, dtype
-        if dtype.kind in "iu":
-            spread = Spread(0.0 if dtype.kind == "i" else 128.0, 32.0)
-        self.recipe = f"generated:{seed} {spread.mean!r} {spread.deviation!r} {name}"
-        self._key = np.frombuffer(hashlib.sha256(f"{seed} {name}".encode()).digest()[:16], "<u8")
-        self._mean = np.float32(spread.mean)
-        self._step = np.float32(spread.deviation / _BYTE_SUM_DEVIATION)
-        self._width = math.prod(shape[1:])
-        self._rows = max(1, _BLOCK // max(1, self._width))
-
-    def rows(self, start: int, stop: int) -> NDArray[Any]:
-        out = np.empty((stop - start, *self.shape[1:]), self.dtype)
-        for block in range(start // self._rows, -(-stop // self._rows)):
-            first = block * self._rows
-            low, high = max(start, first), min(stop, first + self._rows)
-            out[low - start : high - start] = self._block(block)[low - first : high - first]
-        return out
-
-    def gather(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        out = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        blocks = rows // self._rows
-        order = np.argsort(blocks, kind="stable")
-        cuts = np.flatnonzero(np.diff(blocks[order], prepend=-1))
-        for part in np.split(order, cuts[1:]) if len(order) else ():
-            block = int(blocks[part[0]])
-            out[part] = self._block(block)[rows[part] - block * self._rows]
-        return out
-
-    def _block(self, block: int) -> NDArray[Any]:
-        """The elements of a block; those beyond the array's end are generated and not used."""
-        count = self._rows * self._width
-        counter = np.array([0, block, 0, 0], np.uint64)
-        raw = np.random.Philox(key=self._key, counter=counter).random_raw((count + 1) // 2)
-        bits = raw.astype("<u8", copy=False).view("<u4")[:count]
-        pairs = bits >> 8  # sums of two bytes in either half, then of both halves
-        pairs &= 0x00FF00FF
-        bits &= 0x00FF00FF
-        pairs += bits
-        values = ((pairs & 0xFFFF) + (pairs >> 16)).astype(np.float32)
-        values -= np.float32(_BYTE_SUM_MEAN)
-        values *= self._step
-        values += self._mean
-        if self.dtype.kind in "iu":
-            values = np.rint(values)
-        return values.astype(self.dtype).reshape(self._rows, *self.shape[1:])
 
 
 @dataclass

@@ -27,7 +27,7 @@ from cimc.frontend.dims import Known
 from cimc.frontend.shapes import Shape, ShapeAnalysis
 from cimc.ir import onnx, rec
 from cimc.ir.context import CompilerContext
-from cimc.ir.store import Array
+from cimc.ir.store import Array, digest_of
 from cimc.ir.types import DYNAMIC, NoneType, f32, shape_of, symbol, tensor
 
 ANCHORS = (rec.EmbeddingBagOp, rec.LinearOp, rec.DotInteractionOp, rec.MatmulOp)
@@ -105,7 +105,7 @@ class Graph:
 
         NoMatch unless dimension 0 is provably the batch.
         """
-        if self.constant(value) is not None:
+        if self.analysis.constants.is_constant(value):
             raise NoMatch(f"{show(value)} is constant, not one row per request")
         dims = self.shape(value)
         if not dims or self.batch is None or dims[0] != self.batch:
@@ -158,16 +158,27 @@ class Graph:
         if isinstance(owner, onnx.InitializerOp):
             name, key = symbol(owner.symbol), b""
         else:
-            name, key = onnx.name_of(owner) or "constant", array.tobytes()
-            if isinstance(owner, onnx.NodeOp) and isinstance(
-                base := owner.inputs[0].owner, onnx.InitializerOp
-            ):
+            name, key = onnx.name_of(owner) or "constant", digest_of(array).encode()
+            base = owner.inputs[0].owner if isinstance(owner, onnx.NodeOp) and owner.inputs else None
+            if isinstance(base, onnx.InitializerOp):
                 name = symbol(base.symbol)
         found = self._derived.get((name, suffix, key))
         if found is None:
             found = self.ctx.store.add(name + suffix, make())
             self._derived[name, suffix, key] = found
         return found
+
+    def keep(self, source: SSAValue, suffix: str, array: Array) -> str:
+        """The name of an array that belongs to a constant: the constant's name plus ``suffix``, kept once."""
+        owner = source.owner
+        if isinstance(owner, onnx.InitializerOp):
+            name = symbol(owner.symbol)
+        else:
+            name = (isinstance(owner, Operation) and onnx.name_of(owner)) or "table"
+        key = (name, suffix, digest_of(array).encode())
+        if key not in self._derived:
+            self._derived[key] = self.ctx.store.add(name + suffix, array)
+        return self._derived[key]
 
     # -- bookkeeping --------------------------------------------------------------------------------
 
@@ -206,17 +217,51 @@ class Graph:
                 near += [u.operation for r in op.results for u in r.uses]
                 stack += [o for o in near if isinstance(o, Operation) and o.name.startswith("rec.")]
         anchored = {number for op, number in group.items() if isinstance(op, ANCHORS)}
-        for node, (made, values) in reversed(list(self._made.items())):
+        for node, (made, _) in reversed(list(self._made.items())):
             if not made or any(group.get(op) in anchored for op in made):
                 continue
-            for old, new in zip(node.results, values, strict=True):
-                if new is not None and new.owner in made:
-                    new.replace_all_uses_with(old)
-            for op in reversed(made):
-                _remove(op)
-            del self._made[node]
-            self.claimed.pop(node, None)
-            self.note(node, "placement", "nothing beside it needs the chip's arrays")
+            self._take_back(node, "placement", "nothing beside it needs the chip's arrays")
+
+    def exchange(self, op: Operation, new: list[Operation]) -> None:
+        """Put ``new`` in place of a chip operation; the last of them gives its result."""
+        block = op.parent
+        assert block is not None
+        result = new[-1].results[0]
+        for each in new:
+            each.location = op.location
+        block.insert_ops_before(new, op)
+        result.name_hint = op.results[0].name_hint
+        op.results[0].replace_all_uses_with(result)
+        for made, values in self._made.values():
+            if op in made:
+                made[made.index(op) :] = [*new, *made[made.index(op) + 1 :]]
+                values[:] = [result if v is op.results[0] else v for v in values]
+        _remove(op)
+
+    def demote(self, unwanted: Mapping[Operation, str], recogniser: str) -> bool:
+        """Take back the nodes that chip operations were made from, for the reasons given; whether any was."""
+        found = False
+        for node, (made, _) in reversed(list(self._made.items())):
+            reason = next((unwanted[op] for op in made if op in unwanted), None)
+            if reason is not None:
+                self._take_back(node, recogniser, reason)
+                found = True
+        return found
+
+    def _take_back(self, node: onnx.NodeOp, recogniser: str, reason: str) -> None:
+        """Undo :meth:`replace`: ``node``, and what it had absorbed, computes its results again."""
+        made, values = self._made.pop(node)
+        for old, new in zip(node.results, values, strict=True):
+            if new is not None and new.owner in made:
+                new.replace_all_uses_with(old)
+        for op in reversed(made):
+            _remove(op)
+        self.claimed.pop(node, None)
+        self.note(node, recogniser, reason)
+        for operand in node.operands:
+            before = operand.owner
+            if isinstance(before, onnx.NodeOp) and before in self._made and not self._made[before][0]:
+                self._take_back(before, recogniser, reason)
 
     def sweep(self) -> None:
         """Remove replaced and unused operations."""

@@ -23,7 +23,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 
-from cimc.frontend.attributes import dense_from_array
+from cimc.frontend.attributes import dense_from_array, ints_of
 from cimc.frontend.constants import ConstantReader
 from cimc.frontend.match import absent, node_of
 from cimc.ir import onnx
@@ -32,12 +32,18 @@ from cimc.ir.onnx import int_attribute
 from cimc.ir.store import Array
 from cimc.ir.types import OpaqueType, element_from_dtype, element_of, f32, i64, shape_of, tensor
 
+_PRODUCTS = ("MatMul", "Gemm", "Transpose", "Identity")
+_FLOATS = 1 << 26
+"""Elements of a weight that is turned into floats; beyond that it stays on the host."""
 _MOVES = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Identity")
 _BINARY = {"com.microsoft.QLinearAdd": "Add", "com.microsoft.QLinearMul": "Mul"}
 _UNARY = {"com.microsoft.QLinearSigmoid": "Sigmoid", "com.microsoft.QLinearLeakyRelu": "LeakyRelu"}
 _KINDS = frozenset(
-    {"QLinearMatMul", "MatMulInteger", "QuantizeLinear", "DequantizeLinear", "com.microsoft.QGemm"}
-)
+    {
+        "QLinearMatMul", "MatMulInteger", "QuantizeLinear", "DequantizeLinear", "com.microsoft.QGemm",
+        "com.microsoft.DynamicQuantizeMatMul", "com.microsoft.MatMulIntegerToFloat",
+    }
+)  # fmt: skip
 
 
 def is_quantised(function: FuncOp) -> bool:
@@ -56,13 +62,19 @@ def to_float_form(function: FuncOp, ctx: CompilerContext) -> None:
             f"{work.dynamic} layers quantise activations to the range of each batch; "
             "here the range is fixed, from calibration"
         )
+    if work.refitted:
+        ctx.notes.append(
+            f"{work.refitted} weights have scales per block: quantised again from their floats, with a scale "
+            "per column"
+        )
 
 
 class _Rewriting:
     def __init__(self, function: FuncOp, ctx: CompilerContext) -> None:
         self.constants = ConstantReader(ctx.store)
         self.ctx = ctx
-        self.dynamic = 0
+        self.dynamic = self.refitted = 0
+        self.floated: set[SSAValue] = set()
         self.made: dict[tuple[object, ...], SSAValue] = {}
 
     def visit(self, op: onnx.NodeOp) -> None:
@@ -72,6 +84,11 @@ class _Rewriting:
             value = self.q_matmul(op)
         elif op.kind == "com.microsoft.QGemm":
             value = self.q_gemm(op)
+        elif op.kind == "com.microsoft.DynamicQuantizeMatMul":
+            self.dynamic += 1
+            value = self.float_product(op, op.inputs[0], 1, (2, 3), 4)
+        elif op.kind == "com.microsoft.MatMulIntegerToFloat":
+            value = self.integer_to_float(op)
         elif op.kind in _BINARY:
             a, b = self.per_tensor(op, 0), self.per_tensor(op, 3)
             value = self.q(self.make(_BINARY[op.kind], [a, b]), op.inputs[6], op.inputs[7])
@@ -88,8 +105,10 @@ class _Rewriting:
             value = self.dynamic_matmul(op)
         elif op.kind in (*_MOVES, "Gather"):
             value = self.moved(op) or self.behind_product(op)
+            if value is None and op.kind == "Transpose":
+                value = self.turned(op)
         elif op.kind == "DequantizeLinear":
-            value = self.gathered(op) or self.repeated(op)
+            value = self.floats(op) or self.gathered(op) or self.repeated(op)
         if value is not None:
             value.name_hint = op.results[0].name_hint
             op.results[0].replace_all_uses_with(value)
@@ -148,6 +167,80 @@ class _Rewriting:
                 "MatMul", [source.inputs[0], self.dq(inner.inputs[1], flat, weight_zero, axis=-1)]
             )
         return None
+
+    def integer_to_float(self, op: onnx.NodeOp) -> SSAValue | None:
+        """``MatMulIntegerToFloat(a, W, sa, sw, za, zw, bias)``; ``a`` mostly quantised to its own range."""
+        if self.constants.read(op.inputs[1]) is None:
+            return None
+        source = node_of(op.inputs[0], "DynamicQuantizeLinear")
+        if source is not None and op.inputs[2] is source.results[1]:
+            self.dynamic += 1
+            a = source.inputs[0]
+        else:
+            zero = _given(op, 4)
+            a = self.dq(op.inputs[0], op.inputs[2], zero)
+        return self.float_product(op, a, 1, (3, 5), 6)
+
+    def float_product(
+        self, op: onnx.NodeOp, a: SSAValue, weight: int, grid: tuple[int, int], bias: int
+    ) -> SSAValue | None:
+        """``a @ DQ(W) + bias``; the arguments are positions of the operands of ``op``."""
+        scale, zero = _given(op, grid[0]), _given(op, grid[1])
+        found = None if scale is None else self.constants.read(scale)
+        if found is None or self.constants.read(op.inputs[weight]) is None:
+            return None
+        flat = self.constant(found.reshape(-1) if found.size > 1 else found.reshape(()))
+        if zero is not None and (zeros := self.constants.read(zero)) is not None:
+            wide = np.broadcast_to(zeros.reshape(-1), (found.size,)) if found.size > 1 else zeros.reshape(())
+            zero = self.constant(np.ascontiguousarray(wide))
+        value = self.make("MatMul", [a, self.dq(op.inputs[weight], flat, zero, axis=-1)])
+        added = _given(op, bias)
+        return value if added is None else self.make("Add", [value, added])
+
+    def turned(self, op: onnx.NodeOp) -> SSAValue | None:
+        """``Transpose(DQ(W))`` of a constant matrix is ``DQ`` of the transposed one."""
+        if op.inputs[0] in self.floated and ints_of(op.attribute("perm"), (1, 0)) == (1, 0):
+            floats = self.constants.read(op.inputs[0])
+            assert floats is not None
+            return self.constant(np.ascontiguousarray(floats.T))
+        inner = node_of(op.inputs[0], "DequantizeLinear")
+        array = None if inner is None else self.constants.read(inner.inputs[0])
+        if inner is None or array is None or array.ndim != 2 or array.dtype not in (np.int8, np.uint8):
+            return None
+        if ints_of(op.attribute("perm"), (1, 0)) != (1, 0) or int_attribute(inner, "block_size", 0):
+            return None
+        axis = int_attribute(inner, "axis", 1) % 2
+        attrs = (
+            {"axis": IntegerAttr(1 - axis, i64)} if shape_of(inner.inputs[1].type) not in ((), (1,)) else {}
+        )
+        turned = self.constant(np.ascontiguousarray(array.T))
+        return self.make("DequantizeLinear", [turned, *inner.inputs[1:]], attrs=attrs)
+
+    def floats(self, op: onnx.NodeOp) -> SSAValue | None:
+        """A constant in blocks with a scale each: no array holds it with one scale per column, so it is a
+        constant of floats that is quantised like any other."""
+        array, scale = (self.constants.read(v) for v in op.inputs[:2])
+        block = int_attribute(op, "block_size", 0)
+        if array is None or scale is None or array.ndim != 2 or scale.dtype != np.float32 or not block:
+            return None
+        if any(getattr(use.operation, "kind", "") not in _PRODUCTS for use in op.results[0].uses):
+            return None  # rows of a table keep their scales
+        if array.size > _FLOATS or _is_gathered(op):  # rows of a table keep their scales
+            return None
+        zero = _given(op, 2)
+        zeros = None if zero is None else self.constants.read(zero)
+        value = array.astype(np.float32)
+        axis = int_attribute(op, "axis", 1) % 2
+        for grid, sign in ((zeros, -1), (scale, 0)):
+            if grid is None:
+                continue
+            wide = grid.astype(np.float32)
+            wide = np.repeat(wide, block, axis=axis)[tuple(slice(0, n) for n in array.shape)]
+            value = value - wide if sign else value * wide
+        self.refitted += 1
+        made = self.constant(np.ascontiguousarray(value, np.float32))
+        self.floated.add(made)
+        return made
 
     def moved(self, op: onnx.NodeOp) -> SSAValue | None:
         before = node_of(op.inputs[0], "QuantizeLinear")
@@ -291,6 +384,17 @@ class _Rewriting:
             new = onnx.InitializerOp(name, type_, location=self.op.location)
         Rewriter.insert_op(new, InsertPoint.before(self.op))
         return new.output
+
+
+def _given(op: onnx.NodeOp, index: int) -> SSAValue | None:
+    """Input ``index`` of ``op``, if there."""
+    return None if index >= len(op.inputs) or absent(op.inputs[index]) else op.inputs[index]
+
+
+def _is_gathered(op: onnx.NodeOp) -> bool:
+    """Whether rows of what ``op`` makes are looked up."""
+    users = [(u.operation, u.index) for u in op.results[0].uses]
+    return any(isinstance(u, onnx.NodeOp) and u.kind == "Gather" and index == 0 for u, index in users)
 
 
 def _per_tensor(op: onnx.NodeOp) -> bool:

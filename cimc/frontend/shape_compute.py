@@ -15,6 +15,7 @@ from cimc.frontend.shape_rules import (
     axes_of,
     broadcast,
     broadcast_dim,
+    keeps_dims,
     normal_axes,
     operand,
     rule,
@@ -144,6 +145,22 @@ def _same(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     return Info(a.shape(op.inputs[0]), a.element(op.inputs[0]))
 
 
+@rule("OneHot")
+def _one_hot(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+    shape, depth = a.shape(op.inputs[0]), a.scalar(op.inputs[1])
+    if shape is None:
+        return Info(None, a.element(op.inputs[2]))
+    axis = int_attribute(op, "axis", -1)
+    axis += len(shape) + 1 if axis < 0 else 0
+    return Info((*shape[:axis], depth, *shape[axis:]), a.element(op.inputs[2]))
+
+
+@rule("Constant")
+def _narrow_constant(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+    array = a.constants.narrow(op)
+    return Info() if array is None else Info(array.shape)
+
+
 @rule("QuantizeLinear", "DequantizeLinear")
 def _quantized(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     declared = element_of(op.outputs[0].type)
@@ -242,7 +259,7 @@ def _global_pool(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
 @rule("ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp")
 def _reduce(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     shape, element = a.shape(op.inputs[0]), a.element(op.inputs[0])
-    axes, keep = axes_of(op, a), bool(int_attribute(op, "keepdims", 1))
+    axes, keep = axes_of(op, a), keeps_dims(op)
     if shape is None:
         declared = shape_of(op.outputs[0].type)
         normal = normal_axes(axes or (), len(declared)) if keep and declared is not None else None
@@ -270,5 +287,5 @@ def _arg(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     if shape is None:
         return Info(None, i64)
     axis = int_attribute(op, "axis", 0) % max(len(shape), 1)
-    keep = bool(int_attribute(op, "keepdims", 1))
+    keep = keeps_dims(op)
     return Info(tuple(1 if k == axis else x for k, x in enumerate(shape) if keep or k != axis), i64)

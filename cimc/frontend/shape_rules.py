@@ -60,6 +60,11 @@ def operand(op: onnx.NodeOp, index: int) -> SSAValue | None:
     return op.inputs[index]
 
 
+def keeps_dims(op: onnx.NodeOp) -> bool:
+    """Whether a reduction keeps its axes with extent 1; for onnxruntime that is 1 alone, not any truth."""
+    return int_attribute(op, "keepdims", 1) == 1
+
+
 def axes_of(op: onnx.NodeOp, a: ShapeAnalysis) -> list[int] | None:
     """The ``axes`` of a node, an attribute or (newer opsets) its second input.
 

@@ -13,6 +13,7 @@ from cimc.errors import CimcError, Location, ModelError, printable
 from cimc.frontend.host import HostRunner
 from cimc.frontend.loader import LoadedModel
 from cimc.frontend.structure import graphs_of, node_name
+from cimc.frontend.widening import NOTE, has_bfloat16, widen
 
 
 def try_model(loaded: LoadedModel) -> None:
@@ -53,6 +54,33 @@ def try_model(loaded: LoadedModel) -> None:
             location=Location(file=str(loaded.path)),
             hint="a model that does not run in onnxruntime has no meaning that a compiler could keep",
         ) from None
+
+
+def judge(loaded: LoadedModel) -> list[str]:
+    """As :func:`try_model`; a model that onnxruntime lacks bfloat16 kernels for is made float32, in place.
+
+    Returns notes for the user.
+    """
+    try:
+        try_model(loaded)
+    except ModelError as error:
+        if error.code != "frontend.runtime-refuses" or not has_bfloat16(loaded.proto):
+            raise
+        widen(loaded.proto)
+        if not _opens(loaded.proto):
+            raise
+        return [NOTE]
+    return []
+
+
+def _opens(model: onnx.ModelProto) -> bool:
+    try:
+        HostRunner(optimise=False).open(_skeleton(model)[0])
+    except CimcError as error:
+        if error.code != "host.onnxruntime":
+            raise
+        return False
+    return True
 
 
 def _slices(loaded: LoadedModel) -> None:

@@ -12,6 +12,28 @@ from cimc.errors import RequestError
 Ids = NDArray[np.int64]
 
 
+class RowScales(NamedTuple):
+    """Scales of a table's rows: integers ``q`` of row ``r`` stand for ``q * factors[r] + addends[r]``.
+
+    Attributes:
+        factors: ``float32[rows]``.
+        addends: ``float32[rows]`` or ``None``.
+    """
+
+    factors: NDArray[np.float32]
+    addends: NDArray[np.float32] | None = None
+
+    def of(self, rows: NDArray[Any], ids: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
+        """Rows ``[n, dim]`` (any numbers that float32 holds) with ids ``[n]`` as ``float32[n, dim]``.
+
+        The product and the sum are each rounded to float32.
+        """
+        out: NDArray[np.float32] = rows.astype(np.float32) * self.factors[ids][:, None]
+        if self.addends is not None:
+            out += self.addends[ids][:, None]
+        return out
+
+
 class Bags(NamedTuple):
     """Ids of all bags back to back.
 
@@ -114,13 +136,18 @@ def pooled_integers(table: NDArray[np.int8], bags: Bags) -> NDArray[np.int32]:
     return out
 
 
-def pooled_rows(table: NDArray[Any], scale: np.float32 | None, bags: Bags, mode: str) -> NDArray[np.float32]:
+def pooled_rows(
+    table: NDArray[Any], scale: np.float32 | RowScales | None, bags: Bags, mode: str
+) -> NDArray[np.float32]:
     """Pooled float rows, ``float32[bags, dim]`` (or one row per id in mode ``none``), in bag order.
 
-    ``scale`` multiplies each row first (integer tables); ``None`` leaves float tables as they are.
+    ``scale`` multiplies each row first (integer tables), or each row has its own; ``None`` leaves float
+    tables as they are.
     """
 
     def rows(ids: Ids) -> NDArray[np.float32]:
+        if isinstance(scale, RowScales):
+            return scale.of(table[ids], ids)
         chosen: NDArray[np.float32] = table[ids].astype(np.float32, copy=False)
         return chosen if scale is None else chosen * scale
 

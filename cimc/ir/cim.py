@@ -8,7 +8,8 @@ fills in where each block lives.  Vector operations stay ``rec`` operations; the
 The block table is an ``int32[blocks, 7]`` array of the store with the columns of :data:`BLOCK_FIELDS`:
 the block holds rows ``row0 .. row0 + rows - 1`` and columns ``col0 .. col0 + cols - 1`` of the matrix,
 all bit slices side by side from cell column ``offset`` of array ``array`` of tile ``tile``
-(-1 until placed).  Arrays are numbered within their tile.
+(-1 until placed).  Arrays are numbered within their tile.  Blocks of tables may also live in SRAM or DRAM:
+:mod:`cimc.ir.residence` says how that is written.
 """
 
 from __future__ import annotations
@@ -69,7 +70,14 @@ class MatrixOp(IRDLOperation):
     ``data``: ``int8[rows, cols]``; ``scales``: ``float32[cols]`` (dense) or ``float32[1]`` (table), the
     factor from integers back to weights.  From ``shard`` on: ``slices`` bit slices, ``blocks`` the block
     table, ``ranges`` the ADC step per use, ``int32[blocks, slices, phases]`` (dense) or ``[1]`` (table, one
-    row at a time or ``pool_rows`` at once), in units of one cell level times one input level.
+    row at a time or ``pool_rows`` at once), in units of one cell level times one input level; of a dense
+    one ``certificate``, which column sums cannot clip (:mod:`cimc.isa.certificate`).
+
+    A table may have ``row_scales`` (``float32[rows]``) and with them ``row_biases`` (likewise): row ``r``
+    then stands for ``data[r] * row_scales[r] + row_biases[r]``, ``scales`` is 1 and rows are read one at a time.
+
+    A table may have ``slots`` (``int32[rows]``, the storage row of each row; the block table counts storage
+    rows) and ``replicas`` (``int32[copies, 4]``: ``block, tile, array, offset``, further copies of blocks).
     """
 
     name = "cim.matrix"
@@ -86,11 +94,17 @@ class MatrixOp(IRDLOperation):
     pool_rows = opt_prop_def(IntegerAttr[I64])
     blocks = opt_prop_def(SymbolRefAttr)
     ranges = opt_prop_def(SymbolRefAttr)
+    certificate = opt_prop_def(SymbolRefAttr)
+    row_scales = opt_prop_def(SymbolRefAttr)
+    row_biases = opt_prop_def(SymbolRefAttr)
+    slots = opt_prop_def(SymbolRefAttr)
+    replicas = opt_prop_def(SymbolRefAttr)
     traits = traits_def(SymbolOpInterface())
     assembly_format = (
         "$sym_name $kind `rows` $rows `cols` $cols `bits` $bits `data` $data `scales` $scales "
+        "(`row_scales` $row_scales^)? (`row_biases` $row_biases^)? "
         "(`inputs` $input_bits^)? (`signed` $input_signed^)? (`slices` $slices^)? (`pool` $pool_rows^)? "
-        "(`blocks` $blocks^)? (`ranges` $ranges^)? attr-dict"
+        "(`blocks` $blocks^)? (`ranges` $ranges^)? (`certificate` $certificate^)? (`slots` $slots^)? (`replicas` $replicas^)? attr-dict"
     )
 
     def __init__(
@@ -105,6 +119,8 @@ class MatrixOp(IRDLOperation):
         *,
         input_bits: int | None = None,
         input_signed: bool | None = None,
+        row_scales: str | None = None,
+        row_biases: str | None = None,
     ) -> None:
         super().__init__(
             properties={
@@ -117,6 +133,8 @@ class MatrixOp(IRDLOperation):
                 "scales": SymbolRefAttr(scales),
                 "input_bits": None if input_bits is None else IntegerAttr(input_bits, 64),
                 "input_signed": None if input_signed is None else IntegerAttr(int(input_signed), 64),
+                "row_scales": None if row_scales is None else SymbolRefAttr(row_scales),
+                "row_biases": None if row_biases is None else SymbolRefAttr(row_biases),
             }
         )
 
@@ -129,6 +147,12 @@ class MatrixOp(IRDLOperation):
             raise VerifyException(
                 "a dense matrix says the width and signedness of its inputs, a table does not"
             )
+        if self.row_scales is not None and self.kind.data != "table":
+            raise VerifyException("only the rows of tables have scales of their own")
+        if self.row_biases is not None and self.row_scales is None:
+            raise VerifyException("biases per row go with scales per row")
+        if self.kind.data != "table" and (self.slots is not None or self.replicas is not None):
+            raise VerifyException("only tables have slots and replicas")
         if (self.blocks is None) != (self.slices is None):
             raise VerifyException("slices and blocks are set together, by the pass 'shard'")
 
@@ -260,7 +284,8 @@ class LookupOp(RecOp):
     """``rec.embedding_bag`` on a table in cells: integer rows, pooled, times ``scale``.
 
     ``sum`` and ``mean`` without weights add integers; ``max``, ``none`` and weighted sums work on the scaled
-    rows.  See ``rec.embedding_bag`` for ``mode``, ``layout`` and ``padding``.
+    rows, and so does everything on a table with ``row_scales``.  See ``rec.embedding_bag`` for ``mode``,
+    ``layout`` and ``padding``.
     """
 
     name = "cim.lookup"

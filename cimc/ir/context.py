@@ -20,11 +20,17 @@ Requests = dict[str, NDArray[Any]]
 
 
 class Access(NamedTuple):
-    """Row accesses of one table: distinct ids, accesses per id, and the requests they came from."""
+    """Row accesses of one table: distinct ids, accesses per id, and the requests they came from.
+
+    ``pairs`` ``int64[p, 2]`` (rows, the smaller first) and ``pair_counts`` ``int64[p]``: how many bags held
+    both rows; empty where co-accesses were not counted.
+    """
 
     ids: NDArray[np.int64]
     counts: NDArray[np.int64]
     requests: int
+    pairs: NDArray[np.int64] = np.zeros((0, 2), np.int64)
+    pair_counts: NDArray[np.int64] = np.zeros(0, np.int64)
 
 
 @dataclass
@@ -39,7 +45,9 @@ class CompilerContext(Context):
         no_calibration: why there are none, where cimc tried to invent them.
         facts: what passes found out for the report (placement, recogniser misses, ...); JSON-able.
         samples: per matrix, quantised calibration inputs ``int32[samples, rows]`` of its MVMs.
-        access: per table, the ids that calibration requests looked up and how often.
+        access: per table, the ids that requests look up and how often: those of ``trace``, otherwise those of
+            calibration requests.
+        trace: per table, accesses that the user recorded; they go before those of calibration requests.
         program: what ``lower`` produced.
         notes: lines for the user about every fallback or assumption taken.
     """
@@ -53,6 +61,7 @@ class CompilerContext(Context):
     facts: dict[str, Any] = field(default_factory=dict)
     samples: dict[str, NDArray[np.int32]] = field(default_factory=dict)
     access: dict[str, Access] = field(default_factory=dict)
+    trace: dict[str, Access] = field(default_factory=dict)
     program: Any = None
     notes: list[str] = field(default_factory=list)
 
@@ -66,7 +75,7 @@ class CompilerContext(Context):
         copy.calibration_synthetic, copy.seed = self.calibration_synthetic, self.seed
         copy.no_calibration = self.no_calibration
         copy.facts, copy.samples = dict(self.facts), dict(self.samples)
-        copy.access = dict(self.access)
+        copy.access, copy.trace = dict(self.access), dict(self.trace)
         copy.program, copy.notes = self.program, list(self.notes)
         return copy
 

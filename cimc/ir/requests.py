@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,13 @@ Signature = Iterable[tuple[str, str, tuple[int, ...]]]
 """Name, numpy dtype (or :data:`OPAQUE`) and shape (-1 = varies) of each input."""
 
 
-def checked_arrays(inputs: Signature, arrays: Mapping[str, Any], what: str = "input") -> Arrays:
+def checked_arrays(
+    inputs: Signature, arrays: Mapping[str, Any], what: str = "input", finite: Container[str] | None = None
+) -> Arrays:
     """The ``inputs`` among ``arrays``, with exactly the dtypes that the model takes.
 
-    Other arrays are left out.  ``what`` is how messages call an input.
+    Other arrays are left out.  ``what`` is how messages call an input.  ``finite`` names the inputs that may
+    hold neither NaN nor infinity; all of them if absent.
 
     Raises:
         RequestError: ``request.missing-input``, ``request.bad-dtype`` (anything but a lossless conversion),
@@ -52,10 +55,21 @@ def checked_arrays(inputs: Signature, arrays: Mapping[str, Any], what: str = "in
                 "request.bad-shape",
                 f"{what} '{name}' has shape {list(array.shape)}, the model takes [{shown}]",
             )
+        if finite is None or name in finite:
+            require_finite({name: array}, what)
+        found[name] = array
+    return found
+
+
+def require_finite(arrays: Mapping[str, Any], what: str = "input") -> None:
+    """Refuse NaN and infinity.
+
+    Raises:
+        RequestError: ``request.not-finite``, which names the first array that holds any.
+    """
+    for name, array in arrays.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             where = int(np.argwhere(~np.isfinite(array))[0][0]) if array.ndim else 0
             raise RequestError(
                 "request.not-finite", f"{what} '{name}' holds NaN or infinity (first in request {where})"
             )
-        found[name] = array
-    return found

@@ -9,13 +9,14 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO, get_args, get_origin, get_type_hints
+from typing import Any, BinaryIO, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import Location, ProgramError
 from cimc.ir.files import atomic_file
+from cimc.ir.generated import GeneratedIntegers, restored
 from cimc.ir.store import digest_of
 from cimc.ir.tensorfile import map_tensors, write_tensors
 from cimc.isa.encoding import decode, encode
@@ -56,8 +57,15 @@ def describe(program: Program) -> tuple[dict[str, Any], bytes]:
         "segments": segments,
         "matrices": [dataclasses.asdict(m) for m in program.matrices],
         "facts": program.facts,
+        "generated": {name: array.to_json() for name, array in generated(program).items()},
     }
     return description, bytes(code)
+
+
+def generated(program: Program) -> dict[str, GeneratedIntegers]:
+    """Arrays of which the artifact holds the recipe alone."""
+    arrays: dict[str, object] = dict(program.data)
+    return {name: array for name, array in arrays.items() if isinstance(array, GeneratedIntegers)}
 
 
 def restore(
@@ -83,6 +91,8 @@ def restore(
     matrices = tuple(_build(Matrix, m) for m in description["matrices"])
     if not isinstance(description["facts"], dict):
         raise TypeError("the facts are no object")
+    made = {name: restored(recipe) for name, recipe in description["generated"].items()}
+    data = {**data, **cast(dict[str, NDArray[Any]], made)}
     return Program(header, tuple(segments), matrices, constants, data, description["facts"])
 
 
@@ -125,7 +135,8 @@ def write_program(program: Program, file: BinaryIO) -> None:
     Arrays are written block by block, and hashed as they are; none is copied.
     """
     description, code = describe(program)
-    arrays = {f"data/{name}": a for name, a in program.data.items()}
+    made = generated(program)
+    arrays = {f"data/{name}": a for name, a in program.data.items() if name not in made}
     # the format cannot hold an empty array next to others reliably; a missing one reads back as empty
     for name, raw in ((_CODE, np.frombuffer(code, np.uint8)), (_CONSTANTS, program.constants)):
         if raw.size:

@@ -6,6 +6,7 @@ A line is a directive, an instruction (``assembly.py``), or ends in a comment af
     model = "dlrm.onnx"              # any JSON value
     .data "3f2a..."                  # digest of the arrays that go with the text; optional
     .matrix name="emb.0" kind="table" rows=1460 ...
+    .generated array="emb.0.data" recipe={...}   # an array made when it is read, in place of its elements
     .segment chip
     .port in value="dense" kind="dense" ...
     .tile 28
@@ -32,8 +33,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import Location, ProgramError
+from cimc.ir.cim import BLOCK_FIELDS
+from cimc.ir.residence import Residence, residence_of
 from cimc.ir.store import TensorStore
-from cimc.isa.artifact import canonical_json, describe, restore
+from cimc.isa.artifact import canonical_json, describe, generated, restore
 from cimc.isa.assembly import format_stream, parse_instr
 from cimc.isa.encoding import encode
 from cimc.isa.instructions import Instr
@@ -48,7 +51,8 @@ _WORD = re.compile(r"[A-Za-z_]\w*=")
 
 def arrays_of(program: Program) -> Arrays:
     """The arrays that stand beside the text: ``data/NAME`` and ``constants`` (absent when empty)."""
-    out = {f"{_DATA}{name}": array for name, array in sorted(program.data.items())}
+    made = generated(program)
+    out = {f"{_DATA}{name}": array for name, array in sorted(program.data.items()) if name not in made}
     if program.constants.size:
         out[CONSTANTS] = program.constants
     return out
@@ -83,7 +87,9 @@ def format_program(program: Program) -> str:
     lines += [f"{key} = {_json(value)}" for key, value in description["header"].items()]
     lines += [f".data {_json(data_digest(arrays_of(program)))}", ""]
     for number, matrix in enumerate(description["matrices"]):
-        lines.append(f".matrix {_words(matrix)}  # m{number}")
+        lines.append(f".matrix {_words(matrix)}  # m{number}{_living(program, matrix['name'])}")
+    for name, recipe in sorted(description["generated"].items()):
+        lines.append(f".generated array={_json(name)} recipe={_json(recipe)}")
     for segment, entry in zip(program.segments, description["segments"], strict=True):
         lines.append("")
         if isinstance(segment, HostSegment):
@@ -98,6 +104,21 @@ def format_program(program: Program) -> str:
     lines += ["", ".facts"]
     lines += [f"{key} = {_json(value)}" for key, value in sorted(description["facts"].items())]
     return "\n".join(lines) + "\n"
+
+
+def _living(program: Program, name: str) -> str:
+    """What is unusual about where a matrix lives, for the comment of its line."""
+    slots, replicas = program.data.get(f"{name}.slots"), program.data.get(f"{name}.replicas")
+    blocks = program.data.get(f"{name}.blocks")
+    kinds = np.zeros(0, np.int8)
+    if blocks is not None and blocks.ndim == 2 and blocks.shape[1] == len(BLOCK_FIELDS):
+        kinds = residence_of(blocks)  # programs are listed before anything checks them
+    parts = ["slots"] if slots is not None else []
+    parts += [f"{replicas.shape[0]} copies of blocks"] if replicas is not None and replicas.ndim else []
+    for kind in (Residence.SRAM, Residence.DRAM):
+        count = int((kinds == int(kind)).sum())
+        parts += [f"{count} of {len(kinds)} blocks in {kind.name}"] if count else []
+    return "".join(f", {part}" for part in parts)
 
 
 def _json(value: Any) -> str:
@@ -125,6 +146,7 @@ class _Parser:
         self.header: dict[str, Any] | None = None
         self.facts: dict[str, Any] = {}
         self.matrices: list[dict[str, Any]] = []
+        self.generated: dict[str, Any] = {}
         self.segments: list[dict[str, Any]] = []
         self.values: dict[str, Any] | None = None  # where ``key = value`` lines go
         self.streams: dict[int, list[Instr]] | None = None
@@ -159,6 +181,7 @@ class _Parser:
             "segments": self.segments,
             "matrices": self.matrices,
             "facts": self.facts,
+            "generated": self.generated,
         }
         try:
             return restore(whole, bytes(self.code), constants, data)
@@ -193,6 +216,12 @@ class _Parser:
 
     def on_matrix(self, rest: str) -> None:
         self.matrices.append(self.complete(Matrix, self.words(rest), ".matrix"))
+
+    def on_generated(self, rest: str) -> None:
+        found = self.words(rest)
+        if set(found) != {"array", "recipe"} or not isinstance(found["array"], str):
+            raise self.fail(".generated takes array and recipe")
+        self.generated[found["array"]] = found["recipe"]
 
     def on_segment(self, rest: str) -> None:
         kind, _, more = rest.partition(" ")

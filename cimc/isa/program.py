@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cimc.isa.instructions import Instr
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the artifact format and instruction encoding; a simulator refuses any other."""
 
 
@@ -45,9 +45,13 @@ class Port:
 class Matrix:
     """A matrix of the directory; arrays ``{name}.data``, ``.blocks`` and ``.ranges`` are in the data section.
 
+    Of a layer, ``{name}.certificate`` says which column sums no input can clip (``cimc.isa.certificate``).
+
     For a table, ``blocks`` is the row directory: blocks are ordered by rows, then columns, each of
-    ``block_rows`` rows (the last of a column may have fewer), so row ``r`` lies at word line ``r %
-    block_rows`` of the blocks with ``row0 == r - r % block_rows``.
+    ``block_rows`` rows (the last of a column may have fewer).  Row ``r`` is stored in slot ``s = slots[r]``
+    (``.slots``, a permutation; ``r`` itself where that array is absent), at word line ``s % block_rows`` of
+    the blocks with ``row0 == s - s % block_rows`` and of their copies (``.replicas``, where present).
+    :class:`cimc.isa.directory.RowDirectory` reads all of these.
     """
 
     name: str

@@ -6,9 +6,10 @@ from collections import deque
 
 import numpy as np
 
-from cimc.errors import ProgramError
+from cimc.errors import ProgramError, printable
 from cimc.ir.cim import TILE
 from cimc.isa.assembly import format_instr
+from cimc.isa.certificate import certify
 from cimc.isa.footprint import accesses
 from cimc.isa.instructions import Index, Instr, Kind, Ref
 from cimc.isa.program import ChipSegment, Program
@@ -26,8 +27,9 @@ def verify_program(program: Program, target: Target) -> None:
     stored.
 
     Raises:
-        ProgramError: ``isa.invalid`` (segment, tile, instruction number and text in the message) or
-            ``program.target`` when the program was compiled for another target.
+        ProgramError: ``isa.invalid`` (segment, tile, instruction number and text in the message),
+            ``isa.certificate`` when a clip-free certificate is not that of the matrix, or ``program.target``
+            when the program was compiled for another target.
     """
     if program.header.target_digest != target.digest:
         raise ProgramError(
@@ -37,12 +39,34 @@ def verify_program(program: Program, target: Target) -> None:
             hint="compile the model for this target",
         )
     check_program(program, target)
+    _check_certificates(program, target)
     for number, segment in enumerate(program.segments):
         if isinstance(segment, ChipSegment):
             for tile, stream in segment.streams.items():
                 _Stream(program, segment, number, tile, target).check(stream)
             _check_messages(segment, number)
             _check_outputs(segment, number)
+
+
+def _check_certificates(program: Program, target: Target) -> None:
+    """The simulator believes certificates, so they are computed anew; one that is absent claims nothing."""
+    for matrix in program.matrices:
+        found = program.data.get(f"{matrix.name}.certificate")
+        if found is None:
+            continue
+        blocks, ranges = program.data[f"{matrix.name}.blocks"], program.data[f"{matrix.name}.ranges"]
+        if matrix.kind == "dense":
+            right = certify(
+                program.data[f"{matrix.name}.data"], blocks, ranges, target.array, matrix.bits,
+                matrix.input_bits, matrix.input_signed,
+            )  # fmt: skip
+            if found.dtype == right.dtype and np.array_equal(found, right):
+                continue
+        raise ProgramError(
+            "isa.certificate",
+            f"the clip-free certificate of {printable(matrix.name)} is not that of its cells and ADC steps",
+            hint="compile the model again",
+        )
 
 
 class _Stream:
@@ -107,6 +131,10 @@ class _Stream:
         if (matrix.kind == "dense") != (item.name == "mvm"):
             raise self.fail(f"matrix {matrix.name} is a {matrix.kind} one")
         if item.name != "mvm":
+            if f"{matrix.name}.row_scales" in self.program.data and item.real("scale") != 1:
+                raise self.fail(f"the rows of {matrix.name} have scales of their own, the other one is 1")
+            if item.name == "lookup" and item.word("drop") != "none" and item.word("mode") == "none":
+                raise self.fail("ids are dropped from bags that are pooled; mode none keeps every row")
             return
         blocks = self.program.data[f"{matrix.name}.blocks"]
         first, count = item.number("first"), item.number("count")

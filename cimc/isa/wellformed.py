@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import ProgramError, printable
-from cimc.ir.cim import ARRAY, BLOCK_FIELDS, COL0, COLS, OFFSET, ROW0, ROWS, TILE
+from cimc.ir.cim import BLOCK_FIELDS, COL0, COLS, OFFSET, ROW0, ROWS
 from cimc.ir.rec import LAYOUTS
 from cimc.ir.requests import OPAQUE
+from cimc.isa.directory import with_replicas
 from cimc.isa.instructions import Instr
 from cimc.isa.program import ChipSegment, HostSegment, Matrix, Port, Program
+from cimc.isa.residency import wrong_place, wrong_replicas, wrong_sharing, wrong_slots
 from cimc.target.cells import phase_plan, slices_for
 from cimc.target.spec import Target
 
@@ -51,6 +53,9 @@ def check_program(program: Program, target: Target) -> None:
         _fail("two matrices have one name")
     for matrix in program.matrices:
         _matrix(matrix, program, target)
+    why = wrong_sharing(program, target)
+    if why:
+        _fail(why)
     for number, segment in enumerate(program.segments):
         if isinstance(segment, HostSegment):
             _host(segment, number, program, values)
@@ -166,6 +171,9 @@ def _matrix(matrix: Matrix, program: Program, target: Target) -> None:
     why = _blocks(blocks.astype(np.int64), matrix, target)
     if why:
         fail(why)
+    why = _residency(matrix, program, target, blocks)
+    if why:
+        fail(why)
     if dense:
         if not 2 <= matrix.input_bits <= 8:
             fail(f"takes inputs of {matrix.input_bits} bits")
@@ -174,8 +182,26 @@ def _matrix(matrix: Matrix, program: Program, target: Target) -> None:
         shape: tuple[int, ...] = (len(blocks), matrix.slices, len(plan.phases))
     else:
         shape = (1,)
+    why = _row_scales(matrix, program)
+    if why:
+        fail(why)
     if ranges.dtype.kind != "i" or ranges.shape != shape or int(ranges.min(initial=1)) < 1:
         fail(f"has ADC steps that are not {list(shape)} integers of at least 1")
+
+
+def _row_scales(matrix: Matrix, program: Program) -> str:
+    """What is wrong with scales and biases of a table's rows, or nothing."""
+    scales, biases = (program.data.get(f"{matrix.name}.{p}") for p in ("row_scales", "row_biases"))
+    if scales is None:
+        return "" if biases is None else "has biases of its rows without scales"
+    if matrix.kind != "table" or matrix.pool_rows != 1:
+        return "has scales of its rows, but is no table whose rows are read one at a time"
+    for array in (scales, biases):
+        if array is not None and (array.dtype != np.float32 or array.shape != (matrix.rows,)):
+            return f"has scales or biases of rows that are not float32 {[matrix.rows]}"
+        if array is not None and not np.isfinite(array).all():
+            return "has a scale or bias of a row that is not finite"
+    return "" if (scales > 0).all() else "has a scale of a row that is not positive"
 
 
 def _array(array: NDArray[Any] | None) -> NDArray[Any]:
@@ -190,12 +216,23 @@ def _blocks(blocks: NDArray[np.int64], matrix: Matrix, target: Target) -> str:
         return "has an empty block"
     if (ends[ROW0] > matrix.rows).any() or (ends[COL0] > matrix.cols).any():
         return "has a block outside of it"
-    tiles, arrays = blocks[:, TILE], blocks[:, ARRAY]
-    if ((tiles < 0) | (tiles >= target.n_tiles) | (arrays < 0) | (arrays >= target.tile.arrays)).any():
-        return "has a block on no array of the target"
+    why = wrong_place(blocks, matrix, target)
+    if why:
+        return why
     if int((blocks[:, ROWS] * blocks[:, COLS]).sum()) != matrix.rows * matrix.cols:
         return "is not covered by its blocks, each row and column once"
     return _directory(blocks, matrix) if matrix.kind == "table" else _disjoint(blocks)
+
+
+def _residency(matrix: Matrix, program: Program, target: Target, blocks: NDArray[Any]) -> str:
+    """What is wrong with the slots and copies of a matrix, or nothing."""
+    slots = program.data.get(f"{matrix.name}.slots")
+    replicas = program.data.get(f"{matrix.name}.replicas")
+    why = wrong_slots(slots, matrix) if slots is not None else ""
+    if why or replicas is None:
+        return why
+    why = wrong_replicas(replicas, blocks, matrix)
+    return why or wrong_place(with_replicas(blocks, replicas)[len(blocks) :], matrix, target)
 
 
 def _directory(blocks: NDArray[np.int64], matrix: Matrix) -> str:

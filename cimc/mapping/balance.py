@@ -50,16 +50,6 @@ def balance(problem: PlacementProblem, assignment: IntArray, *, target: float, e
     return Searched(layout.assignment, tried + more_tried, made + more_made, rounds)
 
 
-def balance_groups(
-    problem: PlacementProblem, assignment: IntArray, group: IntArray, *, target: float, effort: int
-) -> Searched:
-    """As :func:`balance`, bulk rounds only, and no item leaves its group of bins (int64[m])."""
-    layout = Layout(problem, assignment)
-    if problem.n_items == 0 or problem.n_bins < 2:
-        return Searched(layout.assignment, 0, 0, 0)
-    return Searched(layout.assignment, *_in_bulk(layout, group, target, effort))
-
-
 def levelling(load: FloatArray) -> Score:
     """Score: by how much the larger load of the two bins falls."""
     tiny = 1e-12 * float(load.max(initial=0.0))

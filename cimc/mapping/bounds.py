@@ -109,7 +109,7 @@ def balanced_hops_bound(problem: PlacementProblem, prices: Prices) -> float:
 
 def _cheapest(traffic: FloatArray, load: FloatArray, size: IntArray, columns: FloatArray) -> float:
     """Sum over items of the least priced cost; in blocks, to bound the memory."""
-    rows = max(1, 1_000_000 // columns.shape[1])
+    rows = max(1, 32_768 // columns.shape[1])  # blocks that stay in the cache
     distance, load_price, size_price = columns
     parts = []
     for at in range(0, load.size, rows):

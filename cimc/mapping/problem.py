@@ -32,7 +32,8 @@ def _vector(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
     return array
 
 
-def _floats(name: str, value: npt.ArrayLike) -> FloatArray:
+def finite_floats(name: str, value: npt.ArrayLike) -> FloatArray:
+    """``value`` as a read-only float64 vector, refused unless finite and not negative."""
     array = _vector(name, value).astype(np.float64)
     wrong = np.flatnonzero(~np.isfinite(array) | (array < 0))
     if wrong.size:
@@ -41,7 +42,8 @@ def _floats(name: str, value: npt.ArrayLike) -> FloatArray:
     return array
 
 
-def _integers(name: str, value: npt.ArrayLike, least: int) -> IntArray:
+def whole_numbers(name: str, value: npt.ArrayLike, least: int) -> IntArray:
+    """``value`` as a read-only int64 vector, refused unless each is at least ``least``."""
     given = _vector(name, value)
     if given.size and given.dtype.kind == "f":
         raise _bad(f"`{name}` must hold integers, its dtype is {given.dtype}")
@@ -88,9 +90,9 @@ class PlacementProblem:
 
     def __post_init__(self) -> None:
         for name in ("load", "traffic", "distance"):
-            object.__setattr__(self, name, _floats(name, getattr(self, name)))
-        object.__setattr__(self, "size", _integers("size", self.size, least=1))
-        object.__setattr__(self, "capacity", _integers("capacity", self.capacity, least=0))
+            object.__setattr__(self, name, finite_floats(name, getattr(self, name)))
+        object.__setattr__(self, "size", whole_numbers("size", self.size, least=1))
+        object.__setattr__(self, "capacity", whole_numbers("capacity", self.capacity, least=0))
         object.__setattr__(self, "labels", tuple(self.labels))
         n, m = self.load.size, self.capacity.size
         for name, other, expected in (

@@ -25,7 +25,12 @@ _BUILT_IN = {
     "round_robin": "cimc.mapping.strategies.round_robin",
     "first_fit": "cimc.mapping.strategies.first_fit",
     "greedy": "cimc.mapping.strategies.greedy",
+    "anneal": "cimc.mapping.strategies.anneal",
     "ortools": "cimc.mapping.strategies.ortools",
+    "pimcomp_sequential": "cimc.mapping.strategies.published",
+    "recross": "cimc.mapping.strategies.published",
+    "rerec": "cimc.mapping.strategies.published",
+    "torchrec_greedy": "cimc.mapping.strategies.published",
 }
 _registered: dict[str, Strategy] = {}
 

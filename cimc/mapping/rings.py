@@ -1,4 +1,4 @@
-"""The ring formulation's data: bins by distance, items by likeness, and rounding back to items."""
+"""The ring formulation's data: bins by distance, items by likeness."""
 
 from __future__ import annotations
 
@@ -35,13 +35,11 @@ class Classes:
     """Items of equal size, similar load and similar traffic.
 
     Attributes:
-        of_item: int64[n], class of each item.
         count: int64[c], items of each class.
         load, size, traffic: float64[c], means over each class.
         tolerance: relative width of a class in load and in traffic.
     """
 
-    of_item: IntArray
     count: IntArray
     load: FloatArray
     size: FloatArray
@@ -81,11 +79,19 @@ def make_classes(problem: PlacementProblem, most: int) -> Classes:
     for exact in (True, False):
         for tolerance in _TOLERANCES:
             like = sizes if exact else _bucket(problem.size.astype(np.float64), tolerance)
-            keys = np.stack((like, _bucket(problem.load, tolerance), _bucket(problem.traffic, tolerance)))
-            of_item = np.unique(keys, axis=1, return_inverse=True)[1].reshape(-1)
+            of_item = _ranked(like, _bucket(problem.load, tolerance), _bucket(problem.traffic, tolerance))
             if of_item.max(initial=0) < most:
                 return _classes(problem, of_item, tolerance)
     return _classes(problem, of_item, tolerance)
+
+
+def _ranked(*keys: IntArray) -> IntArray:
+    """The rank of each tuple of keys among the different ones; keys lie in [0, 2^20)."""
+    joined = keys[0]
+    for key in keys[1:]:
+        # Ranks, not products of many keys: those could leave int64.
+        joined = np.unique(joined * (int(key.max(initial=0)) + 1) + key, return_inverse=True)[1].reshape(-1)
+    return joined
 
 
 def _bucket(values: FloatArray, tolerance: float) -> IntArray:
@@ -103,30 +109,9 @@ def _bucket(values: FloatArray, tolerance: float) -> IntArray:
 def _classes(problem: PlacementProblem, of_item: IntArray, tolerance: float) -> Classes:
     count = np.bincount(of_item)
     return Classes(
-        of_item=of_item,
         count=count,
         load=np.bincount(of_item, weights=problem.load) / count,
         size=np.bincount(of_item, weights=problem.size.astype(np.float64)) / count,
         traffic=np.bincount(of_item, weights=problem.traffic) / count,
         tolerance=tolerance,
     )
-
-
-def round_to_rings(problem: PlacementProblem, classes: Classes, share: FloatArray) -> IntArray:
-    """int64[n]: the ring of each item, from float64[c, r] items of each class on each ring.
-
-    Within a class the items with the most traffic for their load go to the nearest rings (most traffic
-    alone would take the class's heavier items along and overload the near rings).  The boundaries
-    between rings are the rounded cumulative shares: at most one item of a class too many or too few.
-    """
-    ends = np.rint(np.cumsum(share, axis=1)).astype(np.int64)
-    ends = np.minimum(np.maximum.accumulate(ends, axis=1), classes.count[:, None])
-    ends[:, -1] = classes.count
-    first = np.cumsum(classes.count) - classes.count
-    worth = problem.traffic / (problem.traffic.mean() or 1.0) - problem.load / (problem.load.mean() or 1.0)
-    order = np.lexsort((-worth, classes.of_item))
-    flat = (ends + first[:, None]).reshape(-1)
-    slot = np.searchsorted(flat, np.arange(order.size), side="right")
-    ring = np.empty(order.size, dtype=np.int64)
-    ring[order] = slot % share.shape[1]
-    return ring

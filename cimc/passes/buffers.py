@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from xdsl.ir import Operation, SSAValue
 
 from cimc.errors import InfeasibleError, Location, PassError, Shortage
@@ -55,6 +56,14 @@ class Buffer:
     start: int
     end: int
     address: int = -1
+
+
+_ORDERS: tuple[Callable[[Buffer], tuple[int, int]], ...] = (
+    lambda b: (b.start, -b.size),
+    lambda b: (b.start - b.end, -b.size),
+    lambda b: (-b.size, b.start),
+)
+"""Orders in which buffers are given addresses, each tried if the one before needs too much."""
 
 
 class Buffers:
@@ -112,35 +121,43 @@ class Buffers:
         return buffer.address + offset
 
     def assign(self, capacity: int, tile: int) -> int:
-        """Give every buffer an address, first fit in order of their start; returns the highest byte used.
+        """Give every buffer an address, first fit; returns the highest byte used.
+
+        In order of their start; if that fragments the scratchpad too much, the longest-lived or the largest
+        buffers first.
 
         Raises:
             InfeasibleError: when they do not fit into ``capacity`` bytes.
         """
-        placed: list[Buffer] = []
+        lowest = None
+        for key in _ORDERS:
+            top = self._first_fit(sorted(self.buffers, key=key))
+            if top <= capacity:
+                return top
+            lowest = top if lowest is None else min(lowest, top)
+        assert lowest is not None
+        raise InfeasibleError(
+            Shortage(
+                "scratchpad",
+                lowest,
+                capacity,
+                "bytes",
+                ("a target with a larger tile.scratchpad_bytes", "fewer features per request"),
+            ),
+            subject=f"tile {tile}",
+        )
+
+    @staticmethod
+    def _first_fit(ordered: list[Buffer]) -> int:
+        starts, ends = (np.array([getattr(b, f) for b in ordered], np.int64) for f in ("start", "end"))
         top = 0
-        for buffer in sorted(self.buffers, key=lambda b: (b.start, -b.size)):
-            live = sorted(
-                (b for b in placed if b.end >= buffer.start and b.start <= buffer.end),
-                key=lambda b: b.address,
-            )
+        for number, buffer in enumerate(ordered):
+            meets = np.flatnonzero((ends[:number] >= buffer.start) & (starts[:number] <= buffer.end))
             at = 0
-            for other in live:
+            for other in sorted((ordered[int(i)] for i in meets), key=lambda b: b.address):
                 if at + buffer.size <= other.address:
                     break
                 at = max(at, -(-(other.address + other.size) // ALIGN) * ALIGN)
             buffer.address = at
             top = max(top, at + buffer.size)
-            placed.append(buffer)
-        if top > capacity:
-            raise InfeasibleError(
-                Shortage(
-                    "scratchpad",
-                    top,
-                    capacity,
-                    "bytes",
-                    ("a target with a larger tile.scratchpad_bytes", "fewer features per request"),
-                ),
-                subject=f"tile {tile}",
-            )
         return top

@@ -17,7 +17,7 @@ from xdsl.ir import Operation, SSAValue
 
 from cimc.errors import Location, PassError, RequestError
 from cimc.ir import cim, numerics, onnx, rec
-from cimc.ir.bags import Bags, averaged, bags_of, check_ids, pooled_integers, pooled_rows
+from cimc.ir.bags import Bags, RowScales, averaged, bags_of, check_ids, pooled_integers, pooled_rows
 from cimc.ir.context import CompilerContext, Requests
 from cimc.ir.requests import OPAQUE
 from cimc.ir.streaming import release
@@ -145,23 +145,35 @@ class _Evaluator:
     def bag(self, op: rec.EmbeddingBagOp, args: list[Array]) -> Array:
         table = self.ctx.store[symbol(op.table)]
         bags = _bags(op, args, symbol(op.table), table.shape[0])
-        scale = None if op.scale is None else np.float32(op.scale.value.data)
+        scale: RowScales | np.float32 | None = self.row_scales(op)
+        if scale is None and op.scale is not None:
+            scale = np.float32(op.scale.value.data)
         out = pooled_rows(table, scale, bags, op.mode.data)
         release(table)
         return out.reshape(*bags.shape, table.shape[1])
 
     def lookup(self, op: cim.LookupOp, args: list[Array]) -> Array:
         name = symbol(op.table)
-        _, table = self.matrix(name)
+        matrix, table = self.matrix(name)
         bags = _bags(op, args, name, table.shape[0])
-        scale = np.float32(op.scale.value.data)
-        if op.mode.data in ("sum", "mean") and bags.weights is None:
+        scale, own = np.float32(op.scale.value.data), self.row_scales(matrix)
+        if own is not None:
+            out = pooled_rows(table, own, bags, op.mode.data)
+        elif op.mode.data in ("sum", "mean") and bags.weights is None:
             out = pooled_integers(table, bags).astype(np.float32) * scale
             if op.mode.data == "mean":
                 out = averaged(out, np.diff(bags.starts))
         else:
             out = pooled_rows(table, scale, bags, op.mode.data)
         return out.reshape(*bags.shape, table.shape[1])
+
+    def row_scales(self, op: rec.EmbeddingBagOp | cim.MatrixOp) -> RowScales | None:
+        if op.row_scales is None:
+            return None
+        store = self.ctx.store
+        return RowScales(
+            store[symbol(op.row_scales)], None if op.row_biases is None else store[symbol(op.row_biases)]
+        )
 
     def linear(self, op: rec.LinearOp, args: list[Array]) -> Array:
         # in float64, so that the order in which a BLAS adds hardly ever shows in the float32 result

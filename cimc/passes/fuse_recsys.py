@@ -13,10 +13,12 @@ from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import GreedyRewritePatternApplier, PatternRewriteWalker
 
 from cimc.errors import PassError
+from cimc.frontend.compound import Made, expand, has_compound
 from cimc.frontend.exporter import opset_of
 from cimc.frontend.match import Graph, Recogniser
 from cimc.frontend.precision import has_other_floats, to_f32
 from cimc.frontend.precision_quantised import is_quantised, to_float_form
+from cimc.frontend.precision_rows import gathers_integers, to_scaled_tables
 from cimc.frontend.recognise import ALL, OPERATORS, PATTERNS
 from cimc.frontend.recognise.batch_first import batch_first
 from cimc.frontend.segments import make_segments
@@ -26,6 +28,7 @@ from cimc.ir.context import CompilerContext, compiler_context
 from cimc.ir.rec import shape
 from cimc.ir.text import verify_ir
 from cimc.ir.types import symbol
+from cimc.passes.fit import demote_too_large
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class FuseRecsys(ModulePass):
         only: names of the recognisers to use; all by default (an ablation, or a search for a wrong one).
         vector: send to the vector unit also what no table, layer or interaction is connected to.  Such
             operations stay on the host by default, as nothing is won by the trip.
+        scratchpad: share of a tile's scratchpad that values may take before they stay on the host.
 
     Facts: ``frontend`` (where every node went), ``misses`` (what nearly matched, per recogniser).
     """
@@ -46,6 +50,7 @@ class FuseRecsys(ModulePass):
     name = "fuse-recsys"
     only: tuple[str, ...] = ()
     vector: bool = False
+    scratchpad: float = 1.0
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         compiler = compiler_context(ctx, self.name)
@@ -62,10 +67,10 @@ class FuseRecsys(ModulePass):
         verify_ir(op, f"after {self.name}")
 
     def _fuse(self, function: FuncOp, module: ModuleOp, ctx: CompilerContext) -> None:
-        graph, names = self._recognised(function, module, ctx)
-        names = {graph.twins.get(o, o): name for o, name in names.items()}
+        graph, found, made = self._recognised(function, module, ctx)
         graph.sweep()
         make_segments(graph)
+        names = {_stand_in(o, graph, made): name for o, name in found.items()}
         _update_type(function)
         ctx.facts["frontend"] = _facts(graph, names)
         ctx.facts["misses"] = [
@@ -78,33 +83,42 @@ class FuseRecsys(ModulePass):
 
     def _recognised(
         self, function: FuncOp, module: ModuleOp, ctx: CompilerContext
-    ) -> tuple[Graph, dict[onnx.NodeOp, tuple[str, str]]]:
+    ) -> tuple[Graph, dict[onnx.NodeOp, tuple[str, str]], Made]:
         """Replace what is recognised; also the name and operator of every node of the model.
 
+        Compound operators become what they stand for; ``Made`` says which nodes come from which.
         A quantised model is brought into the one form that recognisers read, and one of other float types
         into f32; if nothing of it goes to the chip, it stays as it was.
         """
         analysis = ShapeAnalysis(function, ctx)
         analysis.refine_types()
         floats, integers = has_other_floats(function), is_quantised(function)
-        original = function.body.clone() if floats or integers else None
+        rows = gathers_integers(function, analysis.constants)
+        compound = not self.only and has_compound(function)
+        original = function.body.clone() if floats or integers or rows or compound else None
         names, notes = _names(function), len(ctx.notes)
+        made: Made = {}
         if original is not None:
+            if compound:
+                made = expand(function, analysis, ctx, opset_of(module).get("", 1))
+                ShapeAnalysis(function, ctx).refine_types()
             if floats:
                 to_f32(function)
             if integers:
                 to_float_form(function, ctx)
+            if rows:
+                to_scaled_tables(function, ctx)
             analysis = ShapeAnalysis(function, ctx)
             analysis.refine_types()
         graph = self._rewritten(function, Graph(function, ctx, analysis, opset_of(module)))
         if original is None or _on_chip(function):
-            return graph, names
+            return graph, names, made
         del ctx.notes[notes:]
         function.detach_region(function.body)
         function.add_region(original)
         names = _names(function)
         graph = Graph(function, ctx, ShapeAnalysis(function, ctx), opset_of(module))
-        return self._rewritten(function, graph), names
+        return self._rewritten(function, graph), names, {}
 
     def _rewritten(self, function: FuncOp, graph: Graph) -> Graph:
         if not self.only:
@@ -113,6 +127,8 @@ class FuseRecsys(ModulePass):
             chosen = [r(graph) for r in stage if not self.only or r.name in self.only]
             _walk(chosen, function)
         _forget_detached(function)
+        if graph.ctx.target is not None:
+            demote_too_large(graph, graph.ctx.target, self.scratchpad)
         if not self.vector:
             graph.demote_islands()
         return graph
@@ -121,6 +137,12 @@ class FuseRecsys(ModulePass):
 def _names(function: FuncOp) -> dict[onnx.NodeOp, tuple[str, str]]:
     nodes = [o for o in function.body.block.ops if isinstance(o, onnx.NodeOp)]
     return {o: (onnx.name_of(o) or o.kind, o.kind) for o in nodes}
+
+
+def _stand_in(op: onnx.NodeOp, graph: Graph, made: Made) -> onnx.NodeOp:
+    """The node that tells where ``op`` of the model went: the first of what it became that is on the host."""
+    parts = [graph.twins.get(new, new) for new, old in made.items() if old is op] or [graph.twins.get(op, op)]
+    return next((p for p in parts if p in graph.hosted), parts[-1])
 
 
 def _on_chip(function: FuncOp) -> bool:

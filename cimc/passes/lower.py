@@ -115,6 +115,9 @@ class _Lowering:
         self.program_data[f"{name}.data"] = store[symbol(op.data)]
         self.program_data[f"{name}.blocks"] = store[symbol(op.blocks)]
         self.program_data[f"{name}.ranges"] = store[symbol(op.ranges)]
+        for part in ("certificate", "slots", "replicas", "row_scales", "row_biases"):
+            if (array := getattr(op, part)) is not None:
+                self.program_data[f"{name}.{part}"] = store[symbol(array)]
         assert self.data.target is not None
         return Matrix(
             name=name, kind=op.kind.data, rows=op.rows.value.data, cols=op.cols.value.data,
@@ -329,8 +332,10 @@ def _lookup(seg: _Segment, op: cim.LookupOp) -> list[Instr]:
             op.ids, layout=op.layout.data, offsets=op.offsets, weights=op.weights, padding=padding
         )
         return [instr("bag", dst=dst, port=port, matrix=matrix, mode=mode, scale=scale)]
-    if op.padding is not None:
-        raise _unsupported(op, "padding among ids that are computed on the chip")
+    pad = op.padding.value.data if op.padding is not None else 0
+    if not -(1 << 31) <= pad < 1 << 31:
+        raise _unsupported(op, f"the padding id {pad} does not fit the 32 bits of ids on the chip")
+    drop = "none" if op.padding is None else "equal"
     dims = request_shape(op.ids)
     total = seg.size(op.ids)
     n = total if mode == "none" else dims[-1] if dims else 1
@@ -339,10 +344,14 @@ def _lookup(seg: _Segment, op: cim.LookupOp) -> list[Instr]:
     ids = seg.ref(op.ids)._replace(stride=4 * n * stride)
     dst = dst._replace(stride=4 * op.dim.value.data * stride)
     if op.weights is None:
-        body = instr("lookup", dst=dst, ids=ids, matrix=matrix, mode=mode, scale=scale, n=n)
+        body = instr(
+            "lookup", dst=dst, ids=ids, matrix=matrix, mode=mode, scale=scale, n=n, drop=drop, pad=pad
+        )
     else:
         weights = seg.ref(op.weights)._replace(stride=4 * n * stride)
-        body = instr("lookupw", dst=dst, ids=ids, weights=weights, matrix=matrix, scale=scale, n=n)
+        body = instr(
+            "lookupw", dst=dst, ids=ids, weights=weights, matrix=matrix, scale=scale, n=n, drop=drop, pad=pad
+        )
     return emit.looped(bags, [body])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass, PassPipeline
@@ -49,6 +49,21 @@ class Pipeline:
 
     def __str__(self) -> str:
         return ",".join(str(_spelled_out(p)) for p in self.passes)
+
+    def with_smaller_values(self) -> tuple[Pipeline, float] | None:
+        """This pipeline with less of a scratchpad left to values, and the share; None if there is none less.
+
+        For a model whose values of one request do not fit although each of its operations does.
+        """
+        for number, each in enumerate(self.passes):
+            if each.name == "fuse-recsys":
+                share = getattr(each, "scratchpad", 0.0)
+                smaller = next((s for s in (0.5, 0.25, 0.1, 0.0) if s < share), None)
+                if smaller is None:
+                    return None
+                less = replace(each, scratchpad=smaller)  # type: ignore[call-arg]
+                return Pipeline((*self.passes[:number], less, *self.passes[number + 1 :])), smaller
+        return None
 
     def run(self, module: ModuleOp, ctx: CompilerContext, after: AfterPass | None = None) -> None:
         """Apply all passes in place; the module is verified after each one."""

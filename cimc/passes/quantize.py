@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +18,15 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from cimc.errors import Location, PassError
 from cimc.ir import cim, onnx, rec
 from cimc.ir.context import Access, CompilerContext, compiler_context, target_of
+from cimc.ir.generated import GeneratedArray, GeneratedIntegers
 from cimc.ir.numerics import quantize
+from cimc.ir.requests import require_finite
 from cimc.ir.streaming import blocks
 from cimc.ir.types import symbol, tensor
 from cimc.passes.evaluate import evaluate, main_function
 from cimc.passes.quantised import Drive, drive_of, fitted_table, largest_of
+from cimc.passes.rowwise import fitted_rows, narrowest, quantize_rows
+from cimc.passes.traced import apply_trace
 
 SAMPLES = 256
 """Quantised input vectors kept per matrix for choosing ADC ranges."""
@@ -38,12 +43,14 @@ class Quantize(ModulePass):
     """Turn ``rec.linear`` and ``rec.embedding_bag`` into ``cim`` operations on integer matrices.
 
     Symmetric throughout.  Weights get one scale per output column, tables one per table (rows are pooled in
-    the array, which needs one); the largest magnitude maps to the largest integer that the target's cells
+    the array, which needs one), or with ``rowwise`` one per row (more exact, but rows are then read one by
+    one); the largest magnitude maps to the largest integer that the target's cells
     represent.  Activations get one scale per tensor, from the ``percentile`` of their magnitude over the
     calibration requests; they are unsigned where the graph proves them non-negative.
 
     Models that come quantised keep their integers and scales, for weights, tables and activations alike;
-    what the cells or the input width do not hold is quantised again, and a note says so.
+    what the cells or the input width do not hold is quantised again, and a note says so.  Such tables take
+    no more bits than their integers need.
 
     Precondition: no bare ``onnx`` operation.  Postcondition: no ``rec.linear`` or ``rec.embedding_bag``.
     """
@@ -52,6 +59,7 @@ class Quantize(ModulePass):
     weights: int = 8
     acts: int = 8
     tables: int = 0
+    rowwise: bool = False
     percentile: float = 99.99
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
@@ -68,13 +76,12 @@ class Quantize(ModulePass):
         if not layers and not bags:
             return
         seen = _observe(op, data, self.percentile)
-        tool = _Rewriter(
-            self, op, data, seen, target.max_weight(self.weights), target.max_weight(self.table_bits)
-        )
+        tool = _Rewriter(self, op, data, seen, target.max_weight)
         for layer in layers:
             tool.linear(layer)
         for bag in bags:
             tool.bag(bag)
+        apply_trace(data, tool.tables())
         tool.forget_floats()
 
     @property
@@ -109,6 +116,7 @@ def _observe(module: ModuleOp, data: CompilerContext, percentile: float) -> _See
         if isinstance(op, rec.LinearOp):
             rows = args[0].reshape(-1, args[0].shape[-1])
             if not np.isfinite(rows).all():
+                require_finite(data.calibration or {}, "calibration input")
                 raise PassError(
                     "quantize.not-finite",
                     "calibration gives infinite or NaN activations at this layer",
@@ -144,11 +152,12 @@ class _Rewriter:
         module: ModuleOp,
         data: CompilerContext,
         seen: _Seen,
-        weight_max: int,
-        table_max: int,
+        max_weight: Callable[[int], int],
     ) -> None:
         self.options, self.module, self.data, self.seen = options, module, data, seen
-        self.weight_max, self.table_max = weight_max, table_max
+        self.max_weight = max_weight
+        self.weight_max, self.table_max = max_weight(options.weights), max_weight(options.table_bits)
+        self.singly: set[str] = set()
         self.matrices: dict[tuple[str, ...], cim.MatrixOp] = {}
         self.taken: set[str] = set()
         self.replaced: set[str] = set()
@@ -257,28 +266,62 @@ class _Rewriter:
         store = self.data.store
         source = symbol(op.table)
         table = store[source]
+        own = None if op.row_scales is None else symbol(op.row_scales)
+        biases = None if op.row_biases is None else symbol(op.row_biases)
 
         def make() -> cim.MatrixOp:
-            if op.scale is None:
-                integers, scale = quantize_table(table, self.table_max, source)
+            bits, one, rows = self.options.table_bits, np.ones(1, np.float32), None
+            if op.scale is None and own is None and not self.options.rowwise:
+                integers, one = quantize_table(table, self.table_max, source)
+            elif op.scale is None and own is None:
+                for _, part in blocks(table):
+                    _check_finite(part, source)
+                integers, rows = quantize_rows(table, self.table_max)
             else:
-                integers, scale = fitted_table(table, op.scale.value.data, self.table_max)
-                if largest_of(table) > self.table_max:
-                    self._refitted(f"table {source}", largest_of(table), self.table_max)
+                peak = largest_of(table)
+                bits = narrowest(peak, bits, self.max_weight)
+                if peak > self.table_max:
+                    self._refitted(f"table {source}", peak, self.table_max)
+                if own is None:
+                    assert op.scale is not None
+                    integers, one = fitted_table(table, op.scale.value.data, self.table_max)
+                elif peak <= self.table_max:
+                    integers, rows = np.asarray(table), store[own]
+                else:
+                    integers, rows = fitted_rows(table, store[own], self.table_max)
             name = self.unique(source)
             self.data.access[name] = self.data.access[source]
             return cim.MatrixOp(
-                name, "table", table.shape[0], table.shape[1], self.options.table_bits,
-                store.add(f"{name}.int", integers), store.add(f"{name}.scales", scale),
+                name, "table", table.shape[0], table.shape[1], bits,
+                store.add(f"{name}.int", integers), store.add(f"{name}.scales", one),
+                row_scales=None if rows is None else store.add(f"{name}.row_scales", rows),
+                row_biases=None if biases is None else store.add(f"{name}.row_biases", store[biases]),
             )  # fmt: skip
 
-        matrix = self.declare((source, "" if op.scale is None else repr(op.scale.value.data)), make)
+        key = "" if op.scale is None else repr(op.scale.value.data)
+        digests = [store.digest(n) for n in (own, biases) if n is not None]
+        matrix = self.declare((source, key, *digests), make)
+        self.replaced.update(n for n in (own, biases) if n is not None)
+        if matrix.row_scales is not None and op.weights is None and op.mode.data in ("sum", "mean"):
+            self._read_singly(matrix.sym_name.data)
         lookup = cim.LookupOp(
             matrix.sym_name.data, op.ids, op.offsets, op.weights, mode=op.mode.data, layout=op.layout.data,
             scale=float(store[symbol(matrix.scales)][0]), dim=table.shape[1],
             padding=op.padding.value.data if op.padding is not None else None,
         )  # fmt: skip
         _replace(op, [lookup])
+
+    def _read_singly(self, name: str) -> None:
+        if name not in self.singly:
+            self.singly.add(name)
+            self.data.notes.append(
+                f"table {name}: every row has its own scale, so rows are read one at a time and added behind "
+                "the converters; adding them in the array needs one scale"
+            )
+
+    def tables(self) -> list[tuple[cim.MatrixOp, str]]:
+        """The tables, and the tensors they were made from."""
+        return [(m, key[0]) for key, m in self.matrices.items() if m.kind.data == "table"]
 
     def forget_floats(self) -> None:
         """Drop the float tensors that nothing names any more: compilation keeps one copy of the weights."""
@@ -329,7 +372,13 @@ def quantize_columns(
 def quantize_table(
     table: NDArray[Any], largest: int, name: str = ""
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """``float[rows, dim]`` to ``int8[rows, dim]`` and one ``float32[1]`` scale, streaming over rows."""
+    """``float[rows, dim]`` to ``int8[rows, dim]`` and one ``float32[1]`` scale, streaming over rows.
+
+    A generated table stays one that is made when it is read; its bound takes the place of its peak.
+    """
+    if isinstance(table, GeneratedArray):
+        made = GeneratedIntegers(table, table.bound / largest, largest)
+        return cast(NDArray[np.int8], made), np.array([made.scale], np.float32)
     peak = 0.0
     for _, part in blocks(table):
         _check_finite(part, name)

@@ -31,6 +31,10 @@ _HISTOGRAM_BINS = 1024  # width of the slabs in which errors are evaluated
 Integers = NDArray[np.integer[Any]]
 
 
+RANGES = ("calibrated", "clip-free")
+"""Values of the option ``ranges`` of the pass ``shard``."""
+
+
 def choose_ranges(
     samples: Integers | None,
     weights: NDArray[np.int8],
@@ -52,7 +56,7 @@ def choose_ranges(
     """
     plan = phase_plan(input_bits, signed, array.dac_bits, array.signed_inputs)
     calibrated = samples is not None and len(samples) > 0
-    drive = input_phases(_thin(samples), plan) if samples is not None and calibrated else None
+    drive = input_phases(thinned(samples), plan) if samples is not None and calibrated else None
     chosen = []
     for r0, rows, c0, cols in blocks[:, [ROW0, ROWS, COL0, COLS]].tolist():
         part = weights[r0 : r0 + rows, c0 : c0 + cols]
@@ -108,11 +112,13 @@ def _check_reach(lsb: int, array: Array) -> None:
             "shard.adc-range",
             f"covering every possible column sum needs an ADC step of {lsb}, the target's coarsest is "
             f"{array.adc_max_lsb}",
-            hint="give calibration inputs, or a target with more adc_bits or a larger adc_max_lsb",
+            hint="give calibration inputs (and shard{ranges=calibrated}), or a target with more adc_bits or "
+            "a larger adc_max_lsb",
         )
 
 
-def _thin(samples: Integers) -> Integers:
+def thinned(samples: Integers) -> Integers:
+    """At most :data:`MAX_SAMPLES` of ``samples [n, K]``, evenly chosen."""
     if len(samples) <= MAX_SAMPLES:
         return samples
     return samples[np.arange(MAX_SAMPLES) * len(samples) // MAX_SAMPLES]
@@ -131,7 +137,7 @@ def _calibrate(
     if not len(open_s):
         return steps
     slices, phases = np.unique(open_s), np.unique(open_p)
-    sums = _column_sums(drive[phases], digits[slices])
+    sums = column_sums(drive[phases], digits[slices])
     candidates = _candidates(array.adc_min_lsb, steps)
     errors = _squared_errors(sums, candidates, array.adc_codes)
     for s, p in zip(open_s, open_p, strict=True):
@@ -152,7 +158,7 @@ def _candidates(finest: int, coarsest: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.array(sorted(steps | set(coarsest[coarsest >= finest].tolist())), dtype=np.int64)
 
 
-def _column_sums(drive: NDArray[np.uint8], digits: NDArray[np.int8]) -> NDArray[np.int64]:
+def column_sums(drive: NDArray[np.uint8], digits: NDArray[np.int8]) -> NDArray[np.int64]:
     """Column sums of phases ``[P, n, R]`` on slices ``[S, R, C]``: int64 ``[S, P, n * C]``."""
     phases, n, rows = drive.shape
     slices, _, cols = digits.shape

@@ -11,13 +11,14 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
-from cimc.errors import PassError
+from cimc.errors import InfeasibleError, PassError
 from cimc.ir import cim, rec
 from cimc.ir.context import CompilerContext, compiler_context, target_of
-from cimc.ir.types import symbol
 from cimc.passes.buffers import Buffers, request_bytes
 from cimc.passes.evaluate import main_function
-from cimc.passes.place import middle_tile
+from cimc.passes.homes import hoist, spread_homes
+from cimc.passes.split import split_large
+from cimc.passes.tiles import SLACK, assign_tiles
 from cimc.target.spec import Target
 
 STAGE_ATTR = "cim.stage"
@@ -31,22 +32,60 @@ class Schedule(ModulePass):
     result comes in a later stage.  A partial product runs where its blocks are; every other operation runs
     where most of its operand bytes are, and one that only reads values from outside (a lookup) runs where
     the result is going.  ``cim.load`` brings values from outside onto a tile, ``cim.transfer`` moves values
-    between tiles.  Every chip operation gets ``cim.stage``, ``cim.tile`` and ``cim.at``.
+    between tiles.  What no scratchpad holds is computed part by part (``cut.py``), and where one is full the
+    next tile helps out (``tiles.py``).  With ``homes=spread`` lookups leave the tile that needs their result
+    where that relieves the busiest router port (``homes.py``).  Every chip operation gets ``cim.stage``,
+    ``cim.tile`` and ``cim.at``.
 
     Precondition: placed matrices.  Raises InfeasibleError when a scratchpad is too small.
     """
 
     name = "schedule"
+    homes: str = "consumer"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         data = compiler_context(ctx, self.name)
         target = target_of(data, self.name)
         function = main_function(op)
+        cut = split_large(op, function, data, target, assign_stages)
+        if cut:
+            data.facts["cut"] = cut
         stages = assign_stages(function)
-        tiles = _assign_tiles(op, function, stages, data, target)
-        _communicate(function, stages, tiles)
-        _annotate(function, stages, tiles)
-        data.facts["scratchpad"] = _allocate(function, stages, tiles, target)
+        chip = [o for o in function.body.block.ops if is_chip(o)]
+        for number, slack in enumerate(SLACK, 1):
+            tiles, roomy = assign_tiles(stages, chip, data, target, slack)
+            if not roomy and number < len(SLACK):
+                continue
+            moved = self._moved(chip, stages, tiles, data, target)
+            tiles |= moved
+            hoist(moved)
+            _communicate(function, stages, tiles, frozenset(moved))
+            try:
+                data.facts["scratchpad"] = _allocate(function, stages, tiles, target)
+            except InfeasibleError:
+                if number == len(SLACK):
+                    raise
+                _forget_communication(function, stages, tiles)
+                continue
+            _annotate(function, stages, tiles)
+            return
+
+    def _moved(
+        self,
+        chip: list[Operation],
+        stages: dict[Operation, int],
+        tiles: dict[Operation, int],
+        data: CompilerContext,
+        target: Target,
+    ) -> dict[Operation, int]:
+        """Lookups that get another home than the tile that needs their result."""
+        if self.homes not in ("consumer", "spread"):
+            raise PassError("schedule.option", f"homes={self.homes} is neither consumer nor spread")
+        if self.homes == "consumer":
+            return {}
+        lookups = [o for o in chip if isinstance(o, cim.LookupOp) and streamed(o, stages[o], stages)]
+        moved, data.facts["homes"] = spread_homes(chip, stages, tiles, lookups, data, target)
+        return moved
 
 
 def is_chip(op: Operation) -> bool:
@@ -90,40 +129,17 @@ def streamed(op: Operation, stage: int, stages: dict[Operation, int]) -> bool:
     return rank == 1 or (rank == 2 and op.mode.data != "none")
 
 
-def _assign_tiles(
-    module: ModuleOp, function: FuncOp, stages: dict[Operation, int], data: CompilerContext, target: Target
-) -> dict[Operation, int]:
-    ops = [o for o in function.body.block.ops if is_chip(o)]
-    placed: dict[Operation, int] = {}
-    for op in ops:
-        if isinstance(op, cim.MvmOp):
-            blocks = data.store[f"{symbol(op.matrix)}.blocks"]
-            if op.first is None:
-                raise PassError("pass.precondition", "cim.mvm without blocks: run 'shard' and 'place' first")
-            tile = int(blocks[op.first.value.data, cim.TILE])
-            if tile < 0:
-                raise PassError("pass.precondition", f"matrix {symbol(op.matrix)} is not placed")
-            placed[op] = tile
-    goal: dict[Operation, int] = {}
-    for op in reversed(ops):
-        users = [u.operation for r in op.results for u in r.uses if u.operation in stages]
-        wanted = [placed.get(u, goal.get(u)) for u in users if stages[u] == stages[op]]
-        goal[op] = next((w for w in wanted if w is not None), middle_tile(target))
-    for op in ops:
-        if op in placed:
-            continue
-        weight: dict[int, int] = {}
-        for operand in op.operands:
-            if not _constant(operand) and not _outside(operand, stages[op], stages):
-                source = operand.owner
-                assert isinstance(source, Operation)
-                weight[placed[source]] = weight.get(placed[source], 0) + request_bytes(operand)
-        placed[op] = min(weight, key=lambda t: (-weight[t], t)) if weight else goal[op]
-    return placed
+def _communicate(
+    function: FuncOp,
+    stages: dict[Operation, int],
+    tiles: dict[Operation, int],
+    late: frozenset[Operation] = frozenset(),
+) -> None:
+    """Insert loads and transfers so that every operand of a chip operation is on its tile.
 
-
-def _communicate(function: FuncOp, stages: dict[Operation, int], tiles: dict[Operation, int]) -> None:
-    """Insert loads and transfers so that every operand of a chip operation is on its tile."""
+    A result is sent at once, those of ``late`` operations right before they are used: a tile issues in order,
+    and a send that waits for its data would hold up what comes behind it.
+    """
     local: dict[tuple[SSAValue, int, int], SSAValue] = {}
     for op in list(function.body.block.ops):
         if not is_chip(op):
@@ -140,13 +156,17 @@ def _communicate(function: FuncOp, stages: dict[Operation, int], tiles: dict[Ope
                 )
             key = (operand, stage, tile)
             if key not in local:
-                local[key] = _bring(op, operand, stages, tiles)
+                local[key] = _bring(op, operand, stages, tiles, late)
             if local[key] is not operand:
                 op.operands[index] = local[key]
 
 
 def _bring(
-    op: Operation, operand: SSAValue, stages: dict[Operation, int], tiles: dict[Operation, int]
+    op: Operation,
+    operand: SSAValue,
+    stages: dict[Operation, int],
+    tiles: dict[Operation, int],
+    late: frozenset[Operation],
 ) -> SSAValue:
     stage, tile = stages[op], tiles[op]
     if _outside(operand, stage, stages):
@@ -158,11 +178,22 @@ def _bring(
         if tiles[source] == tile:
             return operand
         new = cim.TransferOp(operand, tiles[source], tile)
-        Rewriter.insert_op(new, InsertPoint.after(source))
+        Rewriter.insert_op(new, InsertPoint.before(op) if source in late else InsertPoint.after(source))
     new.location = op.location
     new.result.name_hint = operand.name_hint
     stages[new], tiles[new] = stage, tile
     return new.result
+
+
+def _forget_communication(
+    function: FuncOp, stages: dict[Operation, int], tiles: dict[Operation, int]
+) -> None:
+    """Undo :func:`_communicate`."""
+    for op in list(function.body.block.ops):
+        if isinstance(op, cim.LoadOp | cim.TransferOp):
+            op.result.replace_all_uses_with(op.x)
+            del stages[op], tiles[op]
+            Rewriter.erase_op(op)
 
 
 def _annotate(function: FuncOp, stages: dict[Operation, int], tiles: dict[Operation, int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,11 @@ from cimc.errors import PassError
 from cimc.ir import cim, rec
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.types import symbol
+from cimc.isa.certificate import certify
+from cimc.passes import pooling
 from cimc.passes.evaluate import gang_extent, main_function
-from cimc.passes.ranges import choose_ranges, pool_rows
+from cimc.passes.range_quality import layer_facts
+from cimc.passes.ranges import RANGES, choose_ranges
 from cimc.target.spec import Target
 
 
@@ -30,31 +34,104 @@ class Shard(ModulePass):
     width.  The blocks of a dense matrix form *gangs*, each small enough for one tile, that are placed and
     fired together; a matrix of several gangs gets one ``cim.mvm`` per gang, and its partial products are
     added (row parts) or concatenated (column parts).  ADC ranges of dense blocks come from calibration
-    samples, or are clip-free by construction where there are none; rows of tables are pooled up to the
-    number that the ADC converts without clipping.
+    samples, or are clip-free by construction where there are none or ``ranges=clip-free`` asks for it.  Rows
+    of tables are pooled in the array, up to the number that the ADC converts without loss, or read one by
+    one: :mod:`cimc.passes.pooling` decides by cost, or ``pool`` does.
 
     Precondition: matrices without blocks.  Postcondition: every matrix has ``slices``, ``blocks`` (not yet
-    placed) and ``ranges``.
+    placed) and ``ranges``, a layer its clip-free ``certificate``; facts ``adc_ranges`` (per layer) and
+    ``pooling`` (per table).
     """
 
     name = "shard"
+    ranges: str = "calibrated"
+    pool: str = "auto"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         data = compiler_context(ctx, self.name)
         target = target_of(data, self.name)
+        if self.ranges not in RANGES:
+            raise PassError("shard.bad-option", f"ranges={self.ranges}: known are {', '.join(RANGES)}")
+        pooling.check_option(self.pool)
+        uses: dict[str, list[cim.LookupOp]] = {}
+        for lookup in [o for o in main_function(op).body.block.ops if isinstance(o, cim.LookupOp)]:
+            uses.setdefault(symbol(lookup.table), []).append(lookup)
+        layers: list[dict[str, Any]] = []
+        tables: list[dict[str, Any]] = []
         gangs: dict[str, list[tuple[int, int]]] = {}
         for matrix in [o for o in op.body.block.ops if isinstance(o, cim.MatrixOp)]:
             if matrix.blocks is not None:
                 raise PassError("pass.precondition", f"matrix {matrix.sym_name.data} is sharded already")
-            gangs[matrix.sym_name.data] = _shard_matrix(matrix, data, target)
+            name = matrix.sym_name.data
+            if matrix.kind.data == "dense":
+                gangs[name] = self._layer(matrix, data, target, layers)
+            else:
+                self._table(matrix, uses.get(name, []), data, target, tables)
+        data.facts["adc_ranges"], data.facts["pooling"] = layers, tables
         for mvm in [o for o in main_function(op).body.block.ops if isinstance(o, cim.MvmOp)]:
             name = symbol(mvm.matrix)
             _split(mvm, gangs[name], data.store[f"{name}.blocks"])
 
+    def _layer(
+        self, matrix: cim.MatrixOp, data: CompilerContext, target: Target, facts: list[dict[str, Any]]
+    ) -> list[tuple[int, int]]:
+        """Shard a layer; returns its gangs."""
+        name, bits = matrix.sym_name.data, matrix.bits.value.data
+        assert matrix.input_bits is not None
+        assert matrix.input_signed is not None
+        inputs, signed = matrix.input_bits.value.data, bool(matrix.input_signed.value.data)
+        blocks, gangs = dense_blocks(
+            matrix.rows.value.data, matrix.cols.value.data, target.array.rows, _width(bits, target),
+            target.tile.arrays,
+        )  # fmt: skip
+        samples, weights = data.samples.get(name), data.store[symbol(matrix.data)]
+        calibrated = self.ranges == "calibrated" and samples is not None and len(samples) > 0
+        ranges = choose_ranges(
+            samples if calibrated else None, weights, blocks, target.array, bits, inputs, signed
+        )
+        facts.append(
+            layer_facts(
+                name, "calibrated" if calibrated else "clip-free", samples, weights,
+                data.store[symbol(matrix.scales)], blocks, ranges, target.array, bits, inputs, signed,
+            )
+        )  # fmt: skip
+        _annotate(matrix, data, target, blocks, ranges)
+        certificate = certify(weights, blocks, ranges, target.array, bits, inputs, signed)
+        data.store.put(f"{name}.certificate", certificate)
+        matrix.properties["certificate"] = SymbolRefAttr(f"{name}.certificate")
+        return gangs
 
-def _shard_matrix(matrix: cim.MatrixOp, data: CompilerContext, target: Target) -> list[tuple[int, int]]:
-    name, bits = matrix.sym_name.data, matrix.bits.value.data
-    rows, cols = matrix.rows.value.data, matrix.cols.value.data
+    def _table(
+        self,
+        matrix: cim.MatrixOp,
+        uses: list[cim.LookupOp],
+        data: CompilerContext,
+        target: Target,
+        facts: list[dict[str, Any]],
+    ) -> None:
+        """Shard a table, and decide whether its rows are pooled in the array."""
+        name = matrix.sym_name.data
+        blocks = table_blocks(
+            matrix.rows.value.data, matrix.cols.value.data, target.array.rows,
+            _width(matrix.bits.value.data, target),
+        )  # fmt: skip
+        chosen = pooling.decide(matrix, uses, blocks, data.access.get(name), target, self.pool)
+        facts.append(chosen.to_json())
+        matrix.properties["pool_rows"] = IntegerAttr(chosen.rows, 64)
+        if chosen.step > 1:
+            cause = (
+                f"the ADC's finest step is {chosen.step}"
+                if target.array.adc_min_lsb > 1
+                else f"{target.array.adc_bits} ADC bits cannot tell {target.array.cell_levels} levels apart"
+            )
+            data.notes.append(f"table {name}: {cause}; rows are read in steps of {chosen.step}")
+        if self.pool == "pool" and chosen.decision == "read":
+            data.notes.append(f"table {name}: rows are read one at a time: {chosen.reason}")
+        _annotate(matrix, data, target, blocks, np.array([chosen.step], np.int32))
+
+
+def _width(bits: int, target: Target) -> int:
+    """Weights side by side in an array row."""
     slices = target.slices(bits)
     width = target.array.cols // slices
     if width == 0:
@@ -63,33 +140,22 @@ def _shard_matrix(matrix: cim.MatrixOp, data: CompilerContext, target: Target) -
             f"a {bits}-bit weight takes {slices} cells, an array row has {target.array.cols}",
             hint="use fewer weight bits",
         )
-    per_tile = target.tile.arrays
-    if matrix.kind.data == "dense":
-        assert matrix.input_bits is not None
-        assert matrix.input_signed is not None
-        blocks, gangs = dense_blocks(rows, cols, target.array.rows, width, per_tile)
-        ranges = choose_ranges(
-            data.samples.get(name), data.store[symbol(matrix.data)], blocks, target.array, bits,
-            matrix.input_bits.value.data, bool(matrix.input_signed.value.data),
-        )  # fmt: skip
-    else:
-        blocks, gangs = table_blocks(rows, cols, target.array.rows, width), []
-        pooled, lsb = pool_rows(target.array)
-        matrix.properties["pool_rows"] = IntegerAttr(pooled, 64)
-        ranges = np.array([lsb], np.int32)
-        if lsb > 1:
-            cause = (
-                f"the ADC's finest step is {lsb}"
-                if target.array.adc_min_lsb > 1
-                else f"{target.array.adc_bits} ADC bits cannot tell {target.array.cell_levels} levels apart"
-            )
-            data.notes.append(f"table {name}: {cause}; rows are read in steps of {lsb}")
+    return width
+
+
+def _annotate(
+    matrix: cim.MatrixOp,
+    data: CompilerContext,
+    target: Target,
+    blocks: NDArray[np.int32],
+    ranges: NDArray[np.int32],
+) -> None:
+    name = matrix.sym_name.data
     data.store.put(f"{name}.blocks", blocks)
     data.store.put(f"{name}.ranges", ranges)
-    matrix.properties["slices"] = IntegerAttr(slices, 64)
+    matrix.properties["slices"] = IntegerAttr(target.slices(matrix.bits.value.data), 64)
     matrix.properties["blocks"] = SymbolRefAttr(f"{name}.blocks")
     matrix.properties["ranges"] = SymbolRefAttr(f"{name}.ranges")
-    return gangs
 
 
 def _cuts(total: int, size: int) -> list[tuple[int, int]]:

@@ -1,7 +1,8 @@
-"""Quality of scores and of approximate values: AUC, log loss, SQNR, largest error.  numpy only."""
+"""Quality of scores and of approximate values: AUC, log loss, normalised entropy, SQNR.  numpy only."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -46,13 +47,42 @@ def log_loss(labels: npt.ArrayLike, probabilities: npt.ArrayLike, eps: float = 1
 
     ``labels [N]`` of 0 and 1, ``probabilities [N]`` in [0, 1].  Raises ``ValueError`` outside these.
     """
+    return float(np.mean(cross_entropies(labels, probabilities, eps)))
+
+
+def cross_entropies(labels: npt.ArrayLike, probabilities: npt.ArrayLike, eps: float = 1e-7) -> Array:
+    """Binary cross-entropy of each sample in nats, float64 ``[N]``: :func:`log_loss` is their mean.
+
+    Arguments and errors as there.
+    """
     y, p = _labels_and_scores(labels, probabilities)
     if not p.size:
         raise ValueError("log loss of no samples")
     if p.min() < 0.0 or p.max() > 1.0:
         raise ValueError("probabilities must lie in [0, 1]")
     p = np.clip(p, eps, 1.0 - eps)
-    return float(-np.mean(np.where(y, np.log(p), np.log1p(-p))))
+    return np.asarray(-np.where(y, np.log(p), np.log1p(-p)))
+
+
+def background_entropy(labels: npt.ArrayLike) -> float:
+    """Entropy in nats of always answering the share ``c`` of positives: ``-c ln c - (1 - c) ln (1 - c)``.
+
+    Raises ``ValueError`` when a class is absent: then that guess is perfect.
+    """
+    y = np.asarray(labels, dtype=np.float64).ravel()
+    rate = float(y.mean()) if y.size else 0.0
+    if not 0.0 < rate < 1.0:
+        raise ValueError("needs at least one positive and one negative label")
+    return -rate * math.log(rate) - (1.0 - rate) * math.log1p(-rate)
+
+
+def normalised_entropy(labels: npt.ArrayLike, probabilities: npt.ArrayLike, eps: float = 1e-7) -> float:
+    """Log loss over that of always answering the share of positives (He et al., ADKDD 2014).
+
+    Below 1 is better than that guess; the share is that of ``labels`` themselves.  Arguments and errors as
+    for :func:`log_loss` and :func:`background_entropy`.
+    """
+    return log_loss(labels, probabilities, eps) / background_entropy(labels)
 
 
 def _pair(reference: npt.ArrayLike, value: npt.ArrayLike) -> tuple[Array, Array]:

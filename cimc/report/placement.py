@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 
 from cimc.ir.cim import ARRAY, COLS, ROWS, TILE
+from cimc.ir.residence import Residence, residence_of
+from cimc.isa.directory import places_of
 from cimc.isa.program import HostSegment, Program
+from cimc.report import residency
 from cimc.report.blocks import Block, facts, table
 from cimc.report.units import count, percent, ranges
 from cimc.target.spec import Target
@@ -21,9 +24,9 @@ class Home:
 
     Attributes:
         kind: ``table`` or ``layer``.
-        tiles: tiles that hold a part of it, ascending.
+        tiles: tiles that hold a part of it in arrays or SRAM, ascending.
         arrays: arrays that hold a part of it (arrays of tables may be shared).
-        cells: cells it occupies.
+        cells: cells it occupies, copies of blocks included.
         utilisation: ``cells`` over the cells of those arrays, 0..1.
     """
 
@@ -44,7 +47,8 @@ def homes(program: Program, target: Target) -> tuple[Home, ...]:
     found = []
     per_array = target.array.rows * target.array.cols
     for matrix in program.matrices:
-        blocks = program.data[f"{matrix.name}.blocks"]
+        places = places_of(program, matrix)
+        blocks = places[residence_of(places) == int(Residence.RRAM)]
         arrays = len(np.unique(blocks[:, [TILE, ARRAY]], axis=0))
         cells = int((blocks[:, ROWS].astype(np.int64) * blocks[:, COLS]).sum()) * matrix.slices
         found.append(
@@ -55,7 +59,7 @@ def homes(program: Program, target: Target) -> tuple[Home, ...]:
                 matrix.cols,
                 matrix.bits,
                 matrix.slices,
-                tuple(int(t) for t in np.unique(blocks[:, TILE])),
+                tuple(int(t) for t in np.unique(places[places[:, TILE] >= 0, TILE])),
                 arrays,
                 cells,
                 cells / (arrays * per_array) if arrays else 0.0,
@@ -97,6 +101,7 @@ def to_json(program: Program, target: Target) -> dict[str, Any]:
         "segments": len(program.segments),
         "host_segments": hosts(program),
         "mapping": quality,
+        **residency.to_json(program),
     }
 
 
@@ -122,6 +127,7 @@ def blocks(program: Program, target: Target) -> list[Block]:
             ),
         )
     ]
+    out += residency.blocks(program)
     counted = instructions(program)
     per_tile = ", ".join(f"{tile}: {number}" for tile, number in counted["tiles"].items())
     segments = len(program.chip_segments)
@@ -138,5 +144,7 @@ def blocks(program: Program, target: Target) -> list[Block]:
 
 
 def _tiles(tiles: tuple[int, ...]) -> str:
+    if not tiles:
+        return "-"
     shown = ranges(list(tiles))
     return shown if len(shown) <= 60 else f"{len(tiles)} tiles of {tiles[0]}-{tiles[-1]}"

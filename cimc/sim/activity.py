@@ -16,10 +16,13 @@ class LookupActivity:
     """Sums over all requests (and loop iterations) of one lookup instruction.
 
     Attributes:
-        block_rows: ``int64[blocks]``, word lines driven in each block of the table.
-        block_activations: ``int64[blocks]``, times each block was activated: rows of one bag in one block
-            are pooled up to ``pool_rows`` at once (one by one in the modes that need single rows).
-        tile_visits: for each owning tile, the requests that reached it.
+        block_rows: ``int64[places]``, rows read at each place that holds a part of the table: blocks, then
+            their copies (:attr:`cimc.isa.directory.RowDirectory.entries`).
+        block_activations: ``int64[places]``, times each place was read: rows of one bag in one block of cells
+            are pooled up to ``pool_rows`` at once (one by one in the modes that need single rows); rows in
+            SRAM and DRAM are read one by one.
+        tile_visits: for each owning tile, the requests that reached it; for the DRAM of chip ``c`` under the
+            key ``-3 - c``, as in the block table.
         ids: ids looked up.
     """
 

@@ -16,26 +16,42 @@ from numpy.typing import NDArray
 
 from cimc.errors import ProgramError, RequestError
 from cimc.frontend.host import HostRunner
-from cimc.ir.bags import Bags, averaged, bags_of, check_ids
-from cimc.ir.cim import ROW0, TILE
+from cimc.ir.bags import Bags, RowScales, averaged, bags_of, check_ids, without
+from cimc.ir.cim import TILE
 from cimc.ir.requests import checked_arrays
+from cimc.ir.residence import Residence
+from cimc.isa.directory import RowDirectory
 from cimc.isa.footprint import accesses
 from cimc.isa.instructions import Instr
 from cimc.isa.program import ChipSegment, HostSegment, Matrix, Port, Program
 from cimc.isa.verify import verify_program
 from cimc.sim.activity import Activity, LookupActivity, Site
+from cimc.sim.devices.noise import Noise, conditions_of, local_use, port_use
+from cimc.sim.devices.spec import Device
 from cimc.sim.kernels.dense import DenseKernel
-from cimc.sim.kernels.lookup import pooled_max, pooled_sum, shard_hits, through_adc, weighted_sum
+from cimc.sim.kernels.lookup import (
+    pooled_max,
+    pooled_sum,
+    scaled_max,
+    scaled_sum,
+    shard_hits,
+    weighted_sum,
+)
 from cimc.sim.memory import Memory
+from cimc.sim.reading import TableReader
 from cimc.sim.vector import VECTOR
 from cimc.target.spec import Target
 
-Mode = Literal["exact", "adc"]
-MODES: tuple[Mode, ...] = ("exact", "adc")
+Mode = Literal["exact", "adc", "noisy"]
+MODES: tuple[Mode, ...] = ("exact", "adc", "noisy")
 Requests = dict[str, NDArray[Any]]
+Observer = Callable[[Site, int, int, Matrix, Bags, str], None]
+"""Told of every lookup: instruction, loop iteration, first request, table, ids of some requests, mode."""
 
 MEMORY = 1 << 28
 """Default budget of a run in bytes: scratchpads of all tiles times the requests held at a time."""
+_CACHED = 1 << 23  # bytes of scratchpads that still sit in a cache, if the budget allows more
+_LEAST = 256  # requests among which the cost of interpreting an instruction is shared in any case
 
 
 class Simulator:
@@ -55,23 +71,41 @@ class Simulator:
         verify_program(program, target)
         self.program, self.target, self.memory = program, target, memory
         self._kernels: dict[str, DenseKernel] = {}
-        self._tables: dict[tuple[str, Mode], NDArray[Any]] = {}
+        self._readers: dict[str, TableReader] = {}
+        self._directories: dict[str, RowDirectory] = {}
+        self.noise: Noise | None = None
+        self.observer: Observer | None = None
         self._host = HostRunner()
+        self.memories: dict[tuple[int, int], NDArray[np.uint8]] = {}
 
     def run(
-        self, requests: Requests, mode: Mode, progress: Callable[[int, int], None] | None = None
+        self,
+        requests: Requests,
+        mode: Mode,
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        device: Device | None = None,
+        age: float | None = None,
+        seed: int | None = None,
     ) -> tuple[Requests, Activity]:
         """Outputs of all requests, and what the lookups did.
 
         ``progress`` is called with (requests done, requests in all) of the chip segment under way.
+        ``device``, ``age`` in seconds since programming, and ``seed`` belong to mode ``noisy``.
 
         Raises:
             RequestError: arrays missing or of wrong dtype or shape, ids out of range, NaN.
+            DeviceError: noisy mode without a device, or conditions that do not fit.
             ProgramError: ``sim.memory-budget`` when not even one request fits the budget.
         """
         if mode not in MODES:
             raise RequestError("request.bad-mode", f"mode '{mode}' is none of {', '.join(MODES)}")
-        values = checked_arrays(self.program.header.inputs, requests)
+        conditions = conditions_of(mode == "noisy", device, age, seed)
+        if conditions is not None and (self.noise is None or self.noise.conditions != conditions):
+            self.noise = Noise(self.program, self.target, conditions, self.directory)
+        chip = [s for s in self.program.segments if isinstance(s, ChipSegment)]
+        entering = {name for s in chip for p in s.inputs for name in (p.value, p.weights)}
+        values = checked_arrays(self.program.header.inputs, requests, finite=entering)
         activity = Activity()
         for number, segment in enumerate(self.program.segments):
             if isinstance(segment, HostSegment):
@@ -97,19 +131,23 @@ class Simulator:
             self._kernels[matrix.name] = DenseKernel(
                 data[f"{matrix.name}.data"], data[f"{matrix.name}.blocks"], data[f"{matrix.name}.ranges"],
                 self.target.array, matrix.bits, matrix.input_bits, matrix.input_signed,
+                data.get(f"{matrix.name}.certificate"),
             )  # fmt: skip
         return self._kernels[matrix.name]
 
-    def table(self, matrix: Matrix, mode: Mode) -> NDArray[Any]:
-        """The integers of a table as rows read from it come out in ``mode``."""
-        key = (matrix.name, mode)
-        if key not in self._tables:
-            table: NDArray[Any] = self.program.data[f"{matrix.name}.data"]
-            if mode == "adc":
-                lsb = int(self.program.data[f"{matrix.name}.ranges"][0])
-                table = through_adc(table, self.target.array, matrix.bits, lsb)
-            self._tables[key] = table
-        return self._tables[key]
+    def reader(self, matrix: Matrix) -> TableReader:
+        """What reads the rows of a table."""
+        if matrix.name not in self._readers:
+            self._readers[matrix.name] = TableReader(
+                self.program, matrix, self.target, self.directory(matrix)
+            )
+        return self._readers[matrix.name]
+
+    def directory(self, matrix: Matrix) -> RowDirectory:
+        """The row directory of a table."""
+        if matrix.name not in self._directories:
+            self._directories[matrix.name] = RowDirectory(self.program, matrix)
+        return self._directories[matrix.name]
 
 
 @dataclass
@@ -154,6 +192,8 @@ class _ChipRun:
         self.first = 0
         self.rows = 0
         self.outputs: dict[int, NDArray[Any]] = {}
+        self.noise = simulator.noise if mode == "noisy" else None
+        self.uses: dict[str, int] = {}
 
     def _tables_of_ports(self) -> dict[int, Matrix]:
         tables: dict[int, Matrix] = {}
@@ -169,10 +209,10 @@ class _ChipRun:
         for number, port in enumerate(self.segment.outputs):
             self.outputs[number] = np.empty((batch, *port.shape), np.dtype(port.source))
         block = min(max(batch, 1), self._requests_at_a_time())
-        for self.first in range(0, batch, block):
+        for self.first in range(0, max(batch, 1), block):  # no request at all: what is done is nothing
             self.rows = min(block, batch - self.first)
             self._block()
-            if progress is not None:
+            if progress is not None and batch:
                 progress(self.first + self.rows, batch)
         for number, port in enumerate(self.segment.outputs):
             self.values[port.value] = self.outputs[number]
@@ -185,11 +225,22 @@ class _ChipRun:
                 f"the scratchpads of one request take {one:,} bytes, the budget is {self.sim.memory:,}",
                 hint="give a larger budget (--memory)",
             )
-        return self.sim.memory // one
+        return min(self.sim.memory // one, max(_CACHED // one, _LEAST))
+
+    def _scratchpad(self, tile: int) -> NDArray[np.uint8]:
+        """A tile's memory for the requests of this block, all zeros; the same memory for every block."""
+        memories = self.sim.memories  # kept between runs: fresh memory costs more than the arithmetic on it
+        memory = memories.get((self.number, tile))
+        if memory is None or len(memory) < self.rows:
+            memory = memories[self.number, tile] = np.zeros((self.rows, self.sizes[tile]), np.uint8)
+        else:
+            memory[: self.rows].fill(0)
+        return memory[: self.rows]
 
     def _block(self) -> None:
+        self.uses = {}
         tiles = [
-            _Tile(t, stream, Memory(np.zeros((self.rows, self.sizes[t]), np.uint8), self.constants))
+            _Tile(t, stream, Memory(self._scratchpad(t), self.constants))
             for t, stream in self.streams.items()
         ]
         waiting = tiles
@@ -251,13 +302,18 @@ class _ChipRun:
         first, count = item.number("first"), item.number("count")
         raw = tile.memory.raw(item.ref("src"), i, matrix.rows)
         x = raw.view(np.int8) if matrix.input_signed else raw
-        product = kernel.adc if self.mode == "adc" else kernel.exact
         left, right = kernel.columns(first, count)
+        out = tile.memory.i32(item.ref("dst"), i, right - left)
         try:
-            result = product(x, first, count)
+            if self.noise is not None:
+                use = self._local_use(f"{matrix.name} {first}")
+                out[...] = self.noise.dense(matrix).noisy(x, first, count, self.first, use)
+            elif len(x) != len(out):  # constant inputs
+                out[...] = (kernel.adc if self.mode == "adc" else kernel.exact)(x, first, count)
+            else:
+                (kernel.adc if self.mode == "adc" else kernel.exact)(x, first, count, out=out)
         except ValueError as error:
             raise ProgramError("sim.bad-operand", f"matrix {matrix.name}: {error}") from None
-        tile.memory.i32(item.ref("dst"), i, right - left)[...] = result
 
     def bag(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
         whole = self.inputs.bags[item.index("port").at(i)]
@@ -265,7 +321,8 @@ class _ChipRun:
         part = slice(int(starts[0]), int(starts[-1]))
         weights = None if whole.weights is None else whole.weights[part]
         bags = Bags(whole.ids[part], starts - starts[0], weights, (self.rows,))
-        self._look_up(tile, item, i, at, bags, item.word("mode"))
+        use = port_use(self.segment.inputs[item.index("port").at(i)].value)
+        self._look_up(tile, item, i, at, bags, item.word("mode"), use)
 
     def lookup(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
         self._look_up(tile, item, i, at, self._local_bags(tile, item, i, None), item.word("mode"))
@@ -281,46 +338,83 @@ class _ChipRun:
         starts = np.arange(self.rows + 1, dtype=np.int64) * n
         flat = None if weights is None else np.ascontiguousarray(weights).reshape(-1)
         bags = Bags(ids, starts, flat, (self.rows,))
+        if item.word("drop") == "equal":
+            bags = without(bags, item.number("pad"))
         matrix = self.program.matrices[item.index("matrix").at(i)]
         check_ids(bags, matrix.rows, matrix.name, self.first)
         return bags
 
-    def _look_up(self, tile: _Tile, item: Instr, i: int, at: int, bags: Bags, mode: str) -> None:
+    def _look_up(
+        self, tile: _Tile, item: Instr, i: int, at: int, bags: Bags, mode: str, use: int | None = None
+    ) -> None:
+        """``use`` tells lookups in the same table apart; counted, if not given (see :meth:`_local_use`)."""
         matrix = self.program.matrices[item.index("matrix").at(i)]
-        table = self.sim.table(matrix, self.mode)
-        scale = np.float32(item.real("scale"))
-        if bags.weights is not None:
-            out = weighted_sum(table, float(scale), bags.ids, bags.weights, bags.starts)
-        elif mode == "none":
-            out = table[bags.ids].astype(np.float32) * scale
-        elif mode == "max":
-            out = pooled_max(table, bags.ids, bags.starts).astype(np.float32) * scale
+        reader, scale = self.sim.reader(matrix), np.float32(item.real("scale"))
+        pooled = bags.weights is None and mode in ("sum", "mean")
+        sums: NDArray[np.int32] | None = None
+        if self.noise is not None:
+            use = self._local_use(matrix.name) if use is None else use
+            if pooled and reader.scales is None:
+                table, read, own = reader.written, bags, None
+                sums = self.noise.pooled(matrix, bags, self.first, use)
+            else:
+                table, read, own = self.noise.rows(matrix, bags, reader.scales, self.first, use)
         else:
-            out = pooled_sum(table, bags.ids, bags.starts).astype(np.float32) * scale
+            table, read, own = reader.read(bags, converted=self.mode == "adc")
+        if own is not None:
+            out = self._own_scales(table, own, read, mode)
+        elif read.weights is not None:
+            out = weighted_sum(table, float(scale), read.ids, read.weights, read.starts)
+        elif mode == "none":
+            out = table[read.ids].astype(np.float32) * scale
+        elif mode == "max":
+            out = pooled_max(table, read.ids, read.starts).astype(np.float32) * scale
+        else:
+            sums = pooled_sum(table, read.ids, read.starts) if sums is None else sums
+            out = sums.astype(np.float32) * scale
             if mode == "mean":
-                out = averaged(out, np.diff(bags.starts))
+                out = averaged(out, np.diff(read.starts))
         n = out.size // max(self.rows, 1)
         tile.memory.f32(item.ref("dst"), i, n)[...] = out.reshape(self.rows, n)
-        pooled = bags.weights is None and mode in ("sum", "mean")
         self._count((self.number, tile.number, at), matrix, bags, matrix.pool_rows if pooled else 1)
+        if self.sim.observer is not None:
+            self.sim.observer((self.number, tile.number, at), i, self.first, matrix, bags, mode)
+
+    def _local_use(self, what: str) -> int:
+        """Number of this use of ``what`` for the same requests: keeps the noise of repeated uses apart."""
+        count = self.uses[what] = self.uses.get(what, -1) + 1
+        return local_use(self.number, count)
+
+    @staticmethod
+    def _own_scales(table: NDArray[Any], own: RowScales, bags: Bags, mode: str) -> NDArray[np.float32]:
+        """A lookup in a table of which each row has its own scale."""
+        if mode == "none":
+            return own.of(table[bags.ids], bags.ids)
+        if mode == "max":
+            return scaled_max(table, own, bags.ids, bags.starts)
+        out = scaled_sum(table, own, bags.ids, bags.weights, bags.starts)
+        return averaged(out, np.diff(bags.starts)) if mode == "mean" else out
 
     def _count(self, site: Site, matrix: Matrix, bags: Bags, pool_rows: int) -> None:
-        blocks = self.program.data[f"{matrix.name}.blocks"]
-        wide = int((blocks[:, ROW0] == blocks[0, ROW0]).sum())
+        """Count what a lookup does, at each place that holds a part of the table."""
+        directory = self.sim.directory(matrix)
+        places = len(directory.entries)
         counted = self.activity.lookups.setdefault(
-            site, LookupActivity(np.zeros(len(blocks), np.int64), np.zeros(len(blocks), np.int64))
+            site, LookupActivity(np.zeros(places, np.int64), np.zeros(places, np.int64))
         )
-        hits = shard_hits(bags.ids, bags.starts, blocks[::wide, ROW0], pool_rows)
-        high = len(blocks) // wide
-        rows = np.bincount(hits.block, hits.rows, high).astype(np.int64)
-        steps = np.bincount(hits.block, hits.steps, high).astype(np.int64)
-        counted.block_rows += np.repeat(rows, wide)
-        counted.block_activations += np.repeat(steps, wide)
+        first_rows = np.arange(directory.high) * directory.block_rows
+        hits = shard_hits(directory.slot(bags.ids), bags.starts, first_rows, pool_rows)
+        found = directory.place(hits.block, hits.bag + self.first)
+        rows = np.broadcast_to(hits.rows[:, None], found.entry.shape)
+        # SRAM and DRAM read row by row; only arrays pool
+        reads = np.where(found.residence == int(Residence.RRAM), hits.steps[:, None], rows)
+        for sums, amounts in ((counted.block_rows, rows), (counted.block_activations, reads)):
+            sums += np.bincount(found.entry.ravel(), amounts.ravel(), places).astype(np.int64)
         counted.ids += bags.ids.size
-        owner = blocks[:, TILE].reshape(high, wide)[hits.block]
-        tiles = self.sim.target.n_tiles
-        pairs = np.unique(hits.bag[:, None] * tiles + owner)
-        for number, count in zip(*np.unique(pairs % tiles, return_counts=True), strict=True):
+        lowest = int(directory.entries[:, TILE].min())
+        span = int(directory.entries[:, TILE].max()) - lowest + 1
+        pairs = np.unique(hits.bag[:, None] * span + (found.tile - lowest))
+        for number, count in zip(*np.unique(pairs % span + lowest, return_counts=True), strict=True):
             counted.tile_visits[int(number)] = counted.tile_visits.get(int(number), 0) + int(count)
 
 

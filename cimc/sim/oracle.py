@@ -128,3 +128,40 @@ def oracle_weighted_sum(
                 value = np.float32(table[ids[j], c]) * np.float32(scale)
                 out[i, c] = out[i, c] + np.float32(weights[j]) * value
     return out
+
+
+def oracle_row_scaled(
+    rows: NDArray[np.integer[Any]],
+    scales: NDArray[np.float32],
+    biases: NDArray[np.float32] | None,
+    ids: Sequence[int] | Integers,
+    weights: NDArray[np.float32] | None,
+    starts: Sequence[int] | Integers,
+    mode: str,
+) -> NDArray[np.float32]:
+    """Lookups in a table ``rows [R, D]`` (as read) whose rows have scales of their own, mode by mode.
+
+    float32 ``[bags, D]``, or ``[ids, D]`` in mode ``none``; ``weights`` go with mode ``sum``.  Each product
+    and sum is rounded to float32, in the order of the bag; an empty bag gives zeros.
+    """
+
+    def value(row: int, c: int) -> np.float32:
+        scaled = np.float32(rows[row, c]) * np.float32(scales[row])
+        return scaled if biases is None else np.float32(scaled + np.float32(biases[row]))
+
+    dim = rows.shape[1]
+    if mode == "none":
+        return np.array([[value(int(r), c) for c in range(dim)] for r in ids], np.float32).reshape(-1, dim)
+    out = np.zeros((len(starts) - 1, dim), np.float32)
+    for i in range(len(starts) - 1):
+        bag = range(int(starts[i]), int(starts[i + 1]))
+        for c in range(dim):
+            values = [value(int(ids[j]), c) for j in bag]
+            if mode == "max":
+                out[i, c] = max(values, default=np.float32(0))
+                continue
+            for j, v in zip(bag, values, strict=True):
+                out[i, c] += v if weights is None else np.float32(weights[j]) * v
+            if mode == "mean" and values:
+                out[i, c] /= np.float32(len(values))
+    return out

@@ -1,6 +1,7 @@
 """The vector unit: one function per instruction, as ``docs/isa.md`` defines them.
 
-Arithmetic is that of :mod:`cimc.ir.numerics`, which IR evaluation uses too.
+Arithmetic is that of :mod:`cimc.ir.numerics`, which IR evaluation uses too; common instructions on many
+elements are compiled (:mod:`cimc.sim.kernels.elementwise`), with the same results.
 """
 
 from __future__ import annotations
@@ -13,12 +14,27 @@ from numpy.typing import NDArray
 
 from cimc.ir import numerics
 from cimc.ir.rec import COMPARISONS
-from cimc.isa.instructions import Instr
+from cimc.isa.instructions import Instr, Ref
+from cimc.sim.kernels import elementwise
 from cimc.sim.memory import Memory
+
+
+def _many(memory: Memory, n: int, src: Ref, dst: Ref, i: int) -> bool:
+    """Whether compiled kernels take ``n`` elements of every request: enough, and not partly overlapping."""
+    apart = abs(src.at(i) - dst.at(i))
+    return not src.constant and (apart == 0 or apart >= 4 * n) and elementwise.serves(memory.requests, n)
 
 
 def quant(memory: Memory, item: Instr, i: int) -> None:
     n, signed = item.number("n"), item.word("sign") == "signed"
+    src, dst = item.ref("src"), item.ref("dst")
+    if _many(memory, n, src, dst, i):
+        high = (1 << (item.number("bits") - 1)) - 1 if signed else (1 << item.number("bits")) - 1
+        elementwise.quant(
+            memory.scratchpad.view(np.float32), src.at(i) // 4, item.real("scale"), -high if signed else 0,
+            high, memory.scratchpad, dst.at(i), n,
+        )  # fmt: skip
+        return
     x = memory.f32(item.ref("src"), i, n)
     q = numerics.quantize(x, item.real("scale"), item.number("bits"), signed)
     memory.raw(item.ref("dst"), i, n)[...] = q.view(np.uint8)
@@ -26,6 +42,14 @@ def quant(memory: Memory, item: Instr, i: int) -> None:
 
 def dequant(memory: Memory, item: Instr, i: int) -> None:
     n = item.number("n")
+    src, dst, constants = item.ref("src"), item.ref("dst"), (item.ref("factors"), item.ref("bias"))
+    if _many(memory, n, src, dst, i) and all(ref.constant for ref in constants):
+        factors, bias = (memory.f32(ref, i, n)[0] for ref in constants)
+        elementwise.dequant(
+            memory.scratchpad.view(np.int32), src.at(i) // 4, factors, bias,
+            memory.scratchpad.view(np.float32), dst.at(i) // 4,
+        )  # fmt: skip
+        return
     memory.f32(item.ref("dst"), i, n)[...] = numerics.dequantize(
         memory.i32(item.ref("src"), i, n),
         memory.f32(item.ref("factors"), i, n),
@@ -40,6 +64,11 @@ def iadd(memory: Memory, item: Instr, i: int) -> None:
 
 def unary(memory: Memory, item: Instr, i: int) -> None:
     n = item.number("n")
+    src, dst = item.ref("src"), item.ref("dst")
+    if item.word("fn") == "relu" and _many(memory, n, src, dst, i):
+        floats = memory.scratchpad.view(np.float32)
+        elementwise.relu(floats, src.at(i) // 4, floats, dst.at(i) // 4, n)
+        return
     x = memory.f32(item.ref("src"), i, n)
     memory.f32(item.ref("dst"), i, n)[...] = numerics.unary(
         item.word("fn"), x, item.real("alpha"), item.real("beta")

@@ -12,6 +12,9 @@ _STRUCTURE_UNITS = {
     "array.adc_min_lsb": "cell level x input level",
     "array.adc_max_lsb": "cell level x input level",
     "tile.scratchpad_bytes": "B",
+    "tile.table_sram_bytes": "B",
+    "chip.dram_bytes": "B",
+    "chip.dram_burst_bytes": "B",
 }
 
 

@@ -29,6 +29,7 @@ from cimc.target.cells import Encoding, PhasePlan, SignedScheme
 Basis = Literal["measured", "simulated", "derived", "assumed"]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Count = Annotated[int, Field(strict=True, ge=1, le=1 << 40)]
+Capacity = Annotated[int, Field(strict=True, ge=0, le=1 << 48)]  # bytes; 0 = the machine has none
 Line = Annotated[int, Field(strict=True, ge=1, le=1 << 16)]  # word lines, bit lines, tiles along a side
 Real = Annotated[float, Field(strict=True, ge=0.0, allow_inf_nan=False)]
 
@@ -72,6 +73,16 @@ BitEnergy = Annotated[Constant, AfterValidator(_in_unit("pJ/b"))]
 HopEnergy = Annotated[Constant, AfterValidator(_in_unit("pJ/b/hop"))]
 Rate = Annotated[Constant, AfterValidator(_in_unit("Gb/s", positive=True))]
 Area = Annotated[Constant, AfterValidator(_in_unit("mm2"))]
+
+
+def _described(part: Spec, size: str, rest: tuple[str, ...]) -> None:
+    """An optional memory is given with all of its figures, or not at all."""
+    given = [name for name in rest if getattr(part, name)]
+    if getattr(part, size) and len(given) < len(rest):
+        missing = next(name for name in rest if name not in given)
+        raise ValueError(f"{size} needs {missing} beside it")
+    if given and not getattr(part, size):
+        raise ValueError(f"{given[0]} needs {size} beside it")
 
 
 class Array(Spec):
@@ -153,6 +164,14 @@ class Tile(Spec):
     hop_ns: Time = Field(description="latency per hop of the mesh, unloaded")
     link_gbps: Rate = Field(description="rate of one mesh link in one direction")
     area_mm2: Area = Field(description="a tile without its arrays, its share of the router included")
+    table_sram_bytes: Capacity = Field(0, description="option: SRAM for rows of tables; 0 = none")
+    table_sram_ns: StepTime | None = Field(None, description="time of one access to it, one row")
+    table_sram_mm2: Area | None = Field(None, description="its area, counted where a program uses it")
+
+    @model_validator(mode="after")
+    def _table_sram_described(self) -> Tile:
+        _described(self, "table_sram_bytes", ("table_sram_ns", "table_sram_mm2"))
+        return self
 
 
 class Chip(Spec):
@@ -166,11 +185,21 @@ class Chip(Spec):
     host_link_gbps: Rate = Field(description="rate of the links of one chip together")
     host_link_ns: Time = Field(description="latency of one crossing")
     area_mm2: Area = Field(description="what a chip has beside its tiles")
+    dram_bytes: Capacity = Field(0, description="option: DRAM at the edge port for tables; 0 = none")
+    dram_burst_bytes: Capacity = Field(0, description="bytes that one access moves at least")
+    dram_pj_per_bit: BitEnergy | None = Field(None, description="energy to read it, device and interface")
+    dram_gbps: Rate | None = Field(None, description="rate of all its channels together")
+    dram_ns: Time | None = Field(None, description="latency of one access, unloaded")
 
     @model_validator(mode="after")
     def _port_on_the_mesh(self) -> Chip:
         if self.port[0] >= self.mesh[0] or self.port[1] >= self.mesh[1]:
             raise ValueError(f"port {list(self.port)} lies outside the mesh {list(self.mesh)}")
+        return self
+
+    @model_validator(mode="after")
+    def _dram_described(self) -> Chip:
+        _described(self, "dram_bytes", ("dram_burst_bytes", "dram_pj_per_bit", "dram_gbps", "dram_ns"))
         return self
 
 
@@ -252,12 +281,17 @@ class Target(Spec):
         return [(path, value) for path, value, _ in self.fields() if not isinstance(value, Constant)]
 
     def fields(self) -> list[tuple[str, Any, str]]:
-        """All fields of the machine as (path, value, description), in the order of the model."""
+        """All fields of the machine as (path, value, description), in the order of the model.
+
+        Options that the machine does not have are left out.
+        """
         found = []
         for part in ("array", "tile", "chip", "system"):
             spec: Spec = getattr(self, part)
             for name, info in type(spec).model_fields.items():
-                found.append((f"{part}.{name}", getattr(spec, name), info.description or ""))
+                value = getattr(spec, name)
+                if info.is_required() or value != info.default:
+                    found.append((f"{part}.{name}", value, info.description or ""))
         return found
 
     def origin(self, path: str) -> Provenance | None:

@@ -32,11 +32,15 @@ def test_json_of_compile(tiny: Tiny, tmp_path: Path) -> None:
     path = tmp_path / "p.cimc"
     done = call("compile", tiny.model, "-o", path, "--calib", tiny.calib, "--seed", 3, "--json")
     found = done.json
-    assert set(found) == {"output", "bytes", "program", "placement", "timings", "checks"}
+    assert set(found) == {
+        "output", "bytes", "program", "placement", "certificate", "adc_ranges", "pooling", "timings", "checks",
+    }  # fmt: skip
     assert found["bytes"] == path.stat().st_size
     assert found["program"]["seed"] == 3
     assert found["program"]["model"] == "tiny.onnx"
-    assert set(found["placement"]) == {"matrices", "instructions", "segments", "host_segments", "mapping"}
+    assert set(found["placement"]) == {
+        "matrices", "instructions", "segments", "host_segments", "mapping", "tables", "decisions",
+    }  # fmt: skip
     assert (
         sum(found["placement"]["instructions"]["tiles"].values())
         == (found["placement"]["instructions"]["total"])
@@ -60,6 +64,7 @@ def test_json_of_run(tiny: Tiny, program: Path, tmp_path: Path) -> None:
     assert set(found) == {
         "program",
         "mode",
+        "kernels",
         "requests",
         "outputs",
         "check",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cimc.cost import CostError, count_events, energy_of, time_program
-from cimc.cost.lookups import expected_slowest
+from cimc.cost.owners import expected_slowest
 from cimc.cost.units import Unit
 from cimc.isa.instructions import Index, Ref, instr
 from cimc.isa.program import Port
@@ -143,7 +143,10 @@ def test_column_blocks_are_asked_for_once_per_tile():
 
 
 def test_lookup_reads_its_ids_from_the_scratchpad_and_loops():
-    item = instr("lookup", dst=Ref(128, 4 * DIM), ids=Ref(0, 8), matrix=0, mode="sum", scale=1.0, n=2)
+    item = instr(
+        "lookup", dst=Ref(128, 4 * DIM), ids=Ref(0, 8), matrix=0, mode="sum", scale=1.0, n=2,
+        drop="none", pad=0,
+    )  # fmt: skip
     made = program(
         {0: [load(6), instr("loop", count=3), item, instr("end")]},
         [(table("t", 512, DIM), [(0, 512, 0, DIM, 0, 0, 0)])],

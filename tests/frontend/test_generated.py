@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from onnx import TensorProto, helper, numpy_helper
 import cimc
 from cimc.errors import CimcError, ModelError
 from cimc.frontend import generated
-from cimc.frontend.generated import GeneratedArray, Spread
 from cimc.frontend.loader import LoadedModel, load_model
+from cimc.ir.generated import GeneratedArray, GeneratedIntegers, Spread, restored
 from cimc.ir.lazy import LazyArray
 from cimc.ir.store import TensorStore, digest_of
 from cimc.isa.artifact import to_bytes
+from cimc.isa.listing import arrays_of, format_program, parse_program
 from cimc.passes.quantised import fitted_table, largest_of
 from models.tiny import requests_for, tiny_dlrm
 from tests.cli.tiny_files import call
@@ -301,11 +303,55 @@ def test_the_graph_alone_compiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert any("generated from seed 0" in note and "w2.bin" in note for note in programs[0].notes)
     requests = requests_for(tiny_dlrm(seed=0, tables=3)[0], batch=20, seed=1)
     assert np.ptp(programs[0].run(requests).outputs["prob"]) > 0
-    # whether arrays are held or made on demand does not show
+
+    # a large table stays one that is made when it is read: the program holds its recipe
     monkeypatch.setattr(generated, "_HELD_BYTES", 0)
     loaded = load_model(path, weights="generated:0")
     assert isinstance(loaded.tensor(next(iter(loaded.generated.tensors))), LazyArray)  # type: ignore[union-attr]
-    assert to_bytes(cimc.compile(path, weights="generated:0").data) == raw[0]
+    large = cimc.compile(path, weights="generated:0")
+    tables = [m for m in large.data.matrices if m.kind == "table"]
+    assert all(isinstance(large.data.data[f"{m.name}.data"], LazyArray) for m in tables)
+    assert len(to_bytes(large.data)) < len(raw[0])
+    large.save(tmp_path / "large.cimc")
+    loaded_again = cimc.Program.load(tmp_path / "large.cimc")
+    assert to_bytes(loaded_again.data) == to_bytes(large.data)
+    for mode in ("exact", "adc"):
+        want, have = large.run(requests, mode), loaded_again.run(requests, mode)
+        np.testing.assert_array_equal(want.outputs["prob"], have.outputs["prob"])
+    for m in tables:  # gathered or whole, the same elements
+        array = large.data.data[f"{m.name}.data"]
+        assert np.asarray(array).dtype == np.int8
+        some = np.array([m.rows - 1, 0, m.rows // 2])
+        np.testing.assert_array_equal(array[some], np.asarray(array)[some])
+    text, arrays = format_program(large.data), arrays_of(large.data)
+    assert to_bytes(parse_program(text, arrays)) == to_bytes(large.data)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scale": 0.0},
+        {"shape": []},
+        {"dtype": "int8"},
+        {"largest": 300},
+        {"seed": -1},
+        {"more": 1},
+        {"name": 1},
+    ],
+)
+def test_recipes_are_checked(change: dict[str, object]) -> None:
+    source = GeneratedArray("t", 0, (5, 3), np.dtype(np.float32), Spread(0.0, 0.1))
+    recipe = GeneratedIntegers(source, 0.01, 112).to_json()
+    assert restored(json.loads(json.dumps(recipe))).recipe == GeneratedIntegers(source, 0.01, 112).recipe
+    with pytest.raises(ValueError, match="no recipe"):
+        restored({**recipe, **change})
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.float64])
+def test_the_bound_holds(dtype: type) -> None:
+    array = GeneratedArray("t", 3, (40_000, 7), np.dtype(dtype), Spread(0.02, 0.1))
+    peak = float(np.abs(np.asarray(array)).max())
+    assert 0.8 * array.bound < peak <= array.bound
 
 
 def test_the_command_line(tmp_path: Path) -> None:

@@ -53,6 +53,24 @@ CASES = {
         ": tensor<?xi64> -> tensor<?x2xf32>",
         "need mode sum",
     ),
+    "table with two kinds of scales": (
+        '%r = rec.embedding_bag @t "sum" "fixed" %i rows 3 dim 2 scale 0.5 : f64 row_scales @s '
+        ": tensor<?xi64> -> tensor<?x2xf32>",
+        "one scale, or one per row",
+    ),
+    "biases of rows without scales": (
+        '%r = rec.embedding_bag @t "sum" "fixed" %i rows 3 dim 2 row_biases @b '
+        ": tensor<?xi64> -> tensor<?x2xf32>",
+        "go with scales",
+    ),
+    "layer with scales of rows": (
+        'cim.matrix "m" "dense" rows 3 cols 2 bits 8 data @d scales @s row_scales @r inputs 8 signed 0',
+        "only the rows of tables",
+    ),
+    "table with biases alone": (
+        'cim.matrix "m" "table" rows 3 cols 2 bits 8 data @d scales @s row_biases @r',
+        "go with scales",
+    ),
     "constant with a batch": ("%r = rec.constant @c : tensor<3x4xf32>", "dimension 0 equal to 1"),
     "float into an array": (
         "%r = cim.mvm @w %x : tensor<?x4xf32> -> tensor<?x3xi32>",

@@ -63,18 +63,23 @@ def exhaustive(problem: PlacementProblem) -> tuple[IntArray, FloatArray, FloatAr
 
 
 @st.composite
-def problems(draw: st.DrawFn, max_items: int, max_bins: int) -> PlacementProblem:
-    """Problems of any shape, feasible or not; loads and traffics are often zero or equal."""
+def problems(draw: st.DrawFn, max_items: int, max_bins: int, roomy: bool = False) -> PlacementProblem:
+    """Problems of any shape; loads and traffics are often zero or equal.
+
+    With ``roomy`` everything fits: while an item is left over, some bin has room for the largest one.
+    """
     n, m = draw(st.integers(0, max_items)), draw(st.integers(1, max_bins))
     level = st.one_of(st.integers(0, 4).map(float), st.floats(0, 1e6, allow_subnormal=False))
 
     def several(element: st.SearchStrategy[object], count: int) -> list[object]:
         return draw(st.lists(element, min_size=count, max_size=count))
 
+    size = np.array(several(st.integers(1, 4), n), dtype=np.int64)
+    least = -(-int(size.sum()) // m) + 4 if roomy else 0
     return PlacementProblem(
         load=np.array(several(level, n), dtype=np.float64),
-        size=np.array(several(st.integers(1, 4), n), dtype=np.int64),
+        size=size,
         traffic=np.array(several(level, n), dtype=np.float64),
-        capacity=np.array(several(st.integers(0, 8), m), dtype=np.int64),
+        capacity=least + np.array(several(st.integers(0, 8), m), dtype=np.int64),
         distance=np.array(several(st.integers(0, 3).map(float), m), dtype=np.float64),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,16 +96,19 @@ def test_networks_of_odd_sizes(
 class OracleKernel(DenseKernel):
     """The kernel's interface, answered by the plain integer loops."""
 
-    def adc(self, x: Inputs, first: int, count: int) -> np.ndarray:
+    def adc(self, x: Inputs, first: int, count: int, *, out: Any = None, threads: int = 1) -> np.ndarray:
         chosen = slice(first, first + count)
         left, right = self.columns(first, count)
-        out = oracle_mvm(
+        found = oracle_mvm(
             x, self.weights, encoding=self.array.encoding, cell_levels=self.array.cell_levels,
             weight_bits=self.weight_bits, dac_bits=self.array.dac_bits, adc_bits=self.array.adc_bits,
             signed=self.plan.signed, scheme=self.array.signed_inputs, input_bits=self.plan.bits,
             blocks=self.blocks[chosen], ranges=self.ranges[chosen],
         )  # fmt: skip
-        return out[:, left:right].astype(np.int32)
+        if out is None:
+            out = np.empty((len(x), right - left), np.int32)
+        out[...] = found[:, left:right]
+        return out
 
 
 @pytest.mark.parametrize("target", PRESETS)
@@ -361,7 +365,7 @@ def test_a_model_too_large_is_refused_with_its_shortage() -> None:
 def test_a_scratchpad_too_small_is_refused() -> None:
     made, ctx = mlp((300, 40))
     assert ctx.target is not None
-    ctx.target = with_overrides(ctx.target, {"tile.scratchpad_bytes": 1024})
+    ctx.target = with_overrides(ctx.target, {"tile.scratchpad_bytes": 256})
     with pytest.raises(InfeasibleError) as error:
         Pipeline.parse(BACKEND).run(made, ctx)
     assert error.value.shortage.resource == "scratchpad"

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cimc.report.metrics import auc, log_loss, max_abs_error, sqnr_db
+from cimc.report.metrics import (
+    auc,
+    background_entropy,
+    cross_entropies,
+    log_loss,
+    max_abs_error,
+    normalised_entropy,
+    sqnr_db,
+)
 
 SAMPLES = st.lists(st.tuples(st.integers(0, 1), st.integers(-3, 3)), min_size=2, max_size=40).filter(
     lambda rows: {label for label, _ in rows} == {0, 1}
@@ -90,3 +98,20 @@ def test_max_abs_error() -> None:
     assert math.isnan(max_abs_error([1.0], [math.nan]))
     with pytest.raises(ValueError, match="shape"):
         max_abs_error([[1.0]], [1.0])
+
+
+def test_normalised_entropy_of_the_background_guess_is_one() -> None:
+    labels = np.array([1, 0, 0, 0, 1, 0, 0, 0])
+    assert normalised_entropy(labels, np.full(8, 0.25)) == pytest.approx(1.0, abs=1e-15)
+    assert background_entropy(labels) == pytest.approx(-(0.25 * math.log(0.25) + 0.75 * math.log(0.75)))
+    better = np.where(labels, 0.5, 0.1)
+    by_hand = -(2 * math.log(0.5) + 6 * math.log(0.9)) / 8 / background_entropy(labels)
+    assert normalised_entropy(labels, better) == pytest.approx(by_hand)
+    with pytest.raises(ValueError, match="one positive and one negative"):
+        background_entropy([1, 1])
+
+
+def test_cross_entropies_are_clipped_and_average_to_the_log_loss() -> None:
+    each = cross_entropies([1, 0, 1], [0.0, 0.0, 0.5])
+    np.testing.assert_allclose(each, [-math.log(1e-7), -math.log1p(-1e-7), math.log(2)])
+    assert log_loss([1, 0, 1], [0.0, 0.0, 0.5]) == pytest.approx(each.mean())

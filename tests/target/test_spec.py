@@ -191,3 +191,34 @@ def test_coordinates_enumerate_the_system(width, height, chips):
     seen = [target.coordinates(tile) for tile in range(target.n_tiles)]
     assert seen == sorted(set(seen), key=lambda c: (c[0], c[2], c[1]))
     assert len(seen) == width * height * chips
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "why"),
+    [
+        ("tile.table_sram_bytes", 0, "needs table_sram_bytes"),
+        ("chip.dram_bytes", 0, "needs dram_bytes"),
+        ("chip.dram_burst_bytes", 0, "needs dram_burst_bytes"),
+    ],
+)
+def test_an_optional_memory_is_given_whole(path, value, why):
+    with pytest.raises(TargetError, match=why):
+        with_overrides(DEFAULT, {path: value})
+
+
+def test_a_target_without_optional_memories():
+    data = DEFAULT.model_dump(mode="json")
+    for part, names in (
+        ("tile", ("table_sram_bytes", "table_sram_ns", "table_sram_mm2")),
+        ("chip", ("dram_bytes", "dram_burst_bytes", "dram_pj_per_bit", "dram_gbps", "dram_ns")),
+    ):
+        for name in names:
+            del data[part][name]
+    optional = ("tile.table_sram_bytes", "chip.dram_bytes", "chip.dram_burst_bytes")
+    data["provenance"] = [p for p in data["provenance"] if not set(p["paths"]) & set(optional)]
+    plain = Target.model_validate(data)
+    assert plain.tile.table_sram_bytes == plain.chip.dram_bytes == 0
+    assert plain.chip.dram_gbps is None
+    assert not any("dram" in path or "sram" in path for path, _, _ in plain.fields())
+    assert not any("dram" in row.path or "sram" in row.path for row in rows(plain))
+    assert plain.area_mm2 == DEFAULT.area_mm2

@@ -9,6 +9,7 @@ from cimc.frontend.recognise.activations import Activation
 from cimc.frontend.recognise.bags_gather import GatherBag, PooledGatherBag
 from cimc.frontend.recognise.bags_loop import LoopBag
 from cimc.frontend.recognise.bags_masked import MaskedBag, MaskedMax, MaskedMean
+from cimc.frontend.recognise.bags_onehot import OneHotSegmentBag
 from cimc.frontend.recognise.bags_segment import SegmentBag
 from cimc.frontend.recognise.conv import Conv
 from cimc.frontend.recognise.einsum import Einsum
@@ -25,6 +26,7 @@ from cimc.frontend.recognise.select import Concat, Gather, Pad, Slice, Split
 PATTERNS: tuple[type[Recogniser], ...] = (
     LoopBag,
     SegmentBag,
+    OneHotSegmentBag,
     PooledGatherBag,
     MaskedMean,
     MaskedMax,

@@ -12,6 +12,7 @@ from cimc.frontend import dims as d
 from cimc.frontend.dims import Known
 from cimc.frontend.match import Emitter, NoMatch, NotMine, Recogniser, need, node_of, plain, show
 from cimc.frontend.recognise.bags_padding import KeptReader
+from cimc.frontend.recognise.soundness import need_sound
 from cimc.frontend.recognise.tables import bag, table_of
 from cimc.frontend.shape_control import body_of, trips_of, yielded
 from cimc.frontend.shape_rules import axes_of, operand
@@ -69,6 +70,7 @@ class LoopBag(Recogniser):
                 raise NotMine("the sequence does not come from a loop")
             need(int_attribute(op, "axis", 0) == 0, "the sequence is not joined along axis 0")
             loop, position, results = found, self._position(found, op.inputs[0]), [None]
+        need_sound(loop, self.graph)
         value = self._bag(loop, yielded(body_of(loop))[position + 1], emit)
         results[position if op.kind == "Loop" else 0] = value
         return results

@@ -27,6 +27,7 @@ class Mask:
         padding: the id that stands for no row.
         batch, position: axes of the mask that run over ``B`` and ``L``; it is constant along all others.
         inverted: 1 and 0 are the other way round.
+        exact: whether this holds of any numbers, not only of ids that count from 0.
     """
 
     ids: SSAValue
@@ -34,6 +35,7 @@ class Mask:
     batch: int
     position: int
     inverted: bool = False
+    exact: bool = True
 
 
 class MaskReader:
@@ -94,7 +96,7 @@ class MaskReader:
         first = {"Greater": number + 1, "GreaterOrEqual": number, "Less": number, "LessOrEqual": number + 1}
         if first[kind] not in (0, 1):
             return None
-        return Mask(ids, first[kind] - 1, 0, 1, inverted=kind.startswith("Less"))
+        return Mask(ids, first[kind] - 1, 0, 1, inverted=kind.startswith("Less"), exact=False)
 
     def _view(self, op: onnx.NodeOp) -> Mask | None:
         found = self.read(op.inputs[0])

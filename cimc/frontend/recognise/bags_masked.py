@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from xdsl.dialects.builtin import IntegerAttr
@@ -101,7 +101,7 @@ class _Pooling(Recogniser):
             return None
         if product.axis == 1 and shape[1] != 1:
             return None
-        return mask if self.same_ids(product.rows, mask) else None
+        return mask if mask.exact or self.same_ids(product.rows, mask) else None
 
     def same_ids(self, rows: onnx.NodeOp, mask: Mask) -> bool:
         """Whether rows are gathered by the ids of the mask; what padding is replaced by does not matter."""
@@ -128,8 +128,46 @@ class _Pooling(Recogniser):
         return value if len(want) == 2 else emit.add(rec.ReshapeOp(value, want))
 
     def padded(self, emit: Emitter, rows: onnx.NodeOp, mask: Mask, mode: str) -> SSAValue:
+        """A bag of the ids less those that the mask leaves out.
+
+        Where the mask was made from other numbers than the ids (before these were hashed, say), ids become
+        -1 there, on the host.
+        """
         self.graph.rows(mask.ids)
-        return bag(emit, table_of(rows.inputs[0], self.graph), mask.ids, mode=mode, padding=mask.padding)
+        table = table_of(rows.inputs[0], self.graph)
+        if self.same_ids(rows, mask):
+            return bag(emit, table, mask.ids, mode=mode, padding=mask.padding)
+        element, shape = self.analysis.element(mask.ids), self.graph.shape(mask.ids)
+        if element is None:
+            raise NoMatch("the element type of the ids is not known")
+        number = emit.constant(np.array(mask.padding, element_to_dtype(element)))
+        return self.left_out(emit, rows, emit.node("Equal", [mask.ids, number], shape, i1), mode)
+
+    def left_out(
+        self, emit: Emitter, rows: onnx.NodeOp, out: SSAValue, mode: str, inverted: bool = False
+    ) -> SSAValue:
+        """A bag of those ids for which ``out [B, L]`` does not hold (or, ``inverted``, does)."""
+        ids, shape = plain(rows.inputs[1], self.graph), self.graph.shape(rows.inputs[1])
+        element = self.analysis.element(ids)
+        need(len(self.graph.rows(ids)) == 2 and shape == self.graph.shape(out), "not one truth value per id")
+        if element is None or is_float(element):
+            raise NoMatch("the element type of the ids is not known")
+        table = table_of(rows.inputs[0], self.graph)
+        ids, none = self.from_end(ids, table, emit), emit.constant(np.array(-1, element_to_dtype(element)))
+        sides = [ids, none] if inverted else [none, ids]
+        return bag(emit, table, emit.node("Where", [out, *sides], shape, element), mode=mode, padding=-1)
+
+    def from_end(self, ids: SSAValue, table: Table, emit: Emitter) -> SSAValue:
+        """``ids + rows * (ids < 0)``."""
+        shape, element = self.graph.shape(ids), self.analysis.element(ids)
+        if element is None or is_float(element):
+            raise NoMatch("the element type of the ids is not known")
+        dtype = element_to_dtype(element)
+        negative = emit.node("Less", [ids, emit.constant(np.array(0, dtype))], shape, i1)
+        to = {"to": IntegerAttr(element_to_onnx(element), i64)}
+        ones = emit.node("Cast", [negative], shape, element, to)
+        shift = emit.node("Mul", [ones, emit.constant(np.array(table.rows, dtype))], shape, element)
+        return emit.node("Add", [ids, shift], shape, element)
 
     def note_empty(self, table: SSAValue, reference: str) -> None:
         self.graph.ctx.notes.append(
@@ -200,13 +238,16 @@ class MaskedMax(_Pooling):
             raise NotMine("no operand is rows of a constant table")
         need(len(self.graph.users(lowered.outputs[0])) == 1, "the masked rows are used elsewhere too")
         need(self._is_only_here(rows.outputs[0]), "the rows are used elsewhere too")
-        if mask is None or mask.inverted or drop is None:
-            raise NoMatch("rows are not lowered by a comparison of the ids with a padding id")
-        need(drop >= LARGE, f"masked rows are lowered by {drop:g} only")
-        need((mask.batch, mask.position) == (0, 1), "the mask does not have one number per id")
         need(len(self.graph.shape(rows.inputs[1])) == 2, "ids are not [batch, length]")
-        need(self.same_ids(rows, mask), "the mask is made from other ids")
-        value = self.padded(emit, rows, mask, "max")
+        if mask is None and lowered.kind == "Where":
+            value, drop = self._chosen(lowered, rows, emit)
+        elif mask is None or mask.inverted or drop is None:
+            raise NoMatch("rows are not lowered by a comparison of the ids with a padding id")
+        else:
+            need(drop >= LARGE, f"masked rows are lowered by {drop:g} only")
+            need((mask.batch, mask.position) == (0, 1), "the mask does not have one number per id")
+            need(mask.exact or self.same_ids(rows, mask), "the mask is made from other ids")
+            value = self.padded(emit, rows, mask, "max")
         self.note_empty(rows.inputs[0], f"about {-drop:g}")
         return [self.shaped(value, op.outputs[0], emit)]
 
@@ -218,7 +259,7 @@ class MaskedMax(_Pooling):
             kept, other = (2, 1) if test is not None and test.inverted else (1, 2)
             number = self.analysis.info(op.inputs[other]).splat
             if test is not None and test.inverted:
-                test = Mask(test.ids, test.padding, test.batch, test.position)
+                test = replace(test, inverted=False)
             return self.gather(op.inputs[kept]), test, None if number is None else -number
         sides = [tuple(op.inputs)] if op.kind == "Sub" else [tuple(op.inputs), tuple(op.inputs)[::-1]]
         for left, right in sides:
@@ -235,9 +276,21 @@ class MaskedMax(_Pooling):
             test = self._wide(reader.read(source), source)
             if test is None or not test.inverted or number is None:
                 return rows, None, None
-            test = Mask(test.ids, test.padding, test.batch, test.position)
+            test = replace(test, inverted=False)
             return rows, test, number if op.kind == "Sub" else -number
         return None, None, None
+
+    def _chosen(self, op: onnx.NodeOp, rows: onnx.NodeOp, emit: Emitter) -> tuple[SSAValue, float]:
+        """``Where(c[B, L, 1], rows, -big)``, or the other way round, whatever ``c`` comes from."""
+        inverted = self.gather(op.inputs[1]) is not None
+        number = self.analysis.info(op.inputs[2 if inverted else 1]).splat
+        if number is None or -number < LARGE:
+            raise NoMatch("masked rows are not lowered by a large number")
+        shape = self.graph.shape(op.inputs[0])
+        need(len(shape) == 3 and shape[2] == 1, "the mask does not have one number per id")
+        target = emit.constant(np.array([0, -1], np.int64))
+        flat = emit.node("Reshape", [op.inputs[0], target], shape[:2], i1)
+        return self.left_out(emit, rows, flat, "max", inverted), -number
 
     def _wide(self, mask: Mask | None, value: SSAValue) -> Mask | None:
         return mask if mask is not None and len(self.graph.shape(value)) == 3 else None
@@ -272,7 +325,7 @@ class MaskedBag(_Pooling):
         element = self.analysis.element(product.mask)
         need(element == f32, "the mask is not f32")
         weights = self._flat(product, emit)
-        value = bag(emit, table, self._from_end(ids, table, emit), mode="sum", weights=weights)
+        value = bag(emit, table, self.from_end(ids, table, emit), mode="sum", weights=weights)
         return [self.shaped(value, op.outputs[0], emit)]
 
     def _flat(self, product: _Product, emit: Emitter) -> SSAValue:
@@ -283,15 +336,3 @@ class MaskedBag(_Pooling):
             return source.inputs[0]
         target = emit.constant(np.array([0, -1], np.int64))
         return emit.node("Reshape", [product.mask, target], rest, f32)
-
-    def _from_end(self, ids: SSAValue, table: Table, emit: Emitter) -> SSAValue:
-        """``ids + rows * (ids < 0)``."""
-        shape, element = self.graph.shape(ids), self.analysis.element(ids)
-        if element is None or is_float(element):
-            raise NoMatch("the element type of the ids is not known")
-        dtype = element_to_dtype(element)
-        negative = emit.node("Less", [ids, emit.constant(np.array(0, dtype))], shape, i1)
-        to = {"to": IntegerAttr(element_to_onnx(element), i64)}
-        ones = emit.node("Cast", [negative], shape, element, to)
-        shift = emit.node("Mul", [ones, emit.constant(np.array(table.rows, dtype))], shape, element)
-        return emit.node("Add", [ids, shift], shape, element)

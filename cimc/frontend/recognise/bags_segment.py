@@ -8,9 +8,10 @@ import numpy as np
 from xdsl.dialects.builtin import IntegerAttr
 from xdsl.ir import SSAValue
 
+from cimc.frontend import dims as d
 from cimc.frontend.match import Emitter, NoMatch, NotMine, Recogniser, axis_of, need, node_of, plain, show
 from cimc.frontend.recognise.tables import bag, is_table, table_of
-from cimc.frontend.shape_rules import axes_of
+from cimc.frontend.shape_rules import axes_of, keeps_dims
 from cimc.frontend.shape_select import OPEN_END, slices_of
 from cimc.frontend.shapes import ShapeAnalysis
 from cimc.ir import onnx
@@ -42,14 +43,14 @@ class SegmentBag(Recogniser):
             raise NotMine("not a reduction of rows that were scattered by segment")
         need(axis_of(gather, 2, 0) == 0 and len(joined.inputs) == 2, "rows are not gathered along axis 0")
         need(axes_of(op, self.analysis) in ([1], [-2]), "rows are not reduced along a segment")
-        need(not int_attribute(op, "keepdims", 1), "the reduced axis is kept")
+        need(not keeps_dims(op), "the reduced axis is kept")
         self._neutral(op, joined)
         self.graph.rows(op.outputs[0])
         top, where = self._sorted(scatter)
         table, ids, weights = self._rows(joined.inputs[0])
         need(weights is None or op.kind == "ReduceSum", "weights with a maximum")
         mode = "sum" if op.kind == "ReduceSum" else "max"
-        splits = RaggedSplits(self.analysis).of(top.inputs[0])
+        splits = self.splits(top.inputs[0])
         if splits is not None:
             offsets, layout = plain(splits, self.graph), "offsets_end"
         else:
@@ -62,6 +63,13 @@ class SegmentBag(Recogniser):
             )
         found = table_of(table, self.graph)
         return [bag(emit, found, ids, mode=mode, layout=layout, offsets=offsets, weights=weights)]
+
+    def splits(self, segments: SSAValue) -> SSAValue | None:
+        """The row splits that segment numbers come from, if there are as many segments as requests."""
+        found = RaggedSplits(self.analysis).of(segments)
+        if found is None or d.sub(self.graph.shape(found)[0], 1) != self.graph.batch:
+            return None
+        return found
 
     def _in_order(self, value: SSAValue, order: SSAValue, emit: Emitter) -> SSAValue:
         element = self.analysis.element(value)

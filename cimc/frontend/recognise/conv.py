@@ -21,6 +21,8 @@ from cimc.ir.types import f32
 
 _LIMIT = 1 << 16
 """Positions that the windows of one convolution may have together."""
+_GROUPS = 64
+"""Groups of channels that a convolution may have: each is a layer of its own."""
 
 
 class Conv(Recogniser):
@@ -28,8 +30,9 @@ class Conv(Recogniser):
 
         y[b, n, p] = sum_{k, c} x[b, c, position(p, k)] W[n, c, k] + bias[n]
 
-    With a kernel of 1 (the compression of xDeepFM's CIN) the windows are the positions themselves.  A
-    ``BatchNormalization`` right behind goes into weights and bias.
+    Groups of channels are a layer each, side by side.  With a kernel of 1 (the compression of xDeepFM's CIN)
+    the windows are the positions themselves.  A ``BatchNormalization`` right behind goes into weights and
+    bias.
     """
 
     name = "convolution"
@@ -49,17 +52,29 @@ class Conv(Recogniser):
         if weight is None or (bias is not None and self.graph.constant(bias) is None):
             raise NoMatch("the weights are not constant")
         need(self.analysis.element(node.inputs[1]) == f32, f"weights of {show(node.inputs[1])} are not f32")
-        need(int_attribute(node, "group", 1) == 1, "the channels are convolved in groups")
+        groups = int_attribute(node, "group", 1)
+        need(1 <= groups <= _GROUPS, f"the channels are convolved in {groups} groups, a layer each")
         need(len(dims) > 2 and weight.ndim == len(dims), "the weights do not fit the activations")
         units = weight.shape[0]
-        value, sizes = self._windows(node, node.inputs[0], weight.shape[2:], emit)
+        need(
+            dims[1] == groups * weight.shape[1] and units % groups == 0, "the groups do not fit the channels"
+        )
         flat = np.moveaxis(weight, 1, -1).reshape(units, -1).T
         offset = np.zeros(units) if bias is None else np.asarray(self.graph.constant(bias), np.float64)
         if after is not None:
             flat, offset = flat * after.scale, offset * after.scale + after.shift
+        biased = bias is not None or after is not None
         name = self.graph.symbol_of(node.inputs[1])
-        stored = vector(emit, offset, f"{name}.bias") if bias is not None or after is not None else None
-        value = linear(emit, value, flat, f"{name}.2d", stored)
+        parts = []
+        for g in range(groups):
+            suffix = "" if groups == 1 else f".group{g}"
+            chosen, mine = node.inputs[0], slice(g * units // groups, (g + 1) * units // groups)
+            if groups > 1:
+                chosen = emit.add(rec.SliceOp(chosen, 1, g * weight.shape[1], (g + 1) * weight.shape[1]))
+            windows, sizes = self._windows(node, chosen, weight.shape[2:], emit)
+            stored = vector(emit, offset[mine], f"{name}.bias{suffix}") if biased else None
+            parts.append(linear(emit, windows, flat[:, mine], f"{name}.2d{suffix}", stored))
+        value = parts[0] if groups == 1 else emit.add(rec.ConcatOp(parts, 2))
         value = swapped(emit, value)
         if len(sizes) > 1:
             value = emit.add(rec.ReshapeOp(value, (dims[0], units, *sizes)))

@@ -111,6 +111,7 @@ class Linear(Recogniser):
     ) -> SSAValue:
         """The layer ``x array + beta bias`` with ``steps`` folded in."""
         units = array.shape[1]
+        need(units > 0, "a layer without units")
         for step in steps:
             sizes = {step.scale.size, step.shift.size}
             need(sizes <= {1, units}, "a constant behind the product is not one per unit")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from xdsl.ir import SSAValue
 
 from cimc.frontend.match import Emitter, NoMatch, Recogniser, axis_of, need
-from cimc.frontend.shape_rules import axes_of
+from cimc.frontend.shape_rules import axes_of, keeps_dims
 from cimc.ir import onnx, rec
 from cimc.ir.onnx import int_attribute
 
@@ -61,7 +61,7 @@ class Reduce(Recogniser):
         normal = sorted({a % len(dims) for a in axes})
         need(normal, "reduces over all axes, the batch among them")
         need(normal[0] >= 1, "reduces over the batch")
-        keep = bool(int_attribute(op, "keepdims", 1))
+        keep = keeps_dims(op)
         kind = _KINDS[op.kind]
         if op.kind == "ReduceLogSumExp":
             peak = reduced(emit, "max", x, normal, True)

@@ -9,7 +9,7 @@ from xdsl.ir import SSAValue
 from cimc.frontend.constants import ints_attribute
 from cimc.frontend.match import Emitter, NoMatch, Recogniser, is_integer, need, node_of
 from cimc.frontend.recognise.logic import as_truth
-from cimc.frontend.shape_rules import axes_of, operand
+from cimc.frontend.shape_rules import axes_of, keeps_dims, operand
 from cimc.ir import onnx, rec
 from cimc.ir.types import element_from_onnx, element_to_dtype, f32, i1, is_float
 
@@ -126,7 +126,7 @@ class Cast(Plumbing):
         axes = sorted({a % len(dims) for a in axes_of(total, self.analysis) or ()})
         if not axes or axes != list(range(axes[0], axes[-1] + 1)) or axes[0] == 0:
             return None
-        return inner.inputs[0], axes, bool(onnx.int_attribute(total, "keepdims", 1))
+        return inner.inputs[0], axes, keeps_dims(total)
 
 
 class Tile(Plumbing):

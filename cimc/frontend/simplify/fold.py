@@ -111,6 +111,25 @@ SIZES: dict[str, Callable[[NodeOp, list[Array]], int]] = {
 """An upper bound of the elements of all results, from the arrays of the inputs that are given."""
 
 
+def _is_of_table(op: NodeOp, array: Array) -> bool:
+    """Whether ``op`` makes floats of the integers of a table that is looked up: these keep their scales."""
+    if array.ndim != 2 or array.dtype not in (np.int8, np.uint8):
+        return False
+    values, users = [op.outputs[0]], 0
+    while values:
+        for use in values.pop().uses:
+            user = use.operation
+            if not isinstance(user, NodeOp) or user.domain:
+                return False
+            if user.op_type.data in ("Add", "Sub", "Mul", "Div", "Identity"):
+                values.append(user.outputs[0])
+            elif user.op_type.data == "Gather" and use.index == 0 and int_attribute(user, "axis", 0) == 0:
+                users += 1
+            else:
+                return False
+    return users > 0
+
+
 class Folder:
     """Folds constant nodes; remembers which ones onnxruntime refused.
 
@@ -149,6 +168,8 @@ class Folder:
             arrays = [self._scope.constant(v) for v in given]
             known = [a for a in arrays if a is not None]
             if len(known) < len(arrays) or any(a.size > self._max for a in known):
+                continue
+            if op.op_type.data == "Cast" and _is_of_table(op, known[0]):
                 continue
             if not known and op.op_type.data not in ("ConstantOfShape",):
                 continue

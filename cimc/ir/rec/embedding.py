@@ -75,7 +75,8 @@ class EmbeddingBagOp(RecOp):
     An empty bag gives zeros.  ``weights`` scale each row before the sum and have the shape of ids.
     Ids equal to ``padding`` stand for no row: they are left out of their bag (and of the count of a mean)
     and need not be rows of the table.  With ``scale`` the table is stored as ``int8`` and stands for
-    ``table * scale``.
+    ``table * scale``; with ``row_scales`` (``float32[rows]``) and ``row_biases`` (likewise, optional) row
+    ``r`` stands for ``table[r] * row_scales[r] + row_biases[r]``.
     """
 
     name = "rec.embedding_bag"
@@ -90,12 +91,15 @@ class EmbeddingBagOp(RecOp):
     dim = prop_def(IntegerAttr[I64])
     padding = opt_prop_def(IntegerAttr[I64])
     scale = opt_prop_def(FloatAttr)
+    row_scales = opt_prop_def(SymbolRefAttr)
+    row_biases = opt_prop_def(SymbolRefAttr)
     result = result_def(TensorType)
     traits = traits_def(Pure())
     assembly_format = (
         "$table $mode $layout $ids (`offsets` $offsets^ `:` type($offsets))? "
         "(`weights` $weights^ `:` type($weights))? `rows` $rows `dim` $dim "
-        "(`padding` $padding^)? (`scale` $scale^)? attr-dict "
+        "(`padding` $padding^)? (`scale` $scale^)? (`row_scales` $row_scales^)? "
+        "(`row_biases` $row_biases^)? attr-dict "
         "`:` type($ids) `->` type($result)"
     )
 
@@ -112,6 +116,8 @@ class EmbeddingBagOp(RecOp):
         weights: SSAValue | None = None,
         padding: int | None = None,
         scale: float | None = None,
+        row_scales: str | None = None,
+        row_biases: str | None = None,
     ) -> None:
         super().__init__(
             operands=[ids, offsets, weights],
@@ -123,12 +129,18 @@ class EmbeddingBagOp(RecOp):
                 "dim": IntegerAttr(dim, 64),
                 "padding": None if padding is None else IntegerAttr(padding, 64),
                 "scale": None if scale is None else FloatAttr(scale, f64),
+                "row_scales": None if row_scales is None else SymbolRefAttr(row_scales),
+                "row_biases": None if row_biases is None else SymbolRefAttr(row_biases),
             },
             result_types=[tensor(())],
         )
         self.result._type = self.infer()
 
     def infer(self) -> TensorType[Attribute]:
+        if self.row_scales is not None and self.scale is not None:
+            raise VerifyException("a table has one scale, or one per row")
+        if self.row_biases is not None and self.row_scales is None:
+            raise VerifyException("biases per row go with scales per row")
         return bag_type(
             self.ids,
             self.offsets,

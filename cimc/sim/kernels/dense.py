@@ -1,26 +1,30 @@
 """Matrix-vector products of dense layers, exact and through the ADC.
 
-The narrow interface behind which faster kernels can replace this numpy one: an implementation is right if
-it equals :func:`cimc.sim.oracle.oracle_mvm` bit for bit.
+The narrow interface behind which kernels live: an implementation is right if it equals
+:func:`cimc.sim.oracle.oracle_mvm` bit for bit.  ``native.py`` prepares blocks for the compiled kernels,
+``planes.py`` for the numpy ones; both start from :meth:`DenseKernel.spans`, which gives cell digits, ADC
+steps and certificates of any blocks, and is the place to start from for kernels of other devices.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import ProgramError
 from cimc.ir.cim import BLOCK_FIELDS, COL0, COLS, ROW0, ROWS
-from cimc.sim.kernels.gemm import integer_matmul
-from cimc.sim.kernels.planes import RowGroup, multiply, prepare
+from cimc.isa.certificate import certify, unpack
+from cimc.sim.kernels.backend import backend
+from cimc.sim.kernels.planes import ExactPlan, PlanesPlan, prepare
+from cimc.sim.kernels.spans import Span
 from cimc.target.cells import digit_weights, encode_weights, phase_plan, slices_for, weight_offset
 from cimc.target.spec import Array
 
 _INT32_MAX = (1 << 31) - 1
+_TABLE_BYTES = 1 << 28  # tables of a larger matrix are not worth their memory: products do it
 
 Inputs = NDArray[np.int8] | NDArray[np.uint8]
 
@@ -30,11 +34,14 @@ class DenseKernel:
 
     ``weights``: int8 ``[K, N]``; ``blocks``: int32 ``[blocks, 7]`` with the columns of
     :data:`cimc.ir.cim.BLOCK_FIELDS`; ``ranges``: int32 ``[blocks, slices, phases]``, the ADC steps, each at
-    least 1.  Inputs have ``input_bits`` bits, two's complement if ``signed``.
+    least 1.  Inputs have ``input_bits`` bits, two's complement if ``signed``.  ``certificate``: as
+    :func:`cimc.isa.certificate.certify` packs it, and computed by it if absent; one that certifies less than
+    could be costs time and changes nothing.
 
-    Blocks are prepared when a range of them is first used, and kept: about ``4 * slices`` bytes per weight
-    for :meth:`adc`, 4 for :meth:`exact`.  Results do not depend on how a batch is split: every operation
-    is exact.  Not safe for concurrent first use.
+    Blocks are prepared when a range of them is first used, and kept: with the compiled kernels 1 byte per
+    weight for :meth:`exact`; for :meth:`adc` 1 per certified weight, ``slices`` per other one, or 4 times
+    that where tables serve it (at most 256 MiB).  Results do not depend on how a batch is split: every
+    operation is exact.  Not safe for concurrent first use.
 
     Raises ``ValueError`` for arrays of the wrong shape, a step below 1, or a block outside the matrix.
     """
@@ -48,6 +55,7 @@ class DenseKernel:
         weight_bits: int,
         input_bits: int,
         signed: bool,
+        certificate: NDArray[np.uint8] | None = None,
     ) -> None:
         self.array = array
         self.weight_bits = weight_bits
@@ -67,8 +75,14 @@ class DenseKernel:
         low, high = self.plan.bounds
         self._x_max = max(-low, high)
         self._exact_bound, self._adc_bound = self._accumulator_bounds()
-        self._exact_plans: dict[tuple[int, int], tuple[int, list[_Rectangle]]] = {}
-        self._adc_plans: dict[tuple[int, int], tuple[int, list[RowGroup]]] = {}
+        self._exact_plans: dict[tuple[int, int], Plan] = {}
+        self._adc_plans: dict[tuple[int, int], Plan] = {}
+        if certificate is None:
+            certificate = certify(weights, blocks, ranges, array, weight_bits, input_bits, signed)
+        self.certified = unpack(certificate, blocks, self.slices)
+        self.compiled = backend() == "numba"
+        # inputs of this type and full width cannot be out of range
+        self._natural = np.dtype(np.int8 if signed else np.uint8) if input_bits == 8 else None
 
     # -- geometry -----------------------------------------------------------------------------------
 
@@ -88,45 +102,57 @@ class DenseKernel:
 
     # -- products -----------------------------------------------------------------------------------
 
-    def exact(self, x: Inputs, first: int, count: int) -> NDArray[np.int32]:
+    def exact(
+        self, x: Inputs, first: int, count: int, threads: int = 1, out: NDArray[np.int32] | None = None
+    ) -> NDArray[np.int32]:
         """Partial product of the blocks ``first .. first + count - 1`` in integers, int32 ``[B, C]``.
 
         ``x``: int8 or uint8 ``[B, K]``, all inputs of the matrix; ``C`` spans :meth:`columns`, and a column
-        that a row range does not cover gets nothing from it.
+        that a row range does not cover gets nothing from it.  ``threads`` share the batch.  The result is
+        written to ``out``, if given: rows contiguous, and free to lie over ``x``.
 
         Raises ``ValueError`` for inputs outside the ``input_bits`` and :class:`~cimc.errors.ProgramError`
         (``sim.accumulator-overflow``) if int32 could not hold every possible result.
         """
         self._check_inputs(x)
         self._check_accumulator(self._exact_bound)
-        if (first, count) not in self._exact_plans:
-            self._exact_plans[first, count] = self._plan_exact(first, count)
-        width, rectangles = self._exact_plans[first, count]
-        out = np.zeros((len(x), width), dtype=np.int32)
-        for part in rectangles:
-            out[:, part.cols] += integer_matmul(x[:, part.rows], part.weights, self._x_max, part.w_max)
-        return out
+        plan = self._exact_plans.get((first, count))
+        if plan is None:
+            plan = self._exact_plans[first, count] = self._plan_exact(first, count)
+        return self._run(plan, x, threads, out)
 
-    def adc(self, x: Inputs, first: int, count: int) -> NDArray[np.int32]:
+    def adc(
+        self, x: Inputs, first: int, count: int, threads: int = 1, out: NDArray[np.int32] | None = None
+    ) -> NDArray[np.int32]:
         """The same partial product, every column sum of a slice and phase through its converter.
 
         Arguments, result and errors as for :meth:`exact`.
         """
         self._check_inputs(x)
         self._check_accumulator(self._adc_bound)
-        if (first, count) not in self._adc_plans:
-            self._adc_plans[first, count] = self._plan_adc(first, count)
-        width, groups = self._adc_plans[first, count]
-        if not any(group.size for group in groups):
-            return self.exact(x, first, count)  # no converter changes anything: one longer product
-        return multiply(groups, x, self.plan, width)
+        plan = self._adc_plans.get((first, count))
+        if plan is None:
+            plan = self._adc_plans[first, count] = self._plan_adc(first, count)
+        return self._run(plan, x, threads, out)
+
+    def _run(self, plan: Plan, x: Inputs, threads: int, out: NDArray[np.int32] | None) -> NDArray[np.int32]:
+        if self.compiled:
+            own = np.ascontiguousarray(x) if out is None else np.array(x, order="C")
+            return plan.run(own.view(np.uint8), threads, out)
+        result = plan.run(x, threads)
+        if out is None:
+            return result
+        out[...] = result
+        return out
 
     def _check_inputs(self, x: Inputs) -> None:
-        low, high = self.plan.bounds
         if x.dtype not in (np.int8, np.uint8):
             raise TypeError(f"inputs are int8 or uint8, not {x.dtype}")
         if x.ndim != 2 or x.shape[1] != self.weights.shape[0]:
             raise ValueError(f"inputs [B, {self.weights.shape[0]}] expected, got {list(x.shape)}")
+        if x.dtype == self._natural:
+            return
+        low, high = self.plan.bounds
         if x.size and (int(x.min()) < low or int(x.max()) > high):
             raise ValueError(f"inputs must lie in {low}..{high}, got {x.min()}..{x.max()}")
 
@@ -163,41 +189,59 @@ class DenseKernel:
             adc[c0 : c0 + cols] += rows * offset * (self._x_max + plan.input_offset)
         return int(exact.max()), int(np.maximum(exact, adc).max())
 
-    def _plan_exact(self, first: int, count: int) -> tuple[int, list[_Rectangle]]:
+    def _plan_exact(self, first: int, count: int) -> Plan:
         left, right = self.columns(first, count)
-        rectangles = []
-        for r0, rows, c0, cols in _merge(_places(self._gang(first, count))):
-            part = self.weights[r0 : r0 + rows, c0 : c0 + cols]
-            w_max = max(-int(part.min()), int(part.max()))
-            place = slice(c0 - left, c0 + cols - left)
-            rectangles.append(_Rectangle(slice(r0, r0 + rows), place, part.astype(np.float32), w_max))
-        return right - left, rectangles
+        places = _places(self._gang(first, count))
+        if not self.compiled:
+            return ExactPlan.of(self.weights, _merge(places), left, right, self._x_max)
+        from cimc.sim.kernels.native import IntegerProduct
 
-    def _plan_adc(self, first: int, count: int) -> tuple[int, list[RowGroup]]:
+        low, high = min(r0 for r0, _, _, _ in places), max(r0 + rows for r0, rows, _, _ in places)
+        weights = np.zeros((high - low, right - left), dtype=np.int8)
+        for r0, rows, c0, cols in places:
+            here = self.weights[r0 : r0 + rows, c0 : c0 + cols]
+            weights[r0 - low : r0 - low + rows, c0 - left : c0 - left + cols] = here
+        return IntegerProduct(weights, low, self.plan.signed)
+
+    def _plan_adc(self, first: int, count: int) -> Plan:
         left, right = self.columns(first, count)
+        spans = self.spans(first, count)
+        if all(span.certified.all() for span in spans):
+            return self._plan_exact(first, count)  # no converter changes anything
+        if not self.compiled:
+            groups = [prepare(span, self.plan, self.array.adc_codes) for span in spans]
+            return PlanesPlan(groups, self.plan, right - left)
+        from cimc.sim.kernels.native import NativePlan
+
+        by_table = 4 * self.slices * self.weights.size <= _TABLE_BYTES
+        return NativePlan(spans, self.plan, right - left, self.array.adc_codes, self.plan.signed, by_table)
+
+    def spans(self, first: int, count: int) -> list[Span]:
+        """Cell digits, steps and certificates of some blocks, those on the same rows together.
+
+        Columns of a span count from the first of :meth:`columns`.  Encoded anew at each call.
+        """
+        left, _ = self.columns(first, count)
         by_rows: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
         for i, (r0, rows, c0, cols) in enumerate(_places(self._gang(first, count)), first):
             by_rows.setdefault((r0, rows), []).append((c0, cols, i))
-        groups = []
+        found = []
         for (r0, rows), members in by_rows.items():
             columns = np.concatenate([np.arange(c0, c0 + cols) for c0, cols, _ in members])
             widths = [cols for _, cols, _ in members]
             steps = np.repeat(self.ranges[[i for _, _, i in members]].transpose(2, 1, 0), widths, axis=2)
             part = self.weights[r0 : r0 + rows, columns]
             code = encode_weights(part, self.array.encoding, self.array.cell_levels, self.weight_bits)
-            span = slice(r0, r0 + rows)
-            groups.append(prepare(span, columns - left, part, code, steps, self.plan, self.array.adc_codes))
-        return right - left, groups
+            sure = np.concatenate([self.certified[i] for _, _, i in members], axis=1)
+            found.append(Span(slice(r0, r0 + rows), columns - left, part, code, steps.astype(np.int64), sure))
+        return found
 
 
-@dataclass(frozen=True)
-class _Rectangle:
-    """Weights float32 ``[R, C]`` of some ``rows`` and of the ``cols`` of a result; ``w_max`` bounds them."""
+class Plan(Protocol):
+    """Prepared blocks."""
 
-    rows: slice
-    cols: slice
-    weights: NDArray[np.float32]
-    w_max: int
+    def run(self, x: Any, threads: int = 1, out: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
+        """Partial products of ``x [B, K]``, int32 ``[B, C]``."""
 
 
 def _check_blocks(shape: tuple[int, ...], blocks: NDArray[np.integer[Any]]) -> None:

@@ -7,6 +7,7 @@ converter alters are first mapped to what is read (:func:`adc_levels`, one value
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import ProgramError
+from cimc.ir.bags import RowScales
 from cimc.ir.streaming import blocks
+from cimc.sim.kernels import gather
 from cimc.target.cells import encode_weights, max_weight
 from cimc.target.spec import Array
 
@@ -38,7 +41,7 @@ def adc_levels(array: Array, weight_bits: int, lsb: int) -> NDArray[np.int16]:
     """
     values = np.arange(-128, 128, dtype=np.int16)
     levels = values.copy()
-    low, high = _weight_bounds(array, weight_bits)
+    low, high = weight_bounds(array, weight_bits)
     held = (values >= low) & (values <= high)
     code = encode_weights(values[held], array.encoding, array.cell_levels, weight_bits)
     seen = np.clip((code.digits.astype(np.int64) + lsb // 2) // lsb, *array.adc_codes) * lsb
@@ -51,7 +54,7 @@ def through_adc(table: NDArray[np.int8], array: Array, weight_bits: int, lsb: in
 
     Raises ``ValueError`` for values that ``weight_bits`` cells cannot hold.
     """
-    low, high = _weight_bounds(array, weight_bits)
+    low, high = weight_bounds(array, weight_bits)
     for _, part in blocks(table):  # a table may be a memory map, larger than memory
         if part.size and (int(part.min()) < low or int(part.max()) > high):
             raise ValueError(f"table values must lie in {low}..{high}, got {part.min()}..{part.max()}")
@@ -61,7 +64,8 @@ def through_adc(table: NDArray[np.int8], array: Array, weight_bits: int, lsb: in
     return levels[table.view(np.uint8)]
 
 
-def _weight_bounds(array: Array, weight_bits: int) -> tuple[int, int]:
+def weight_bounds(array: Array, weight_bits: int) -> tuple[int, int]:
+    """Smallest and largest table value that the cells hold."""
     if array.encoding == "offset":
         return -(1 << (weight_bits - 1)), (1 << (weight_bits - 1)) - 1
     limit = max_weight(array.encoding, array.cell_levels, weight_bits)
@@ -97,6 +101,8 @@ def pooled_sum(table: Table, ids: Ids, starts: Ids) -> NDArray[np.int32]:
             f"a bag of {longest} rows can exceed a 32-bit accumulator",
             hint="split the bag",
         )
+    if gather.serves(table):
+        return gather.pooled_sum(table, ids, starts)
     out = np.zeros((len(lengths), table.shape[1]), dtype=np.int32)
     for a, b in _chunks(starts, table.shape[1]):
         rows = np.take(table, ids[starts[a] : starts[b]], axis=0)
@@ -134,9 +140,57 @@ def weighted_sum(
     In the order of the bag, from 0.0, every operation rounded to float32 (no fused multiply-add): the result
     is defined to the bit.  Raises ``IndexError`` for ids outside the table.
     """
-    _check_bags(table, ids, starts)
     if weights.dtype != np.float32 or weights.shape != ids.shape:
         raise ValueError("one float32 weight per id expected")
+    if gather.serves(table):
+        _check_bags(table, ids, starts)
+        return gather.weighted_sum(table, scale, ids, weights, starts)
+
+    def rows(at: Ids) -> NDArray[np.float32]:
+        value = np.take(table, ids[at], axis=0).astype(np.float32)
+        value *= np.float32(scale)
+        value *= weights[at][:, np.newaxis]
+        return value
+
+    return _in_order(table, ids, starts, rows)
+
+
+def scaled_sum(
+    table: Table, scales: RowScales, ids: Ids, weights: NDArray[np.float32] | None, starts: Ids
+) -> NDArray[np.float32]:
+    """:func:`weighted_sum` of rows of which each has its own scale; without weights a plain sum.
+
+    The same order, rounding and errors; every row is ``float32(row) * factor``, then ``+ addend`` if any.
+    """
+    if weights is not None and (weights.dtype != np.float32 or weights.shape != ids.shape):
+        raise ValueError("one float32 weight per id expected")
+
+    def rows(at: Ids) -> NDArray[np.float32]:
+        value = scales.of(np.take(table, ids[at], axis=0), ids[at])
+        return value if weights is None else value * weights[at][:, np.newaxis]
+
+    return _in_order(table, ids, starts, rows)
+
+
+def scaled_max(table: Table, scales: RowScales, ids: Ids, starts: Ids) -> NDArray[np.float32]:
+    """:func:`pooled_max` of rows of which each has its own scale, float32 ``[bags, D]``."""
+    _check_bags(table, ids, starts)
+    lengths = np.diff(starts)
+    out = np.zeros((len(lengths), table.shape[1]), np.float32)
+    for a, b in _chunks(starts, table.shape[1]):
+        full = np.flatnonzero(lengths[a:b])
+        if len(full):
+            part = ids[starts[a] : starts[b]]
+            rows = scales.of(np.take(table, part, axis=0), part)
+            out[a + full] = np.maximum.reduceat(rows, starts[a:b][full] - starts[a], axis=0)
+    return out
+
+
+def _in_order(
+    table: Table, ids: Ids, starts: Ids, rows: Callable[[Ids], NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Sums of the rows of each bag in the order of the bag; ``rows`` gives those at positions in ``ids``."""
+    _check_bags(table, ids, starts)
     lengths = np.diff(starts)
     order = np.argsort(-lengths, kind="stable")  # long bags first: those with a j-th row are a prefix
     begins = starts[:-1][order]
@@ -145,10 +199,7 @@ def weighted_sum(
     for j in range(int(lengths.max(initial=0))):
         alive = len(lengths) - int(np.searchsorted(remaining, j, side="right"))
         at = begins[:alive] + j
-        value = np.take(table, ids[at], axis=0).astype(np.float32)
-        value *= np.float32(scale)
-        value *= weights[at][:, np.newaxis]
-        out[:alive] += value
+        out[:alive] += rows(at)
     result = np.empty_like(out)
     result[order] = out
     return result

@@ -27,9 +27,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.sim.kernels.gemm import F32_EXACT, integer_matmul
-from cimc.target.cells import EncodedWeights, PhasePlan, input_phases
+from cimc.sim.kernels.spans import Span, significance
+from cimc.target.cells import PhasePlan, input_phases
 
-_F32_CONVERSION = (1 << 22) - 1
+F32_CONVERSION = (1 << 22) - 1
 _F64_EXACT = 1 << 51
 _TILE_ELEMENTS = 1 << 20  # column sums converted at a time: 4 MiB of float32; best of 2**16..2**21 measured
 _DRIVE_ELEMENTS = 1 << 17  # inputs turned into phases at a time: their 32-bit temporaries stay in cache
@@ -110,6 +111,57 @@ class RowGroup:
         return np.asarray(np.einsum("pbsc,psc->bc", t, self.factor[live]), dtype=np.int32)
 
 
+@dataclass(frozen=True)
+class PlanesPlan:
+    """The ADC path of a gang: its row ranges, and the columns of its result."""
+
+    groups: list[RowGroup]
+    plan: PhasePlan
+    cols: int
+
+    def run(
+        self, x: NDArray[np.integer[Any]], threads: int = 1, out: NDArray[np.int32] | None = None
+    ) -> NDArray[np.int32]:
+        """Partial products of ``x [B, K]`` in a new array int32 ``[B, cols]``; threads are the BLAS's."""
+        return multiply(self.groups, x, self.plan, self.cols)
+
+
+@dataclass(frozen=True)
+class ExactPlan:
+    """Products of rectangles of weights in integers."""
+
+    parts: list[tuple[slice, slice, NDArray[np.float32], int]]
+    cols: int
+    x_max: int
+
+    @classmethod
+    def of(
+        cls,
+        weights: NDArray[np.int8],
+        places: list[tuple[int, int, int, int]],
+        left: int,
+        right: int,
+        x_max: int,
+    ) -> ExactPlan:
+        """For rectangles ``row0, rows, col0, cols``; the result has the columns ``left .. right``."""
+        parts = []
+        for r0, rows, c0, cols in places:
+            part = weights[r0 : r0 + rows, c0 : c0 + cols]
+            w_max = max(-int(part.min()), int(part.max()))
+            here = slice(c0 - left, c0 + cols - left)
+            parts.append((slice(r0, r0 + rows), here, part.astype(np.float32), w_max))
+        return cls(parts, right - left, x_max)
+
+    def run(
+        self, x: NDArray[np.integer[Any]], threads: int = 1, out: NDArray[np.int32] | None = None
+    ) -> NDArray[np.int32]:
+        """Partial products of ``x [B, K]`` in a new array int32 ``[B, cols]``; threads are the BLAS's."""
+        result = np.zeros((len(x), self.cols), dtype=np.int32)
+        for rows, here, weights, w_max in self.parts:
+            result[:, here] += integer_matmul(x[:, rows], weights, self.x_max, w_max)
+        return result
+
+
 def multiply(
     groups: list[RowGroup], x: NDArray[np.integer[Any]], plan: PhasePlan, cols: int
 ) -> NDArray[np.int32]:
@@ -127,36 +179,21 @@ def multiply(
     return out
 
 
-def prepare(
-    rows: slice,
-    columns: NDArray[np.intp],
-    weights: NDArray[np.integer[Any]],
-    code: EncodedWeights,
-    lsb: NDArray[np.integer[Any]],
-    plan: PhasePlan,
-    codes: tuple[int, int],
-) -> RowGroup:
-    """Prepare the blocks on ``rows``: ``weights [R, C]`` with their ``code``, ``lsb [P, S, C]``.
-
-    ``columns [C]`` are their places in the result, ``codes`` the smallest and largest ADC code.
-    """
+def prepare(span: Span, plan: PhasePlan, codes: tuple[int, int]) -> RowGroup:
+    """Prepare the blocks on one range of rows; ``codes`` are the smallest and largest ADC code."""
     low, high = codes
-    lsb = lsb.astype(np.int64)
+    lsb, code, columns, weights = span.lsb, span.code, span.columns, span.weights
     digits = code.digits
-    drive_max = np.array([(1 << phase.width) - 1 for phase in plan.phases], dtype=np.int64)
-    highest = drive_max[:, None, None] * np.maximum(digits, 0).sum(axis=1, dtype=np.int64)
-    lowest = drive_max[:, None, None] * np.minimum(digits, 0).sum(axis=1, dtype=np.int64)
-    sure = ((lsb == 1) & (highest <= high) & (lowest >= low)).all(axis=(0, 1))
+    sure = span.certified.all(axis=0)
     unsure = ~sure
 
     step = np.ascontiguousarray(lsb[:, :, unsure])  # the epilogue is several times slower on strided factors
-    significance = plan.weights[:, None] * code.digit_weights
-    factor = step * significance[:, :, None]
-    sum_max = np.maximum(highest, -lowest)[:, :, unsure]
+    factor = significance(span, plan)[:, :, unsure]
+    sum_max = span.reach(plan)[:, :, unsure]
     value_max = np.minimum(sum_max + step, max(high, -low) * step)
-    acc_max = (np.abs(significance)[:, :, None] * value_max).sum(axis=(0, 1)).max(initial=0)
+    acc_max = (np.abs(factor) // step * value_max).sum(axis=(0, 1)).max(initial=0)
     widest = int((sum_max + step // 2).max(initial=0))
-    single = widest < _F32_CONVERSION and acc_max <= F32_EXACT
+    single = widest < F32_CONVERSION and acc_max <= F32_EXACT
     if widest >= _F64_EXACT or acc_max >= _F64_EXACT:
         raise OverflowError("a column sum exceeds what float64 holds exactly")
     dtype = np.float32 if single else np.float64
@@ -165,7 +202,7 @@ def prepare(
     planes = digits[:, :, unsure].transpose(1, 0, 2).reshape(digits.shape[1], -1)
     column_sums = weights[:, unsure].sum(axis=0, dtype=np.int64)
     return RowGroup(
-        rows=rows,
+        rows=span.rows,
         sure=_compact(columns[sure]),
         sure_weights=np.ascontiguousarray(weights[:, sure], dtype=np.float32),
         unsure=_compact(columns[unsure]),

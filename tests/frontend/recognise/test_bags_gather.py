@@ -36,6 +36,20 @@ def test_pooled_rows(kind: str, keepdims: int) -> None:
     found.check({"ids": np.random.default_rng(0).integers(0, 20, (5, 2, 3))})
 
 
+@pytest.mark.parametrize("keepdims", [2, -1, (1 << 63) - 1])
+@pytest.mark.parametrize("kind", ["Sum", "L2"])
+def test_axes_are_kept_by_one_alone(kind: str, keepdims: int) -> None:
+    """onnxruntime takes every other number for no."""
+    found = fused(
+        f"""m (int64[B, 3] ids) => (float[B, 4] y) {{
+            rows = Gather(table, ids) y = Reduce{kind}<keepdims = {keepdims}>(rows, axes)
+        }}""",
+        TABLE | {"axes": np.array([1])},
+    )
+    assert len(found.ops("rec.embedding_bag")) == 1
+    found.check({"ids": np.random.default_rng(0).integers(0, 20, (5, 3))})
+
+
 def test_ids_that_arrive_as_floats() -> None:
     found = fused(
         """m (float[B, 3] x) => (float[B, 9] y) {

@@ -200,8 +200,26 @@ def test_convolution_over_two_axes_with_normalisation() -> None:
     assert found.counts()["binary"] == 0
 
 
-def test_grouped_convolution_stays_on_the_host() -> None:
+@pytest.mark.parametrize(("groups", "units", "normal"), [(4, 4, False), (2, 6, True), (3, 3, False)])
+def test_grouped_convolution_is_a_layer_per_group(groups: int, units: int, normal: bool) -> None:
+    channels = 2 * groups
+    weights = {"w": floats(units, 2, 3), "b": floats(units)}
+    tail = "y = Relu(c)"
+    if normal:
+        tail = "n = BatchNormalization(c, s, t, u, v) y = Relu(n)"
+        weights |= {"s": floats(units), "t": floats(units), "u": floats(units)}
+        weights |= {"v": np.abs(floats(units)) + np.float32(0.5)}
+    text = f"""m (float[B, {channels}, 7] x) => (float[B, {units}, N] y) {{
+        c = Conv<group = {groups}, pads = [1, 1]>(x, w, b) {tail} }}"""
+    found = fused(text, weights)
+    found.check({"x": floats(3, channels, 7)})
+    assert found.counts()["linear"] == groups
+    assert found.ctx.facts["frontend"]["host"] == []
+
+
+def test_a_convolution_of_many_groups_stays_on_the_host() -> None:
     found = fused(
-        "m (float[B, 4, 7] x) => (float[B, 4, N] y) { y = Conv<group = 4>(x, w) }", {"w": floats(4, 1, 3)}
+        "m (float[B, 80, 7] x) => (float[B, 80, N] y) { y = Conv<group = 80>(x, w) }",
+        {"w": floats(80, 1, 3)},
     )
-    assert found.reasons() == {"Conv": "the channels are convolved in groups"}
+    assert found.reasons() == {"Conv": "the channels are convolved in 80 groups, a layer each"}

@@ -1,0 +1,142 @@
+"""``cimc accuracy``: what a mapping costs in AUC, log loss and recall, over modes, widths, devices, ages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cimc.cli import options
+from cimc.cli.options import FILE
+
+if TYPE_CHECKING:
+    from cimc.report.accuracy import Study
+
+
+@click.command(
+    "accuracy",
+    short_help="What a mapping costs in AUC, log loss and recall.",
+    epilog=options.examples(
+        "cimc accuracy dlrm.cimc --inputs requests.npz --reference dlrm.onnx --mode exact --mode adc",
+        "cimc accuracy dlrm.onnx --calib calib.npz --inputs requests.npz \\",
+        "    --sweep adc_bits=4,5,6,7,8 --sweep ranges=calibrated,clip-free --plot auc.svg",
+        "cimc accuracy dlrm.onnx --calib calib.npz --inputs requests.npz --sweep weights=4,6,8 --json",
+        "cimc accuracy dlrm.cimc --inputs requests.npz --mode noisy --device wan2022 \\",
+        "    --age 1,86400,172800 --seeds 5 --csv ages.csv --plot ages.svg",
+        "cimc accuracy twotower.onnx --calib calib.npz --inputs requests.npz --items items.npz \\",
+        "    --recall-at 10 --query user_vec --item item_vec --relevant item_id",
+    ),
+)
+@click.argument("model", type=FILE)
+@click.option("--inputs", type=FILE, required=True, metavar="REQ.npz", help="Requests, with their labels.")
+@click.option("--labels", default="", metavar="NAME", help="Array of labels in REQ.npz ('labels' if absent).")
+@click.option("--output", default="", metavar="NAME", help="Output with the score (the only fitting one).")
+@click.option("--logits", is_flag=True, help="Scores are log-odds: log loss takes their sigmoid.")
+@click.option("--reference", type=FILE, metavar="MODEL.onnx", help="Float model that a program came from.")
+@options.target
+@click.option("--calib", type=FILE, metavar="REQ.npz", help="Calibration requests for compiling MODEL.onnx.")
+@click.option("--pipeline", metavar="P", help="Passes with options; the default one if absent.")
+@click.option(
+    "--sweep",
+    multiple=True,
+    metavar="KEY=V,V,...",
+    help="Compile for each value: adc_bits, weights, acts, ranges, pool, target, PASS.OPTION, array.FIELD.",
+)
+@click.option(
+    "--mode",
+    "modes",
+    type=click.Choice(["exact", "adc", "noisy"]),
+    multiple=True,
+    default=("adc",),
+    show_default="adc",
+    help="How it is simulated; may be repeated.",
+)
+@click.option(
+    "--device", "devices", multiple=True, metavar="NAME|FILE", help="Cells of mode noisy; repeatable."
+)
+@click.option(
+    "--age", "ages", default="0", show_default=True, metavar="S,S,...", help="Seconds since writing."
+)
+@click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="Chips to average.")
+@options.seed
+@click.option(
+    "--recall-at", multiple=True, type=click.IntRange(min=1), metavar="K", help="Recall; repeatable."
+)
+@click.option("--query", default="", metavar="OUTPUT", help="Vector of a query.")
+@click.option("--item", default="", metavar="OUTPUT", help="Vector of an item; scored by inner product.")
+@click.option("--scores", default="", metavar="OUTPUT", help="Instead: a score for every item.")
+@click.option("--relevant", default="", metavar="NAME", help="Array with the right item of each request.")
+@click.option("--items", type=FILE, metavar="ITEMS.npz", help="All items (else those of the requests).")
+@click.option("--item-program", type=FILE, metavar="PROGRAM", help="Item tower, where MODEL is a program.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Take the first N requests only.")
+@click.option("--csv", "csv_path", type=FILE, metavar="FILE", help="Write a line per point.")
+@click.option("--plot", type=FILE, metavar="FILE", help="Draw it (.svg or .png; needs matplotlib).")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="What --plot shows; repeatable.")
+@click.option("--x", metavar="KEY", help="Horizontal axis of --plot.")
+@options.max_request_bytes
+@options.host_limits
+@options.as_json
+def command(
+    model: Path,
+    inputs: Path,
+    labels: str,
+    output: str,
+    logits: bool,
+    reference: Path | None,
+    target: str,
+    calib: Path | None,
+    pipeline: str | None,
+    sweep: tuple[str, ...],
+    modes: tuple[str, ...],
+    devices: tuple[str, ...],
+    ages: str,
+    seeds: int,
+    seed: int,
+    recall_at: tuple[int, ...],
+    query: str,
+    item: str,
+    scores: str,
+    relevant: str,
+    items: Path | None,
+    item_program: Path | None,
+    limit: int | None,
+    csv_path: Path | None,
+    plot: Path | None,
+    metrics: tuple[str, ...],
+    x: str | None,
+    max_request_bytes: int,
+    as_json: bool,
+) -> None:
+    """Measure MODEL (ONNX, or a program) on labelled requests, against the float model.
+
+    An ONNX file is compiled for every combination of --sweep; a program is taken as it is. Every
+    combination is simulated in every mode, and in mode noisy on every device, at every age, with every seed.
+    """
+    from cimc.cli import output as out
+    from cimc.cli.accuracy_run import Sources, runs, study
+    from cimc.cli.accuracy_task import Asked
+    from cimc.ir.files import write_atomically
+    from cimc.report import figure
+    from cimc.report.accuracy_view import as_csv, blocks, check_plot, draw
+
+    asked = Asked(labels, output, logits, tuple(recall_at), query, item, scores, relevant)
+    asked.check(items is not None)
+    out.check_writable(csv_path)
+    out.check_writable(plot)
+    figure.require(plot)
+    sources = Sources(
+        model, inputs, items, reference, item_program, target, calib, pipeline, tuple(sweep), seed, limit,
+        max_request_bytes,
+    )  # fmt: skip
+    sources.check()
+    chosen = runs(modes, devices, ages, seed, seeds)
+    with out.progress("accuracy", "requests") as advance:
+        result: Study = study(sources, asked, chosen, advance)
+    if plot is not None:
+        check_plot(result, metrics)
+    if csv_path is not None:
+        write_atomically(csv_path, as_csv(result))
+    if plot is not None:
+        draw(result, plot, metrics, x)
+    out.result(result.to_json(), blocks(result), as_json)

@@ -1,0 +1,141 @@
+"""``cimc bench``: models x targets x strategies x seeds, measured and set side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cimc.cli import options
+from cimc.cli.options import DEFAULT_TARGET, FILE
+
+
+@click.command(
+    "bench",
+    short_help="Compare mapping strategies over models, targets and seeds.",
+    epilog=options.examples(
+        "cimc bench dlrm.onnx --out study --strategy round_robin --strategy greedy --strategy ortools",
+        "cimc bench dlrm.onnx twotower.onnx --out study --target tsinghua28 --target isaac32 --plots",
+        "cimc bench big/model.onnx --out study --weights generated:0 --chips 0 --seed 0 --seed 1",
+        "cimc bench dlrm.onnx --out study --strategy 'w4=canonicalize,fuse-recsys,quantize{weights=4 \\",
+        "    acts=8},shard,place{strategy=ortools},schedule,lower' --baseline w4 --strategy default",
+    ),
+)
+@click.argument("models", type=FILE, nargs=-1, required=True)
+@click.option("--out", "folder", type=FILE, required=True, metavar="DIR", help="Where results are kept.")
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    default=(DEFAULT_TARGET,),
+    show_default=True,
+    metavar="NAME|FILE",
+    help="Preset or YAML file; 'NAME{field=value ...}' changes fields; may be repeated.",
+)
+@click.option(
+    "--strategy",
+    "strategies",
+    multiple=True,
+    default=("default",),
+    show_default=True,
+    metavar="NAME[=PIPELINE]",
+    help="A mapping strategy, or a name for a pipeline of your own; may be repeated.",
+)
+@click.option("--seed", "seeds", multiple=True, type=click.IntRange(min=0), default=(0,), show_default=True)
+@click.option(
+    "--chips",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Chips of the target; 0: as many as each model needs.",
+)
+@click.option("--limit", type=click.IntRange(min=0), default=0, metavar="N", help="Run the first N requests.")
+@click.option(
+    "--in-flight",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    metavar="N",
+    help="Requests in flight at a time in the timing simulation.",
+)
+@options.weights
+@click.option("--baseline", metavar="STRATEGY", help="Show throughput and energy relative to this strategy.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Cases run at a time.")
+@click.option("--plots", is_flag=True, help="Draw figures into DIR, too.")
+@click.option("--parquet", is_flag=True, help="Write DIR/results.parquet, too.")
+@options.as_json
+def command(
+    models: tuple[Path, ...],
+    folder: Path,
+    targets: tuple[str, ...],
+    strategies: tuple[str, ...],
+    seeds: tuple[int, ...],
+    chips: int,
+    limit: int,
+    in_flight: int,
+    weights: str | None,
+    baseline: str | None,
+    jobs: int,
+    plots: bool,
+    parquet: bool,
+    as_json: bool,
+) -> None:
+    """Compile and run each of MODELS (ONNX) on every target by every strategy, and compare.
+
+    The requests of DIR/NAME.onnx are DIR/NAME.requests.npz (calibration: DIR/NAME.calib.npz), or else
+    requests.npz and calib.npz in its folder. Each case runs in a process of its own. Results are appended
+    to DIR/results.jsonl as they come: the same command goes on where it was stopped, and a case is done
+    again only if its files, options or version changed. DIR/results.csv has every column.
+    """
+    from cimc.cli import output
+    from cimc.errors import CimcError
+    from cimc.report import figure
+    from cimc.study import plots as drawing
+    from cimc.study import table
+    from cimc.study.plan import cases, workload_beside
+    from cimc.study.runner import run
+    from cimc.study.store import Store
+    from cimc.study.strategies import strategy
+    from cimc.target.loader import load_target
+
+    chosen = [strategy(text) for text in strategies]
+    if baseline is not None and baseline not in {s.name for s in chosen}:
+        raise click.UsageError(f"--baseline {baseline} is none of the strategies")
+    for target in targets:
+        load_target(target)
+    if plots:
+        figure.require(folder / "pareto.svg")
+    if parquet:
+        table.require_parquet()
+    todo = cases(
+        [workload_beside(model, weights) for model in models],
+        targets,
+        chosen,
+        seeds,
+        chips=chips,
+        limit=limit,
+        in_flight=in_flight,
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CimcError("io.cannot-write", f"cannot make {folder}: {error.strerror or error}") from None
+    output.check_writable(folder / "results.csv")
+    store = Store(folder / "results.jsonl")
+    with output.progress("cases", "cases") as advance:
+        rows = run(todo, store, advance, jobs)
+    table.write_csv(rows, folder / "results.csv")
+    if parquet:
+        table.write_parquet(rows, folder / "results.parquet")
+    made = drawing.draw(rows, folder, ".svg") if plots else []
+    payload = {
+        "columns": {c.key: c.meaning for c in table.COLUMNS},
+        "rows": rows,
+        "figures": [str(path) for path in made],
+    }
+    output.result(payload, table.blocks(rows, baseline), as_json)
+    for row in rows:
+        if row.get("error"):
+            output.note(f"{row['model']} / {row['target']} / {row['strategy']}: {row['error']}")
+    if rows and all(row.get("error") for row in rows):
+        raise CimcError("study.nothing-done", "none of the cases could be done; their errors are above")

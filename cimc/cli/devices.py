@@ -1,0 +1,77 @@
+"""``cimc devices``: the memory devices that come with cimc, with every constant, unit and source."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cimc.cli import options
+
+if TYPE_CHECKING:
+    from cimc.report.blocks import Block
+    from cimc.sim.devices.spec import Device
+
+
+@click.command(
+    "devices",
+    short_help="Memory devices, with every constant and source.",
+    epilog=options.examples(
+        "cimc devices", "cimc devices wan2022", "cimc devices my_cell.yaml", "cimc devices falcone2025 --json"
+    ),
+)
+@click.argument("name", required=False)
+@options.as_json
+def command(name: str | None, as_json: bool) -> None:
+    """List the presets, or show every figure of one device (NAME: a preset or a YAML file)."""
+    from cimc.cli import output
+    from cimc.sim.devices.describe import rows, summary
+    from cimc.sim.devices.loader import device_names, load_device
+
+    if name is None:
+        all_of = [load_device(preset) for preset in device_names()]
+        output.result({"devices": [summary(device) for device in all_of]}, _list(all_of), as_json)
+        return
+    device = load_device(name)
+    payload = {**summary(device), "fields": [row._asdict() for row in rows(device)]}
+    output.result({"device": payload}, _show(device), as_json)
+
+
+def _list(devices: list[Device]) -> list[Block]:
+    from cimc.report.blocks import table
+    from cimc.sim.devices.describe import summary
+
+    found = []
+    for device in devices:
+        s = summary(device)
+        window = f"{s['low_us']:g} .. {s['high_us']:g}"
+        ratio = "infinite" if s["on_off"] is None else f"{s['on_off']:.3g}"
+        belongs = ", ".join(s["targets"]) or "none"
+        assumed = f"{s['assumed']} of {s['figures']}"
+        found.append((s["name"], window, ratio, s["relaxation"], s["read"], belongs, assumed, s["title"]))
+    columns = ("name", ">uS", ">on/off", "relaxation", "read noise", "array of target", ">assumed", "title")
+    return [table("Devices", columns, found)]
+
+
+def _show(device: Device) -> list[Block]:
+    from cimc.report.blocks import facts, table
+    from cimc.sim.devices.describe import rows, summary
+
+    shown = []
+    for key, value in summary(device).items():
+        if key == "targets":
+            value = ", ".join(value) or "none of the presets"
+        if key != "title":
+            shown.append((key, "infinite" if value is None else value))
+    return [
+        facts(device.title, shown),
+        table(
+            "Every figure",
+            ("field", ">value", "unit", "basis", "source"),
+            ((row.path, _number(row.value), row.unit, row.basis, row.source) for row in rows(device)),
+        ),
+    ]
+
+
+def _number(value: float | str) -> str:
+    return f"{value:g}" if isinstance(value, float) else value

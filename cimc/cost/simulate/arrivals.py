@@ -1,0 +1,45 @@
+"""When requests arrive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """How requests arrive.
+
+    Attributes:
+        kind: ``closed``: ``in_flight`` requests are always under way; ``fixed``: one every 1 / ``rate``
+            seconds; ``poisson``: at random, independent of each other, ``rate`` a second on average.
+        in_flight: of ``closed``.
+        rate: requests per second.
+        seed: of ``poisson``.
+    """
+
+    kind: Literal["closed", "fixed", "poisson"] = "closed"
+    in_flight: int = 1
+    rate: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind == "closed" and self.in_flight < 1:
+            raise RequestError("simulate.bad-arrivals", "at least one request is in flight")
+        if self.kind != "closed" and not 0 < self.rate <= 1e12:
+            raise RequestError("simulate.bad-arrivals", f"a rate of {self.rate:g} requests per second")
+
+    def times(self, count: int) -> NDArray[np.float64] | None:
+        """Arrival of each of ``count`` requests in ns, ascending; ``None`` for a closed loop."""
+        if self.kind == "closed":
+            return None
+        gap = 1e9 / self.rate
+        if self.kind == "fixed":
+            return np.arange(count, dtype=np.float64) * gap
+        gaps = np.random.Generator(np.random.PCG64(self.seed)).exponential(gap, count)
+        return np.asarray(np.cumsum(gaps), np.float64)

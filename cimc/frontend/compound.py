@@ -1,0 +1,432 @@
+"""Operators that stand for several: attention, rotary embeddings, fused operators of ``com.microsoft``.
+
+Each becomes nodes of ONNX's own basic operators, which recognisers know, so that products with weights get
+to the arrays and the rest to the vector unit.  All of them exist in every operator set of the models they
+are in, so that they also run on the host.  What a form needs and is not known (a length, a number of heads)
+leaves the node as it was.
+"""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, StringAttr, UnrankedTensorType
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Attribute, SSAValue
+from xdsl.rewriter import InsertPoint, Rewriter
+
+from cimc.frontend.attributes import dense_from_array
+from cimc.frontend.constants import float_attribute
+from cimc.frontend.match import absent
+from cimc.frontend.shapes import ShapeAnalysis
+from cimc.ir import onnx, rec
+from cimc.ir.context import CompilerContext
+from cimc.ir.onnx import int_attribute
+from cimc.ir.store import Array
+from cimc.ir.types import element_from_dtype, f32, i1, i64, tensor
+
+_MASK_LIMIT = 1 << 22
+"""Elements of a causal mask made at compile time."""
+
+Made = dict[onnx.NodeOp, onnx.NodeOp]
+"""Which node of the model each new node comes from."""
+
+
+class _Unknown(Exception):
+    """The node is left as it is."""
+
+
+def has_compound(function: FuncOp) -> bool:
+    """Whether ``function`` has a node that :func:`expand` may rewrite."""
+    return any(isinstance(op, onnx.NodeOp) and op.kind in _RULES for op in function.body.block.ops)
+
+
+def expand(function: FuncOp, analysis: ShapeAnalysis, ctx: CompilerContext, opset: int) -> Made:
+    """Rewrite compound operators of ``function`` in place."""
+    made: Made = {}
+    for op in list(function.body.block.ops):
+        if not isinstance(op, onnx.NodeOp) or op.kind not in _RULES:
+            continue
+        work = _Expansion(op, analysis, ctx, opset)
+        try:
+            values = _RULES[op.kind](work)
+        except _Unknown:
+            work.forget()
+            continue
+        work.insert()
+        made.update(dict.fromkeys(work.nodes, op))
+        for old, new in zip(op.results, values, strict=False):
+            if new is not None:
+                new.name_hint = old.name_hint
+                old.replace_all_uses_with(new)
+        Rewriter.erase_op(op)
+    return made
+
+
+class _Expansion:
+    """The nodes that one compound node becomes."""
+
+    def __init__(self, op: onnx.NodeOp, analysis: ShapeAnalysis, ctx: CompilerContext, opset: int) -> None:
+        self.op, self.analysis, self.ctx, self.opset = op, analysis, ctx, opset
+        self.ops: list[onnx.NodeOp | onnx.ConstantOp | onnx.InitializerOp] = []
+
+    @property
+    def nodes(self) -> list[onnx.NodeOp]:
+        return [op for op in self.ops if isinstance(op, onnx.NodeOp)]
+
+    def insert(self) -> None:
+        for op in self.ops:
+            Rewriter.insert_op(op, InsertPoint.before(self.op))
+
+    def forget(self) -> None:
+        for op in self.ops:
+            op.drop_all_references()
+
+    # -- the node -----------------------------------------------------------------------------------
+
+    def given(self, index: int) -> SSAValue | None:
+        """Input ``index``, if there."""
+        inputs = self.op.inputs
+        return None if index >= len(inputs) or absent(inputs[index]) else inputs[index]
+
+    def input(self, index: int) -> SSAValue:
+        found = self.given(index)
+        self.need(found is not None)
+        assert found is not None
+        return found
+
+    def number_of(self, name: str, default: int) -> int:
+        return int_attribute(self.op, name, default)
+
+    def need(self, condition: object) -> None:
+        if not condition:
+            raise _Unknown
+
+    def none(self, *indices: int) -> None:
+        """Inputs that the rule has no use for must be absent."""
+        self.need(all(self.given(i) is None for i in indices))
+
+    def unused(self, *results: int) -> None:
+        for r in results:
+            self.need(r >= len(self.op.results) or not any(True for _ in self.op.results[r].uses))
+
+    def dims(self, value: SSAValue) -> list[int]:
+        """Extents, -1 where they are not numbers."""
+        found = self.analysis.shape(value)
+        self.need(found is not None)
+        assert found is not None
+        return [d if isinstance(d, int) else -1 for d in found]
+
+    # -- building -----------------------------------------------------------------------------------
+
+    def make(self, kind: str, *inputs: SSAValue, **attrs: Attribute) -> SSAValue:
+        node = onnx.NodeOp(kind, inputs, [UnrankedTensorType(f32)], attrs, location=self.op.location)
+        self.ops.append(node)
+        return node.outputs[0]
+
+    def constant(self, array: Array) -> SSAValue:
+        if array.size <= onnx.INLINE_LIMIT:
+            new: onnx.ConstantOp | onnx.InitializerOp = onnx.ConstantOp(
+                dense_from_array(np.ascontiguousarray(array)), location=self.op.location
+            )
+        else:
+            name = self.ctx.store.add(f"{onnx.name_of(self.op) or self.op.kind}.constant", array)
+            new = onnx.InitializerOp(
+                name, tensor(array.shape, element_from_dtype(array.dtype)), location=self.op.location
+            )
+        self.ops.append(new)
+        return new.output
+
+    def number(self, value: float) -> SSAValue:
+        return self.constant(np.array(value, np.float32))
+
+    def reshape(self, x: SSAValue, *dims: int) -> SSAValue:
+        return self.make("Reshape", x, self.constant(np.array(dims, np.int64)))
+
+    def transpose(self, x: SSAValue, *perm: int) -> SSAValue:
+        return self.make("Transpose", x, perm=rec.ints(perm))
+
+    def mean_of_last(self, x: SSAValue) -> SSAValue:
+        keep = IntegerAttr(1, i64)
+        if self.opset >= 18:
+            return self.make("ReduceMean", x, self.constant(np.array([-1], np.int64)), keepdims=keep)
+        return self.make("ReduceMean", x, axes=rec.ints([-1]), keepdims=keep)
+
+    def scaled(self, x: SSAValue, factor: float) -> SSAValue:
+        return x if factor == 1.0 else self.make("Mul", x, self.number(factor))
+
+
+# -- activations and normalisation --------------------------------------------------------------------
+
+
+def _gelu(w: _Expansion, x: SSAValue | None = None) -> list[SSAValue | None]:
+    x = w.input(0) if x is None else x
+    erf = w.make("Erf", w.make("Div", x, w.number(math.sqrt(2))))
+    return [w.make("Mul", x, w.scaled(w.make("Add", erf, w.number(1.0)), 0.5))]
+
+
+def _bias_gelu(w: _Expansion) -> list[SSAValue | None]:
+    return _gelu(w, w.make("Add", w.input(0), w.input(1)))
+
+
+def _fast_gelu(w: _Expansion) -> list[SSAValue | None]:
+    x, bias = w.input(0), w.given(1)
+    x = x if bias is None else w.make("Add", x, bias)
+    cube = w.make("Mul", w.make("Mul", x, x), x)
+    inner = w.scaled(w.make("Add", x, w.scaled(cube, 0.044715)), math.sqrt(2 / math.pi))
+    return [w.make("Mul", x, w.scaled(w.make("Add", w.make("Tanh", inner), w.number(1.0)), 0.5))]
+
+
+def _quick_gelu(w: _Expansion) -> list[SSAValue | None]:
+    x = w.input(0)
+    return [w.make("Mul", x, w.make("Sigmoid", w.scaled(x, float_attribute(w.op, "alpha", 1.702))))]
+
+
+def _rms(w: _Expansion, x: SSAValue, gamma: SSAValue) -> SSAValue:
+    epsilon = w.number(float_attribute(w.op, "epsilon", 1e-5))
+    root = w.make("Sqrt", w.make("Add", w.mean_of_last(w.make("Mul", x, x)), epsilon))
+    return w.make("Mul", w.make("Div", x, root), gamma)
+
+
+def _skip(w: _Expansion) -> list[SSAValue | None]:
+    """``normalise(x + skip (+ bias))``; the fourth result is the sum."""
+    w.unused(1, 2)
+    simple = w.op.op_type.data == "SkipSimplifiedLayerNormalization"
+    total = w.make("Add", w.input(0), w.input(1))
+    bias = w.given(3 if simple else 4)
+    if bias is not None:
+        total = w.make("Add", total, bias)
+    if simple:
+        return [_rms(w, total, w.input(2)), None, None, total]
+    centred = w.make("Sub", total, w.mean_of_last(total))
+    value = _rms(w, centred, w.input(2))
+    beta = w.given(3)
+    return [value if beta is None else w.make("Add", value, beta), None, None, total]
+
+
+# -- products -----------------------------------------------------------------------------------------
+
+
+def _fused_matmul(w: _Expansion) -> list[SSAValue | None]:
+    w.need(not w.number_of("transBatchA", 0) and not w.number_of("transBatchB", 0))
+    sides = []
+    for index, name in ((0, "transA"), (1, "transB")):
+        value = w.input(index)
+        if w.number_of(name, 0):
+            rank = len(w.dims(value))
+            w.need(rank >= 2)
+            array = w.analysis.constants.read(value)
+            if array is not None:
+                sides.append(w.constant(np.ascontiguousarray(np.swapaxes(array, -1, -2))))
+                continue
+            value = w.transpose(value, *range(rank - 2), rank - 1, rank - 2)
+        sides.append(value)
+    return [w.scaled(w.make("MatMul", *sides), float_attribute(w.op, "alpha", 1.0))]
+
+
+def _fused_gemm(w: _Expansion) -> list[SSAValue | None]:
+    kinds = {"Relu", "Sigmoid", "Tanh", "LeakyRelu", "Elu"}
+    activation = w.op.attribute("activation")
+    w.need(isinstance(activation, StringAttr) and activation.data in kinds)
+    assert isinstance(activation, StringAttr)
+    attrs = w.op.attrs.data if w.op.attrs else {}
+    plain = {k: attrs[k] for k in ("transA", "transB", "alpha", "beta") if k in attrs}
+    value = w.make("Gemm", *(v for v in w.op.inputs if not absent(v)), **plain)
+    if activation.data in ("LeakyRelu", "Elu"):
+        slope = float_attribute(w.op, "activation_alpha", 0.01 if activation.data == "LeakyRelu" else 1.0)
+        return [w.make(activation.data, value, alpha=FloatAttr(slope, f32))]
+    return [w.make(activation.data, value)]
+
+
+def _einsum(w: _Expansion) -> list[SSAValue | None]:
+    """A product of three or more operands, two at a time from the left."""
+    w.need(len(w.op.inputs) > 2)
+    equation = w.op.attribute("equation")
+    w.need(isinstance(equation, StringAttr))
+    assert isinstance(equation, StringAttr)
+    left, arrow, out = equation.data.replace(" ", "").partition("->")
+    terms = left.split(",")
+    letters = set(string.ascii_letters)
+    w.need(arrow and len(terms) == len(w.op.inputs) and all(set(t) <= letters for t in (*terms, out)))
+    w.need(all(len(set(t)) == len(t) for t in (*terms, out)))
+    value, have = w.op.inputs[0], terms[0]
+    for index in range(1, len(terms)):
+        last = index == len(terms) - 1
+        later = set("".join(terms[index + 1 :]) + out)
+        want = out if last else "".join(c for c in dict.fromkeys(have + terms[index]) if c in later)
+        text = StringAttr(f"{have},{terms[index]}->{want}")
+        value, have = w.make("Einsum", value, w.op.inputs[index], equation=text), want
+    return [value]
+
+
+# -- attention ----------------------------------------------------------------------------------------
+
+
+def _heads(w: _Expansion, x: SSAValue, count: int) -> SSAValue:
+    """``[B, L, heads * depth]`` to ``[B, heads, L, depth]``."""
+    wide = w.dims(x)[-1]
+    w.need(count > 0 and wide > 0 and wide % count == 0)
+    return w.transpose(w.reshape(x, 0, 0, count, wide // count), 0, 2, 1, 3)
+
+
+def _attend(
+    w: _Expansion, q: SSAValue, k: SSAValue, v: SSAValue, scale: float, biases: Sequence[SSAValue]
+) -> SSAValue:
+    """``softmax(q k' * scale + biases) v`` of ``[B, heads, L, depth]``."""
+    scores = w.scaled(w.make("MatMul", q, w.transpose(k, 0, 1, 3, 2)), scale)
+    for bias in biases:
+        scores = w.make("Add", scores, bias)
+    return w.make("MatMul", w.make("Softmax", scores, axis=IntegerAttr(-1, i64)), v)
+
+
+def _causal(w: _Expansion, queries: int, keys: int) -> SSAValue:
+    w.need(queries > 0 and keys > 0 and queries * keys <= _MASK_LIMIT)
+    return w.constant(np.triu(np.full((queries, keys), -np.inf, np.float32), 1)[None, None])
+
+
+def _joined(w: _Expansion, x: SSAValue, heads: int, depth: int) -> SSAValue:
+    return w.reshape(w.transpose(x, 0, 2, 1, 3), 0, 0, heads * depth)
+
+
+def _attention(w: _Expansion) -> list[SSAValue | None]:
+    """ONNX's own Attention, without a cache of earlier keys, as many heads of keys as of queries."""
+    w.none(4, 5, 6)
+    w.unused(1, 2, 3)
+    w.need(float_attribute(w.op, "softcap", 0.0) == 0.0)
+    q, k, v = w.input(0), w.input(1), w.input(2)
+    dims = [w.dims(x) for x in (q, k, v)]
+    w.need(len({len(d) for d in dims}) == 1 and len(dims[0]) in (3, 4))
+    flat = len(dims[0]) == 3
+    heads = w.number_of("q_num_heads", 0) if flat else dims[0][1]
+    w.need(heads > 0 and heads == (w.number_of("kv_num_heads", 0) if flat else dims[1][1]))
+    depth = dims[0][-1] // heads if flat else dims[0][-1]
+    wide = dims[2][-1] // heads if flat else dims[2][-1]
+    w.need(depth > 0 and wide > 0)
+    queries, keys = (d[1 if flat else 2] for d in dims[:2])
+    biases: list[SSAValue] = []
+    mask = w.given(3)
+    if mask is not None:
+        extents = w.dims(mask)
+        w.need(extents and extents[-1] in (1, keys) and (keys > 0 or extents[-1] == 1))
+        known = w.analysis.constants.read(mask)
+        if known is not None and known.dtype == np.bool_:
+            mask = w.constant(np.where(known, np.float32(0), np.float32(-np.inf)))
+        elif w.analysis.element(mask) == i1:
+            mask = w.make("Where", mask, w.number(0.0), w.number(-np.inf))
+        biases.append(mask)
+    if w.number_of("is_causal", 0):
+        biases.append(_causal(w, queries, keys))
+    if flat:
+        q, k, v = (_heads(w, x, heads) for x in (q, k, v))
+    scale = float_attribute(w.op, "scale", 1 / math.sqrt(depth))
+    value = _attend(w, q, k, v, scale, biases)
+    return [_joined(w, value, heads, wide) if flat else value]
+
+
+def _multi_head(w: _Expansion) -> list[SSAValue | None]:
+    """onnxruntime's MultiHeadAttention on ``[B, L, heads * depth]``."""
+    w.none(4, 6, 7, 8, 9)
+    w.unused(1, 2, 3)
+    parts = [w.input(0), w.input(1), w.input(2)]
+    dims = [w.dims(x) for x in parts]
+    w.need(all(len(d) == 3 and d[-1] > 0 for d in dims))
+    bias = None if w.given(3) is None else w.analysis.constants.read(w.input(3))
+    w.need(w.given(3) is None or bias is not None)
+    if bias is not None:
+        cuts = np.cumsum([d[-1] for d in dims])[:-1]
+        parts = [w.make("Add", x, w.constant(b)) for x, b in zip(parts, np.split(bias, cuts), strict=True)]
+    heads = w.number_of("num_heads", 0)
+    w.need(heads > 0 and all(d[-1] % heads == 0 for d in dims))
+    biases = [b for b in [w.given(5)] if b is not None]
+    if w.number_of("unidirectional", 0):
+        biases.append(_causal(w, dims[0][1], dims[1][1]))
+    depth, wide = dims[0][-1] // heads, dims[2][-1] // heads
+    q, k, v = (_split_heads(w, x, heads, d[-1]) for x, d in zip(parts, dims, strict=True))
+    scale = float_attribute(w.op, "scale", 0.0) or 1 / math.sqrt(depth)
+    return [_joined(w, _attend(w, q, k, v, scale, biases), heads, wide)]
+
+
+def _packed(w: _Expansion) -> list[SSAValue | None]:
+    """onnxruntime's Attention: queries, keys and values from one input by one matrix ``[K, 3 N]``."""
+    w.none(3, 4, 5, 6)
+    w.unused(1)
+    weight = w.analysis.constants.read(w.input(1))
+    bias = None if w.given(2) is None else w.analysis.constants.read(w.input(2))
+    heads = w.number_of("num_heads", 0)
+    w.need(weight is not None and weight.ndim == 2 and (w.given(2) is None or bias is not None))
+    assert weight is not None
+    wide = weight.shape[1] // 3
+    w.need(w.op.attribute("qkv_hidden_sizes") is None and not w.number_of("do_rotary", 0))
+    w.need(heads > 0 and weight.shape[1] == 3 * wide and wide % heads == 0)
+    length = w.dims(w.input(0))[1]
+    parts = []
+    for n in range(3):
+        x = w.make("MatMul", w.input(0), w.constant(weight[:, n * wide : (n + 1) * wide].copy()))
+        if bias is not None:
+            x = w.make("Add", x, w.constant(bias[n * wide : (n + 1) * wide].copy()))
+        parts.append(_split_heads(w, x, heads, wide))
+    q, k, v = parts
+    biases = [_causal(w, length, length)] if w.number_of("unidirectional", 0) else []
+    scale = float_attribute(w.op, "scale", 0.0) or 1 / math.sqrt(wide // heads)
+    return [_joined(w, _attend(w, q, k, v, scale, biases), heads, wide // heads)]
+
+
+def _split_heads(w: _Expansion, x: SSAValue, heads: int, wide: int) -> SSAValue:
+    return w.transpose(w.reshape(x, 0, 0, heads, wide // heads), 0, 2, 1, 3)
+
+
+def _rotary(w: _Expansion) -> list[SSAValue | None]:
+    """ONNX's RotaryEmbedding on halves: ``(x1 cos - x2 sin, x1 sin + x2 cos)``."""
+    w.need(not w.number_of("interleaved", 0))
+    x = w.input(0)
+    dims = w.dims(x)
+    flat = len(dims) == 3
+    w.need(len(dims) in (3, 4) and dims[-1] > 0)
+    heads = w.number_of("num_heads", 0) if flat else dims[1]
+    w.need(heads > 0)
+    depth = dims[-1] // heads if flat else dims[-1]
+    w.need(w.number_of("rotary_embedding_dim", 0) in (0, depth) and depth % 2 == 0)
+    half = depth // 2
+    positions = w.given(3)
+    angles = []
+    for index in (1, 2):
+        angle = w.input(index)
+        if positions is not None:
+            angle = w.make("Gather", angle, positions, axis=IntegerAttr(0, i64))
+            length = w.dims(positions)[-1]
+        else:
+            length = w.dims(angle)[1]
+        w.need(length > 0)
+        angles.append(w.reshape(angle, 0, *((length, 1) if flat else (1, length)), half))
+    cos, sin = angles
+    y = w.reshape(x, 0, 0, heads, depth) if flat else x
+    one, two = (_part(w, y, n * half, (n + 1) * half) for n in range(2))
+    real = w.make("Sub", w.make("Mul", one, cos), w.make("Mul", two, sin))
+    imaginary = w.make("Add", w.make("Mul", one, sin), w.make("Mul", two, cos))
+    value = w.make("Concat", real, imaginary, axis=IntegerAttr(-1, i64))
+    return [w.reshape(value, 0, 0, heads * depth) if flat else value]
+
+
+def _part(w: _Expansion, x: SSAValue, start: int, stop: int) -> SSAValue:
+    bounds = [w.constant(np.array([v], np.int64)) for v in (start, stop, 3)]
+    return w.make("Slice", x, *bounds)
+
+
+_RULES: Mapping[str, Callable[[_Expansion], list[SSAValue | None]]] = {
+    "Attention": _attention,
+    "RotaryEmbedding": _rotary,
+    "Einsum": _einsum,
+    "com.microsoft.SkipLayerNormalization": _skip,
+    "com.microsoft.SkipSimplifiedLayerNormalization": _skip,
+    "com.microsoft.Gelu": _gelu,
+    "com.microsoft.BiasGelu": _bias_gelu,
+    "com.microsoft.FastGelu": _fast_gelu,
+    "com.microsoft.QuickGelu": _quick_gelu,
+    "com.microsoft.FusedMatMul": _fused_matmul,
+    "com.microsoft.FusedGemm": _fused_gemm,
+    "com.microsoft.MultiHeadAttention": _multi_head,
+    "com.microsoft.Attention": _packed,
+}

@@ -1,0 +1,142 @@
+"""The row directory of a table: from ids to the places that hold their rows.
+
+An id becomes a *slot* (its storage row; ``NAME.slots``, or the id itself), a slot a *row block*, and a row
+block, together with the number of the request, one *entry* for each group of columns: the primary block or
+one of its copies.  Everything that asks where a row lies (counts, cost, timing) asks here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.ir.cim import ARRAY, BLOCK_FIELDS, COL0, COLS, OFFSET, ROW0, ROWS, TILE
+from cimc.ir.residence import Residence, dram_chip, residence_of
+from cimc.isa.program import Matrix, Program
+from cimc.target.spec import Target
+
+REPLICA_FIELDS = ("block", "tile", "array", "offset")
+"""Columns of ``NAME.replicas``: a copy of primary block ``block``, and where it lies."""
+
+Ints = NDArray[np.int64]
+
+
+class Places(NamedTuple):
+    """Where rows are read, one column per group of columns of the table; each ``[n, wide]``.
+
+    ``entry``: int64, index into :attr:`RowDirectory.entries`; ``tile`` and ``array``: int64 as in a block
+    table; ``residence``: int8, values of :class:`~cimc.ir.residence.Residence`.
+    """
+
+    entry: Ints
+    tile: Ints
+    array: Ints
+    residence: NDArray[np.int8]
+
+
+class RowDirectory:
+    """Where each row of a table is, and which copy of it a request reads.
+
+    Attributes:
+        entries: int64 ``[blocks + copies, 7]``, block table of all places: the primary blocks in the order of
+            ``NAME.blocks``, then the copies in the order of ``NAME.replicas``, with the rows and columns of
+            the block that they copy.
+        primary: int64 ``[blocks + copies]``, the primary block that an entry holds.
+        residence: int8 ``[blocks + copies]``.
+        copies: int64 ``[blocks]``, further copies of each primary block.
+        high, wide: row blocks, and groups of columns, of the table; ``blocks == high * wide``.
+        block_rows: slots of a row block.
+    """
+
+    def __init__(self, program: Program, matrix: Matrix) -> None:
+        blocks: NDArray[Any] = program.data[f"{matrix.name}.blocks"]
+        self._slots = program.data.get(f"{matrix.name}.slots")
+        replicas = program.data.get(f"{matrix.name}.replicas")
+        self.block_rows = matrix.block_rows
+        self.wide = int((blocks[:, ROW0] == blocks[0, ROW0]).sum())
+        self.high = len(blocks) // self.wide
+        if replicas is None:
+            replicas = np.zeros((0, len(REPLICA_FIELDS)), np.int32)
+        self.entries: Ints = with_replicas(blocks, replicas)
+        of: Ints = replicas[:, 0].astype(np.int64)
+        self.primary: Ints = np.concatenate([np.arange(len(blocks), dtype=np.int64), of])
+        self.residence = residence_of(self.entries)
+        self.copies: Ints = np.bincount(of, minlength=len(blocks)).astype(np.int64)
+        self._first_copy: Ints = len(blocks) + np.cumsum(self.copies) - self.copies
+
+    def slot(self, ids: NDArray[Any]) -> Ints:
+        """Storage rows of rows ``ids``; same shape, int64."""
+        if self._slots is None:
+            return np.asarray(ids, np.int64)
+        found: Ints = self._slots[ids].astype(np.int64)
+        return found
+
+    def block(self, ids: NDArray[Any]) -> Ints:
+        """Row blocks (0 .. ``high`` - 1) of rows ``ids``; same shape, int64."""
+        return self.slot(ids) // self.block_rows
+
+    def entry(self, row_block: NDArray[Any], request: NDArray[Any]) -> Ints:
+        """Entries that request number ``request[n]`` reads row block ``row_block[n]`` from, ``[n, wide]``.
+
+        Request ``k`` of a run reads copy ``k mod (1 + copies)`` of each block, copy 0 being the primary.
+        """
+        primary: Ints = np.asarray(row_block, np.int64)[:, None] * self.wide + np.arange(self.wide)
+        if len(self.entries) == len(self.copies):
+            return primary
+        turn = np.asarray(request, np.int64)[:, None] % (1 + self.copies[primary])
+        return np.where(turn > 0, self._first_copy[primary] + turn - 1, primary)
+
+    def place(self, row_block: NDArray[Any], request: NDArray[Any]) -> Places:
+        """Where requests ``request[n]`` read row blocks ``row_block[n]``; see :meth:`entry`."""
+        entry = self.entry(row_block, request)
+        return Places(entry, self.entries[entry, TILE], self.entries[entry, ARRAY], self.residence[entry])
+
+    def outside_cells(self) -> Iterator[tuple[Ints, slice]]:
+        """Rows (ids, ascending) and columns that lie in SRAM or DRAM: no converter, no device between.
+
+        Copies have the residence of their block, so this holds for every request.
+        """
+        blocks = self.entries[: len(self.copies)]
+        digital = (self.residence[: len(blocks)] != int(Residence.RRAM)).reshape(self.high, self.wide)
+        if not digital.any():
+            return
+        rows = int(blocks[-1, ROW0] + blocks[-1, ROWS])
+        block = self.block(np.arange(rows)) if self._slots is not None else None
+        for column in np.flatnonzero(digital.any(axis=0)).tolist():
+            inside = (
+                np.repeat(digital[:, column], self.block_rows)[:rows]
+                if block is None
+                else (digital[block, column])
+            )
+            first = int(blocks[column, COL0])
+            yield np.flatnonzero(inside), slice(first, first + int(blocks[column, COLS]))
+
+    def share(self) -> NDArray[np.float64]:
+        """Share of the requests for its block that each entry serves, float64 ``[blocks + copies]``."""
+        out: NDArray[np.float64] = 1.0 / (1 + self.copies[self.primary])
+        return out
+
+
+def with_replicas(blocks: NDArray[Any], replicas: NDArray[Any]) -> Ints:
+    """Block table of primaries ``[blocks, 7]`` and their copies ``[copies, 4]``, int64, primaries first."""
+    copies = blocks[replicas[:, 0]].astype(np.int64)
+    copies[:, (TILE, ARRAY, OFFSET)] = replicas[:, 1:]
+    return np.concatenate([blocks.astype(np.int64), copies.reshape(-1, len(BLOCK_FIELDS))])
+
+
+def places_of(program: Program, matrix: Matrix) -> Ints:
+    """Block table of every place that holds a part of ``matrix``: blocks, and copies of tables."""
+    blocks: NDArray[Any] = program.data[f"{matrix.name}.blocks"]
+    replicas = program.data.get(f"{matrix.name}.replicas")
+    return blocks.astype(np.int64) if replicas is None else with_replicas(blocks, replicas)
+
+
+def serving_tiles(entries: Ints, target: Target) -> Ints:
+    """The tile whose router answers for each entry: its own, or for DRAM the one at its chip's port."""
+    x, y = target.chip.port
+    port = dram_chip(entries[:, TILE]) * target.tiles_per_chip + y * target.chip.mesh[0] + x
+    tiles: Ints = np.where(residence_of(entries) == int(Residence.DRAM), port, entries[:, TILE])
+    return tiles

@@ -1,0 +1,1 @@
+"""Inner loops compiled by numba; import these modules inside the function that needs them."""

@@ -1,0 +1,145 @@
+"""All places of all tables in one flat list: what each takes, and what requests are expected to do to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.ir import cim
+from cimc.ir.context import CompilerContext
+from cimc.ir.residence import Residence, residence_of, row_bits
+from cimc.ir.types import symbol
+from cimc.isa.directory import with_replicas
+
+_ID_BITS = 32
+_RESULT_BITS = 32
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Places of the tables, in the order of the matrices; a table's blocks first, then their copies.
+
+    Attributes, one entry per place:
+        matrix: position in ``names``.
+        entry: number within its table, as in :class:`~cimc.isa.directory.RowDirectory`.
+        block: the primary block it holds, numbered over all tables; copies share it.
+        residence: as marked, values of :class:`~cimc.ir.residence.Residence`.
+        width: cell columns, where it lies in crossbar cells.
+        nbytes: bytes, where it lies in SRAM or DRAM.
+        uses: expected row reads per request; copies share those of their block evenly.
+        traffic: bits per request to and from it.
+    """
+
+    names: tuple[str, ...]
+    matrix: Ints
+    entry: Ints
+    block: Ints
+    residence: NDArray[np.int8]
+    width: Ints
+    nbytes: Ints
+    uses: Floats
+    traffic: Floats
+
+    @property
+    def count(self) -> int:
+        """Number of places."""
+        return len(self.entry)
+
+    @property
+    def load(self) -> Floats:
+        """Expected converted cell columns per request of each place, were it in cells."""
+        return self.uses * self.width
+
+    def where(self, residence: Residence) -> Ints:
+        """Positions of the places with a residence, ascending."""
+        return np.flatnonzero(self.residence == int(residence))
+
+    @classmethod
+    def collect(cls, matrices: list[cim.MatrixOp], data: CompilerContext) -> Places:
+        """Places of sharded tables (of other matrices none)."""
+        tables = [m for m in matrices if m.kind.data == "table"]
+        parts: list[tuple[NDArray[Any], ...]] = []
+        before = 0
+        for position, matrix in enumerate(tables):
+            name = matrix.sym_name.data
+            assert matrix.slices is not None
+            blocks = data.store[f"{name}.blocks"]
+            copied = np.zeros((0, 4), np.int32)
+            if matrix.replicas is not None:
+                copied = data.store[symbol(matrix.replicas)]
+            places = with_replicas(blocks, copied)
+            block = np.concatenate([np.arange(len(blocks)), copied[:, 0]]).astype(np.int64)
+            cols = places[:, cim.COLS]
+            each = expected_uses(matrix, data)[block] / np.bincount(block)[block]
+            parts.append(
+                (
+                    np.full(len(places), position),
+                    np.arange(len(places)),
+                    before + block,
+                    residence_of(places),
+                    cols * matrix.slices.value.data,
+                    places[:, cim.ROWS] * row_bits(cols, matrix.bits.value.data) // 8,
+                    each,
+                    each * (_ID_BITS + cols * _RESULT_BITS),
+                )
+            )
+            before += len(blocks)
+        columns = [np.concatenate([p[i] for p in parts]) if parts else np.zeros(0) for i in range(8)]
+        number, entry, block, residence, width, nbytes = (c.astype(np.int64) for c in columns[:6])
+        names = tuple(m.sym_name.data for m in tables)
+        uses, traffic = (c.astype(np.float64) for c in columns[6:])
+        return cls(names, number, entry, block, residence.astype(np.int8), width, nbytes, uses, traffic)
+
+
+def expected_uses(matrix: cim.MatrixOp, data: CompilerContext) -> Floats:
+    """Expected row reads per request of each block of a sharded table, float64 ``[blocks]``.
+
+    From the accesses known to the compilation; one read per request, the same for every row, where there
+    are none.  Rows that no known access read are read too: they share the mass that Good and Turing's
+    estimate gives to what was not seen, the share of reads whose row was read only once (Good, Biometrika
+    40, 1953).  A short sample of a large table so counts for little, a long trace for what it says.
+    """
+    name = matrix.sym_name.data
+    blocks = data.store[f"{name}.blocks"]
+    high = len(np.unique(blocks[:, cim.ROW0]))
+    height, rows = int(blocks[0, cim.ROWS]), matrix.rows.value.data
+    access = data.access.get(name)
+    inside = np.zeros(0, np.bool_) if access is None else (access.ids >= 0) & (access.ids < rows)
+    if access is None or not inside.any():
+        per_row_block: Floats = np.full(high, 1 / high)
+    else:
+        ids, counts = access.ids[inside], access.counts[inside]
+        block = (ids if matrix.slots is None else data.store[symbol(matrix.slots)][ids]) // height
+        reads = np.bincount(block, counts, high)
+        size = np.minimum(height, rows - np.arange(high) * height)
+        unseen = size - np.bincount(block, minlength=high)
+        if unseen.any():
+            missed = float(counts[counts == 1].sum() / counts.sum())
+            reads = reads * (1.0 - missed) + counts.sum() * missed * unseen / unseen.sum()
+        per_row_block = reads / max(access.requests, 1)
+    uses: Floats = per_row_block[blocks[:, cim.ROW0] // height]
+    return uses
+
+
+def expected_touched(uses: Floats) -> float:
+    """Expected number of different row blocks that a request reads, of one table.
+
+    ``uses``: expected reads per request of each row block.  The reads of a request are taken as independent:
+    with ``n`` reads, of which a share ``p`` goes to a block, it is read with probability ``1 - (1 - p)^n``.
+    """
+    reads = float(uses.sum())
+    if reads <= 0:
+        return 0.0
+    share = uses / reads
+    return float(np.sum(1.0 - (1.0 - share) ** max(reads, 1.0)) * min(reads, 1.0))
+
+
+def tables_of(matrices: list[cim.MatrixOp]) -> list[cim.MatrixOp]:
+    """The tables among matrices."""
+    return [m for m in matrices if m.kind.data == "table"]

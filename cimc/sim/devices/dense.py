@@ -1,0 +1,243 @@
+"""Products of dense layers on real devices: static errors in the cells, one noise draw per conversion.
+
+For each row range the cells of all slices are drawn once and stand side by side as two planes: conductances
+``M`` (the mean of a read, both devices of a pair subtracted) and variances ``V``, integers both.  Then, for
+each phase ``p`` with drive ``x``, slice and column::
+
+    P = sum_r x[r] M[r]          V' = sum_r x[r]**2 V[r]
+    code = clip(floor((P + sqrt(V') z + lsb / 2) / lsb))
+
+The two sums are matrix products of integers in float32 or float64, small enough to be exact
+(:mod:`cimc.sim.devices.strips`), so neither the batch nor the BLAS can change a bit.  One Gaussian per
+conversion stands for one per cell: the sum of independent reads has this mean and this variance.  Codes
+recombine as in ``docs/simulator.md``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.errors import ProgramError
+from cimc.ir.cim import COL0, COLS, ROW0, ROWS
+from cimc.sim.devices import cells, plain, rng, wires
+from cimc.sim.devices.levels import FRACTION, Ints, levels_for
+from cimc.sim.devices.spec import Device
+from cimc.sim.devices.strips import ShortTables, Strip, make_strip, short_index, short_tables
+from cimc.target.cells import encode_weights, input_phases, phase_plan
+from cimc.target.spec import Array
+
+_TABLE_BATCH = 4  # below, tables of sums cost more to read than planes; both give the same bits
+_SUMS = 1 << 19  # column sums converted at a time
+
+Floats = NDArray[Any]
+Inputs = NDArray[np.int8] | NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """A device, the seconds since its cells were written, and the seed of everything random."""
+
+    device: Device
+    age: float = 0.0
+    seed: int = 0
+
+
+class NoisyDense:
+    """One integer matrix in the cells of a device; arguments as for
+    :class:`cimc.sim.kernels.dense.DenseKernel`, and ``name``, which keys its random numbers.
+
+    ``compiled``: use numba (the same bits without).  Raises :class:`~cimc.errors.DeviceError`
+    (``device.ir-drop``) when the model of the wires does not hold.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        weights: NDArray[np.int8],
+        blocks: NDArray[np.integer[Any]],
+        ranges: NDArray[np.integer[Any]],
+        array: Array,
+        weight_bits: int,
+        input_bits: int,
+        signed: bool,
+        conditions: Conditions,
+        compiled: bool = True,
+    ) -> None:
+        self.name, self.weights, self.blocks, self.ranges = name, weights, blocks, ranges
+        self.array, self.weight_bits, self.conditions = array, weight_bits, conditions
+        self.plan = phase_plan(input_bits, signed, array.dac_bits, array.signed_inputs)
+        self.levels = levels_for(conditions.device, conditions.age, array, int(ranges.max(initial=1)))
+        self.compiled = compiled
+        self._key = rng.name_key(conditions.seed, name)
+        self._strips: dict[tuple[int, int], tuple[int, list[Strip]]] = {}
+        self._short: dict[int, dict[int, ShortTables]] = {}
+
+    def columns(self, first: int, count: int) -> tuple[int, int]:
+        """First column, and one past the last, that ``count`` blocks from ``first`` contribute to."""
+        chosen = self.blocks[first : first + count].astype(np.int64)
+        return int(chosen[:, COL0].min()), int((chosen[:, COL0] + chosen[:, COLS]).max())
+
+    def noisy(self, x: Inputs, first: int, count: int, request: int, use: int = 0) -> NDArray[np.int32]:
+        """Partial product of the blocks ``first .. first + count - 1``, int32 ``[B, C]``.
+
+        ``x [B, K]``: inputs of the requests ``request ..`` of the run; ``use`` counts how often the program
+        has used these blocks for a request before.  Raises ``ValueError`` for inputs out of range and
+        :class:`~cimc.errors.ProgramError` (``sim.accumulator-overflow``) for results beyond 32 bits.
+        """
+        if (first, count) not in self._strips:
+            self._strips[first, count] = self._prepare(first, count)
+        width, strips = self._strips[first, count]
+        out = np.zeros((len(x), width), np.int64)
+        size = max(strip.factor.size for strip in strips)
+        step = max(1, min(len(x), _SUMS // size))
+        for b in range(0, len(x), step):
+            part = x[b : b + step]
+            drive = input_phases(part, self.plan)
+            requests = np.arange(request + b, request + b + len(part))
+            for strip in strips:
+                self._add(out[b : b + step, strip.cols], strip, part, drive, requests, use)
+        if out.size and max(-int(out.min()), int(out.max())) > np.iinfo(np.int32).max:
+            raise ProgramError(
+                "sim.accumulator-overflow",
+                f"matrix {self.name}: a sum of {np.abs(out).max()} exceeds a 32-bit accumulator",
+                hint="use fewer activation or weight bits, or split the layer along its inputs",
+            )
+        return out.astype(np.int32)
+
+    def _add(
+        self, out: Ints, strip: Strip, x: Inputs, drive: NDArray[np.uint8], requests: Ints, use: int
+    ) -> None:
+        """Add what ``strip`` converts for ``x`` and its phases ``drive [P, B, K]`` to ``out [B, C]``."""
+        keys = rng.words(rng.words(strip.key, requests), use)
+        acc = np.zeros((len(x), strip.constant.size), np.int64)
+        if self.compiled and strip.short and len(x) >= _TABLE_BATCH:
+            self._by_table(acc, strip, drive[:, :, strip.rows], keys)
+        else:
+            self._by_product(acc, strip, drive[:, :, strip.rows], keys)
+        acc += strip.constant
+        if strip.input_factor:
+            acc += strip.input_factor * x[:, strip.rows].sum(axis=1, dtype=np.int64)[:, np.newaxis]
+        out += acc
+
+    def _by_product(self, acc: Ints, strip: Strip, drive: NDArray[np.uint8], keys: rng.Words) -> None:
+        phases, slices, cols = strip.factor.shape
+        shape = (phases, len(acc), slices, cols)
+        driven = drive.reshape(phases * len(acc), -1)
+        sums = np.matmul(driven.astype(strip.means.dtype), strip.means).reshape(shape)
+        noisy = strip.spreads.size > 0
+        spreads = np.zeros((0, 0, 0, 0), sums.dtype)
+        if noisy:
+            squares = driven.astype(strip.spreads.dtype)
+            if self.array.dac_bits > 1:
+                squares *= squares
+            spreads = np.matmul(squares, strip.spreads).reshape(shape).astype(sums.dtype, copy=False)
+        low, high = self.array.adc_codes
+        table = rng.single_quantiles() if sums.dtype == np.float32 else rng.normal_quantiles()
+        total = self.weights.shape[1]
+        if self.compiled:
+            from cimc.sim.devices import compiled
+
+            real = sums.dtype.type
+            compiled.dense_epilogue(
+                acc, sums, spreads, keys, table, strip.scale, strip.half, strip.step, strip.factor,
+                strip.first_col, total, real(low), real(high), noisy,
+            )  # fmt: skip
+        else:
+            plain.dense_epilogue(
+                acc, sums, spreads, keys, table, strip.scale, strip.half, strip.step, strip.factor,
+                strip.first_col, total, (low, high), noisy,
+            )  # fmt: skip
+
+    def _by_table(self, acc: Ints, strip: Strip, drive: NDArray[np.uint8], keys: rng.Words) -> None:
+        from cimc.sim.devices import onebit
+
+        if strip.key not in self._short:
+            self._short[strip.key] = {}
+        prepared = self._short[strip.key]
+        if strip.first_col not in prepared:
+            prepared[strip.first_col] = short_tables(strip)
+        t = prepared[strip.first_col]
+        phases, slices, _ = strip.factor.shape
+        low, high = self.array.adc_codes
+        onebit.multiply(
+            acc, short_index(drive), t.means, t.spreads, keys, rng.single_quantiles(),
+            t.scales, t.halves, t.steps, t.factors, strip.first_col, self.weights.shape[1], phases, slices,
+            low, high, strip.spreads.size > 0,
+        )  # fmt: skip
+
+    # -- preparation --------------------------------------------------------------------------------
+
+    def _prepare(self, first: int, count: int) -> tuple[int, list[Strip]]:
+        left, right = self.columns(first, count)
+        chosen = self.blocks[first : first + count, [ROW0, ROWS, COL0, COLS]].astype(np.int64).tolist()
+        order = sorted(range(count), key=lambda i: chosen[i])
+        strips = []
+        for (r0, rows), group in groupby(order, key=lambda i: tuple(chosen[i][:2])):
+            members = list(group)
+            while members:  # runs of neighbouring columns
+                run = 1
+                while run < len(members) and chosen[members[run]][2] == sum(chosen[members[run - 1]][2:]):
+                    run += 1
+                part, members = members[:run], members[run:]
+                strips.append(self._strip(r0, rows, [(*chosen[i][2:], first + i) for i in part], left))
+        return right - left, strips
+
+    def _strip(self, r0: int, rows: int, members: list[tuple[int, int, int]], left: int) -> Strip:
+        """Prepare blocks ``(col0, cols, number)`` that stand side by side on rows ``r0 ..``."""
+        c0, width = members[0][0], sum(cols for _, cols, _ in members)
+        widths = [cols for _, cols, _ in members]
+        part = self.weights[r0 : r0 + rows, c0 : c0 + width]
+        code = encode_weights(part, self.array.encoding, self.array.cell_levels, self.weight_bits)
+        means, variances = self._planes(code.digits, r0, members)
+        lsb = self.ranges[[number for _, _, number in members]].astype(np.int64).transpose(2, 1, 0)
+        return make_strip(
+            slice(r0, r0 + rows), slice(c0 - left, c0 - left + width), c0, means, variances,
+            np.repeat(lsb, widths, axis=2), part, code, self.plan, self.array, self.levels,
+            rng.fold(rng.fold(self._key, cells.DENSE_READS), r0),
+        )  # fmt: skip
+
+    def _planes(
+        self, digits: NDArray[np.int8], r0: int, members: list[tuple[int, int, int]]
+    ) -> tuple[Ints, Ints]:
+        """``M`` and ``V`` of the cells that hold ``digits [S, R, C]``; int64, the same shape."""
+        levels, width = self.levels, digits.shape[2]
+        rows, cols = np.arange(r0, r0 + digits.shape[1]), members[0][0] + np.arange(width)
+        key = rng.fold(rng.fold(self._key, cells.CELLS), 0)
+        pair = self.array.encoding == "differential"
+        held = [
+            cells.draw_devices(levels, key, rows, cols, d, np.maximum(sign * digits, 0))
+            for d, sign in enumerate((1, -1) if pair else (1,))
+        ]
+        moments = [cells.read_moments(levels, m) for m in held]
+        if wires.resistive(self.conditions.device.wires):
+            moments = self._through_wires(held, moments, members)
+        if not pair:
+            return moments[0]
+        (mean, variance), (below, more) = moments
+        return mean - below, variance + more
+
+    def _through_wires(
+        self, held: list[Ints], moments: list[tuple[Ints, Ints]], members: list[tuple[int, int, int]]
+    ) -> list[tuple[Ints, Ints]]:
+        """Moments after IR drop, block by block: slice ``s`` of column ``c`` is cell ``s * cols + c``."""
+        levels, line = self.levels, self.conditions.device.wires
+        at = 0
+        for _, cols, number in members:
+            span = slice(at, at + cols)
+            shape = (held[0].shape[1], -1)
+            unit = levels.unit / 2**FRACTION
+            loads = [levels.low + m[:, :, span].transpose(1, 0, 2).reshape(shape) * unit for m in held]
+            for (mean, variance), load in zip(moments, loads, strict=True):
+                d = wires.drop(line, sum(loads[1:], loads[0]), load)
+                wires.check(float(d.max()), f"matrix {self.name}, block {number}")
+                d = d.reshape(shape[0], -1, cols).transpose(1, 0, 2)
+                mean[:, :, span], variance[:, :, span] = wires.attenuated(
+                    levels, mean[:, :, span], variance[:, :, span], d
+                )
+            at += cols
+        return moments

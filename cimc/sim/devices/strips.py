@@ -1,0 +1,194 @@
+"""Cells of a dense matrix made ready for noisy products: planes of integers, each column in its format.
+
+Conductances and variances are drawn with more binary places than float32 products (or the 16-bit sums of
+``onebit.py``) can add up exactly.  Each column of a plane therefore drops as many places as its own sums
+need, which its cells alone decide; what this adds to the variance of a cell stays below 1 % of it
+(:attr:`cimc.sim.devices.levels.Levels.needed`), or the kernel uses float64.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.sim.devices.levels import DOUBLE_LIMIT, FRACTION, SINGLE_LIMIT, Ints, Levels
+from cimc.target.cells import EncodedWeights, PhasePlan
+from cimc.target.spec import Array
+
+_SHORT = (1 << 15) - 1
+_SHORT_ROWS = 1024  # beyond, 16 bits leave too little for each row's variance
+
+Floats = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Neighbouring columns on one range of rows.
+
+    ``means``, ``spreads``: planes ``[R, S*C]``, slice-major, integers in a float type (``spreads`` has no
+    columns without read noise).  ``scale [S, C]`` takes summed variances to squared units of the sums;
+    ``half``, ``step`` (floats) and ``factor`` (int64) are ``[P, S, C]``.  ``constant [C]`` and
+    ``input_factor``: the digital corrections of the offsets.  ``short``: sums of one-bit phases fit 16 bits,
+    and those of codes 32.
+    """
+
+    rows: slice
+    cols: slice
+    first_col: int
+    means: Floats
+    spreads: Floats
+    scale: Floats
+    half: Floats
+    step: Floats
+    factor: Ints
+    constant: Ints
+    input_factor: int
+    key: int
+    short: bool
+
+
+def make_strip(
+    rows: slice, cols: slice, first_col: int, means: Ints, variances: Ints, lsb: Ints, weights: NDArray[Any],
+    code: EncodedWeights, plan: PhasePlan, array: Array, levels: Levels, key: int,
+) -> Strip:  # fmt: skip
+    """Format planes ``means`` and ``variances`` ``[S, R, C]`` with ADC steps ``lsb [P, S, C]``."""
+    slices, height, _ = means.shape
+    drive = (1 << array.dac_bits) - 1
+    coarsest = lsb.max(axis=0) << FRACTION
+    small = array.dac_bits == 1 and height <= _SHORT_ROWS
+    limit = SINGLE_LIMIT if levels.single else DOUBLE_LIMIT
+    dropped = _dropped(means, drive, limit, coarsest)
+    short = np.zeros_like(dropped, bool)
+    if small and levels.single:
+        tight = _dropped(means, 1, _SHORT, np.zeros_like(coarsest))
+        short = (FRACTION - tight >= levels.needed) & (coarsest >> tight <= SINGLE_LIMIT // 2)
+        dropped = np.where(short, tight, dropped)
+    mean_type = np.float32 if levels.single else np.float64
+
+    spread_limit = _SHORT if small else (SINGLE_LIMIT if levels.variance_single else DOUBLE_LIMIT)
+    less = _dropped(variances, drive * drive, spread_limit, np.zeros_like(coarsest))
+    spread_type = np.float32 if levels.variance_single else np.float64
+    spreads = _plane(_rounded(variances, less), spread_type)
+    scale = levels.variance_scale * 2.0 ** (less - 2 * dropped)
+
+    significance = plan.weights[:, None] * code.digit_weights
+    factor = np.ascontiguousarray(lsb * significance[:, :, None])
+    reach = max(-array.adc_codes[0], array.adc_codes[1])
+    unit = 2.0 ** (FRACTION - dropped)
+    column_sums = weights.sum(axis=0, dtype=np.int64)
+    return Strip(
+        rows=rows,
+        cols=cols,
+        first_col=first_col,
+        means=_plane(_rounded(means, dropped), mean_type),
+        spreads=spreads if levels.noisy else spreads[:, :0],
+        scale=scale.astype(mean_type),
+        half=(lsb * (unit / 2)).astype(mean_type),
+        step=(lsb * unit).astype(mean_type),
+        factor=factor,
+        constant=-plan.input_offset * (column_sums + height * code.weight_offset),
+        input_factor=-code.weight_offset,
+        key=key,
+        short=bool(short.all())
+        and slices * 16 * height <= 1 << 18
+        and int(np.abs(factor).sum(axis=(0, 1)).max()) * reach < 1 << 31,
+    )
+
+
+def _dropped(plane: Ints, drive: int, limit: int, more: Ints) -> Ints:
+    """Binary places that columns of ``plane [S, R, C]`` drop for sums, and ``more``, to fit ``limit``.
+
+    int64 ``[S, C]``.  Rows are driven at up to ``drive``; rounding adds up to half a unit per row.
+    """
+    positive = np.maximum(plane, 0).sum(axis=1)
+    bound = np.maximum(positive, positive - plane.sum(axis=1)) * drive + more
+    slack = plane.shape[1] * drive // 2 + 2
+    dropped = np.zeros(bound.shape, np.int64)
+    for places in range(62):
+        fits = (bound >> places) + slack <= limit
+        if fits.all():
+            break
+        dropped[~fits] = places + 1
+    return dropped
+
+
+def _rounded(plane: Ints, dropped: Ints) -> Ints:
+    """``plane [S, R, C]`` less ``dropped [S, C]`` binary places, rounded to nearest (halves up)."""
+    shift = dropped[:, np.newaxis]
+    return np.asarray((plane + ((np.int64(1) << shift) >> 1)) >> shift)
+
+
+def _plane(values: Ints, kind: type[Any]) -> Floats:
+    """``[S, R, C]`` as ``[R, S*C]``, slice-major."""
+    return np.ascontiguousarray(values.transpose(1, 0, 2).reshape(values.shape[1], -1), kind)
+
+
+# --------------------------------------------------------------------------------------------------
+# Tables for one-bit phases
+
+LANES, CHAINS = 32, 4
+
+
+@dataclass(frozen=True)
+class ShortTables:
+    """What :func:`cimc.sim.devices.onebit.multiply` takes of a strip; see there."""
+
+    means: NDArray[np.int16]
+    spreads: NDArray[np.int16]
+    scales: NDArray[np.float32]
+    halves: NDArray[np.float32]
+    steps: NDArray[np.float32]
+    factors: NDArray[np.int32]
+
+
+def short_tables(strip: Strip) -> ShortTables:
+    """Tables of a ``short`` strip."""
+    phases, slices, cols = strip.factor.shape
+    skip = strip.first_col % 4
+    tiles = -(-(cols + skip) // LANES)
+    quarters = -(-phases // CHAINS)
+
+    def tiled(values: NDArray[Any], fill: float) -> NDArray[Any]:
+        """``[..., S, C]`` as ``[S * tiles, ..., 32]``."""
+        wide = np.full((*values.shape[:-1], tiles * LANES), fill, values.dtype)
+        wide[..., skip : skip + cols] = values
+        wide = wide.reshape(*values.shape[:-1], tiles, LANES)
+        front = (values.ndim - 2, values.ndim - 1)
+        moved = np.moveaxis(wide, front, (0, 1))
+        return np.ascontiguousarray(moved.reshape(slices * tiles, *values.shape[:-2], LANES))
+
+    def phased(values: NDArray[Any], fill: float, kind: Any) -> NDArray[Any]:
+        padded = np.full((quarters * CHAINS, slices, cols), fill, kind)
+        padded[:phases] = values
+        return tiled(padded, fill).reshape(slices * tiles, quarters, CHAINS, LANES)
+
+    def sums(plane: Floats) -> NDArray[np.int16]:
+        rows = len(plane)
+        groups = -(-rows // 4)
+        cells = np.zeros((groups * 4, slices, cols), np.int64)
+        cells[:rows] = plane.reshape(rows, slices, cols)
+        grouped = tiled(cells, 0).reshape(slices * tiles, groups, 4, LANES)
+        driven = (np.arange(16)[:, np.newaxis] >> np.arange(4)) & 1
+        table = np.einsum("nj,tgjc->tgnc", driven, grouped)
+        return np.ascontiguousarray(table.reshape(slices * tiles, groups * 16, LANES).astype(np.int16))
+
+    return ShortTables(
+        sums(strip.means), sums(strip.spreads) if strip.spreads.size else sums(0 * strip.means),
+        tiled(strip.scale.astype(np.float32), 1.0), phased(strip.half, 0.0, np.float32),
+        phased(strip.step, 1.0, np.float32), phased(strip.factor, 0, np.int32),
+    )  # fmt: skip
+
+
+def short_index(drive: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """Rows of the tables that one-bit phases ``drive [P, B, R]`` select, uint16 ``[B, Q, G, 4]``."""
+    phases, batch, rows = drive.shape
+    groups, quarters = -(-rows // 4), -(-phases // CHAINS)
+    bits = np.zeros((quarters * CHAINS, batch, groups * 4), np.uint8)
+    bits[:phases, :, :rows] = drive
+    bits = bits.reshape(quarters, CHAINS, batch, groups, 4)
+    nibble = (bits << np.arange(4, dtype=np.uint8)).sum(axis=-1, dtype=np.uint16)
+    nibble += (np.arange(groups) * 16).astype(np.uint16)
+    return np.ascontiguousarray(nibble.transpose(2, 0, 3, 1))

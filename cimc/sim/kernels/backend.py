@@ -1,0 +1,68 @@
+"""Which kernels run: compiled by numba, or numpy alone.  Results are the same to the bit.
+
+The environment variable ``CIMC_KERNELS`` asks for one of them (``numba`` or ``numpy``); without it numba is
+used where it is installed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from typing import Any, Literal
+
+from cimc.errors import ProgramError
+
+Backend = Literal["numba", "numpy"]
+
+VARIABLE = "CIMC_KERNELS"
+
+
+def backend() -> Backend:
+    """The kernels of this process; does not import numba.
+
+    Raises:
+        ProgramError: ``sim.kernels`` for another value of the variable, or where numba is asked for and
+        missing.
+    """
+    asked = os.environ.get(VARIABLE, "")
+    if asked == "numpy":
+        return "numpy"
+    if asked not in ("", "numba"):
+        raise ProgramError(
+            "sim.kernels", f"{VARIABLE} is '{asked}'", hint=f"set {VARIABLE} to numba or numpy, or unset it"
+        )
+    compiles = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
+    if compiles and importlib.util.find_spec("numba") is not None:
+        return "numba"
+    if asked:
+        raise ProgramError(
+            "sim.kernels",
+            f"{VARIABLE} asks for numba, which is not installed or disabled",
+            hint="pip install numba",
+        )
+    return "numpy"
+
+
+def fallback_note() -> str | None:
+    """What to say about kernels that were not asked for."""
+    if backend() == "numba" or os.environ.get(VARIABLE):
+        return None
+    return "numba is not installed or disabled: numpy kernels, with the same results, slower"
+
+
+def compiled(function: Any) -> Any:
+    """Decorator: compile ``function`` on first use, without the interpreter lock, cached on disk if possible.
+
+    Where no cache folder can be written (a read-only installation without a home folder) every process
+    compiles anew.
+    """
+    from numba import njit
+
+    options = {
+        "nogil": True,
+        "error_model": "numpy",
+    }  # divisions as numpy's, so that loops of them can be vectors
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:  # numba found no place for its cache
+        return njit(**options)(function)

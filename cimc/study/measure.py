@@ -1,0 +1,179 @@
+"""One case in a process of its own: compiled, executed, timed; memory is that process's alone.
+
+``python -m cimc.study.measure`` reads a case as JSON from standard input and prints its row as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from cimc.errors import CimcError, InfeasibleError
+from cimc.study.plan import Case
+from cimc.study.store import Row
+
+_SPARE_CHIPS = 1.02
+"""Packing leaves a little of each chip empty."""
+
+
+def measure(case: Case) -> Row:
+    """The row of ``case``, from a child process; a user error, or its violent end, becomes ``error``.
+
+    Raises:
+        RuntimeError: when the child ends otherwise (a bug, or killed); its last words are in the message.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "cimc.study.measure"],
+        input=json.dumps(case.to_json()),
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode < 0:  # the system ran out of memory, most likely
+        return {
+            **identity(case),
+            "error": f"study.killed: its process was ended by signal {-done.returncode}",
+        }
+    if done.returncode != 0 or not done.stdout:
+        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        raise RuntimeError(f"{case.label}: {last[0]}")
+    row: Row = json.loads(done.stdout.splitlines()[-1])
+    return row
+
+
+def identity(case: Case) -> Row:
+    """The columns that say which case a row is."""
+    return {
+        "model": case.workload.name,
+        "target": case.target,
+        "strategy": case.strategy.name,
+        "seed": case.seed,
+        "pipeline": case.strategy.pipeline,
+    }
+
+
+def run_case(case: Case) -> Row:
+    """Measure in this process.
+
+    Raises:
+        CimcError: when the case cannot be done.
+    """
+    from cimc.cli.requests import load_requests
+
+    requests = load_requests(Path(case.workload.requests), 1 << 33)
+    calib = load_requests(Path(case.workload.calib), 1 << 33) if case.workload.calib else requests
+    wall, cpu = time.perf_counter(), time.process_time()
+    program = _compile(case, calib)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    return {
+        **identity(case),
+        "pipeline": program.data.header.pipeline,
+        "compile_seconds": wall,
+        "compile_cpu_seconds": cpu,
+        **_placed(program),
+        **_ran(program, case, requests),
+        "peak_bytes": peak_bytes(),
+    }
+
+
+def _compile(case: Case, calib: dict[str, Any]) -> Any:
+    """The program, on as many chips as it needs where the case leaves that open."""
+    import cimc
+    from cimc.study.strategies import seeded
+    from cimc.target.loader import load_target
+    from cimc.target.overrides import with_overrides
+
+    base = load_target(case.target)
+    chips = case.chips or 1
+    while True:
+        target = base if chips == base.system.chips else with_overrides(base, {"system.chips": chips})
+        try:
+            return cimc.compile(
+                case.workload.model,
+                target,
+                calib,
+                seeded(case.strategy.pipeline, case.seed),
+                seed=case.seed,
+                weights=case.workload.weights,
+            )
+        except InfeasibleError as error:
+            more = int(chips * error.shortage.demand / max(error.shortage.bound, 1) * _SPARE_CHIPS) + 1
+            if case.chips or error.shortage.demand <= error.shortage.bound or more > 4096:
+                raise
+            chips = max(more, chips + 1)
+
+
+def _placed(program: Any) -> Row:
+    mapping = program.placement.get("mapping", program.placement)
+    return {
+        "chips": program.target.system.chips,
+        "mesh": list(program.target.chip.mesh),
+        "instructions": program.data.instruction_count,
+        "load": mapping.get("bottleneck"),
+        "load_bound": mapping.get("bound"),
+        "load_gap": mapping.get("gap"),
+        "hops": mapping.get("hops"),
+        "hops_bound": mapping.get("hops_bound"),
+        "produced_by": mapping.get("produced_by"),
+    }
+
+
+def _ran(program: Any, case: Case, requests: dict[str, Any]) -> Row:
+    from cimc.cli.limit import first_requests, jagged_in_program
+    from cimc.cost import estimate
+    from cimc.cost.simulate import Arrivals, simulate
+
+    if case.limit:
+        names = [name for name, _, _ in program.data.header.inputs]
+        requests = first_requests(requests, names, jagged_in_program(program.data), case.limit)
+    arrivals = Arrivals(in_flight=case.in_flight)
+    timing, activity = simulate(program.data, program.target, requests, arrivals)
+    cost = estimate(program.data, program.target, activity)
+    events = cost.events
+    tiles = [0.0] * program.target.tiles_per_chip
+    for tile, (share, _) in timing.tile_loads().items():
+        if tile < len(tiles):
+            tiles[tile] = share * timing.makespan_ns / timing.requests
+    return {
+        "requests": timing.requests,
+        "throughput_rps": timing.throughput_rps,
+        **{f"latency_p{p}_ns": timing.percentile(p) for p in (50, 95, 99)},
+        "bottleneck": timing.bottleneck,
+        "bottleneck_busy": timing.loads[0].utilisation if timing.loads else 0.0,
+        "tile_busy": tiles,
+        "energy_pj": cost.energy_pj,
+        "energy_parts_pj": {item.name: item.pj for item in cost.energy.items if item.pj},
+        "activations": events.get("mvm.blocks", 0.0) + events.get("lookup.activations", 0.0),
+        "hop_bits": events.get("router.hop_bits", 0.0),
+        "arrays": int(cost.area.counts["arrays_used"]),
+        "utilisation": cost.area.counts["cells_used"],
+        "area_mm2": cost.area.used_mm2,
+    }
+
+
+def peak_bytes() -> int:
+    """The largest resident memory of this process so far."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(row for row in status.read_text().splitlines() if row.startswith("VmHWM"))
+        return 1024 * int(line.split()[1])
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def main() -> None:
+    """Read a case, print its row."""
+    case = Case.from_json(json.load(sys.stdin))
+    try:
+        row = run_case(case)
+    except CimcError as error:
+        row = {**identity(case), "error": f"{error.code}: {error.message}"}
+    print(json.dumps(row, allow_nan=False))
+
+
+if __name__ == "__main__":
+    main()

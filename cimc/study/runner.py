@@ -1,0 +1,45 @@
+"""Run the cases of a study that are not done yet, one after another or a few at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+from cimc.study.measure import measure
+from cimc.study.plan import Case
+from cimc.study.store import Row, Store
+
+Progress = Callable[[int, int, str], None]
+"""(cases done, cases in all, the case under way)."""
+
+
+def run(cases: Sequence[Case], store: Store, progress: Progress, jobs: int = 1) -> list[Row]:
+    """The rows of ``cases``, in their order; those that ``store`` has already are not run again.
+
+    Cases run in processes of their own, ``jobs`` at a time: with more than one, they slow each other down,
+    which the columns of compile times show.
+
+    Raises:
+        CimcError: ``io.cannot-write``.
+        RuntimeError: when a case ends in a bug; those done are in the store.
+    """
+    keys = [case.key for case in cases]
+    open_ = [(key, case) for key, case in zip(keys, cases, strict=True) if key not in store.rows]
+    done = len(cases) - len(open_)
+    with ThreadPoolExecutor(max(1, jobs)) as pool:
+        waiting: dict[Future[Row], tuple[str, Case]] = {}
+        try:
+            while open_ or waiting:
+                while open_ and len(waiting) < max(1, jobs):
+                    key, case = open_.pop(0)
+                    progress(done, len(cases), case.label)
+                    waiting[pool.submit(measure, case)] = (key, case)
+                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    key, case = waiting.pop(future)
+                    store.add(key, future.result())
+                    done += 1
+                    progress(done, len(cases), case.label)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [store.rows[key] for key in keys]

@@ -1,0 +1,242 @@
+"""Comparisons: resumable, complete, honest about what could not be done."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cimc.errors import CimcError, PassError
+from cimc.study import measure, plots, table
+from cimc.study.plan import Case, Strategy, Workload, cases, workload_beside
+from cimc.study.runner import run
+from cimc.study.store import Row, Store
+from cimc.study.strategies import seeded, strategy
+from tests.cli.tiny_files import Tiny, call, write_tiny
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    folder = tmp_path_factory.mktemp("study")
+    made = write_tiny(folder)
+    made.requests.rename(folder / "tiny.requests.npz")
+    made.calib.rename(folder / "tiny.calib.npz")
+    return made
+
+
+def case_of(tiny: Tiny, name: str, seed: int = 0, **options: int) -> Case:
+    return Case(workload_beside(tiny.model), "tsinghua28", strategy(name), seed, **options)
+
+
+def nothing(done: int, total: int, what: str) -> None:
+    """Progress that nobody watches."""
+
+
+# -- plans --------------------------------------------------------------------------------------------
+
+
+def test_requests_are_found_beside_the_model(tiny: Tiny, tmp_path: Path) -> None:
+    found = workload_beside(tiny.model)
+    assert (found.name, Path(found.requests).name) == ("tiny", "tiny.requests.npz")
+    assert found.calib is not None
+    folder = tmp_path / "kaggle"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(tiny.model.read_bytes())
+    with pytest.raises(CimcError) as refused:
+        workload_beside(folder / "model.onnx")
+    assert refused.value.code == "study.no-requests"
+    np.savez(folder / "requests.npz", a=np.zeros(1))
+    other = workload_beside(folder / "model.onnx", "generated:0")
+    assert (other.name, other.calib, other.weights) == ("kaggle", None, "generated:0")
+
+
+def test_a_plan_is_all_combinations_of_distinct_things(tiny: Tiny) -> None:
+    here = workload_beside(tiny.model)
+    ways = [strategy("greedy"), strategy("round_robin")]
+    plan = cases([here], ["tsinghua28", "isaac32"], ways, [0, 1])
+    assert len({case.key for case in plan}) == len(plan) == 8
+    with pytest.raises(CimcError, match="go by the name 'greedy'"):
+        cases([here], ["tsinghua28"], [ways[0], Strategy("greedy", "x")], [0])
+    with pytest.raises(CimcError, match="two seeds"):
+        cases([here], ["tsinghua28"], ways, [1, 1])
+
+
+def test_keys_follow_contents_not_names(tiny: Tiny, tmp_path: Path) -> None:
+    copy = tmp_path / "other.onnx"
+    copy.write_bytes(tiny.model.read_bytes())
+    here = workload_beside(tiny.model)
+    there = Workload("tiny", str(copy), here.requests, here.calib)
+    base = Case(here, "tsinghua28", strategy("greedy"))
+    assert Case(there, "tsinghua28", strategy("greedy")).key == base.key
+    assert Case(here, "tsinghua28", strategy("greedy"), seed=1).key != base.key
+    assert Case(here, "tsinghua28", strategy("greedy"), limit=3).key != base.key
+    assert Case.from_json(json.loads(json.dumps(base.to_json()))) == base
+
+
+def test_strategies_are_names_or_pipelines() -> None:
+    assert 'place{strategy="round_robin" seed=0' in strategy("round_robin").pipeline
+    assert 'place{strategy="round_robin" seed=7' in seeded(strategy("round_robin").pipeline, 7)
+    own = strategy("w4=canonicalize,fuse-recsys,quantize{weights=4},shard,place,schedule,lower")
+    assert own.name == "w4"
+    assert "weights=4" in own.pipeline
+    with pytest.raises(PassError):
+        strategy("nobody")
+    with pytest.raises(PassError):
+        strategy("mine=canonicalize,nonsense")
+    with pytest.raises(CimcError) as refused:
+        strategy("=canonicalize")
+    assert refused.value.code == "study.strategy"
+
+
+# -- the store ----------------------------------------------------------------------------------------
+
+
+def test_a_store_keeps_whole_lines(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    store = Store(path)
+    store.add("a", {"x": 1})
+    store.add("b", {"x": [1.5, None]})
+    assert Store(path).rows == {"a": {"x": 1}, "b": {"x": [1.5, None]}}
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-4])
+    assert Store(path).rows == {"a": {"x": 1}}
+    assert path.read_bytes() == whole.splitlines(keepends=True)[0]
+    path.write_bytes(b"PK\x03\x04 a file of another kind\n")
+    with pytest.raises(CimcError) as refused:
+        Store(path)
+    assert refused.value.code == "study.unreadable"
+
+
+# -- running ------------------------------------------------------------------------------------------
+
+
+def test_a_case_has_every_figure(tiny: Tiny) -> None:
+    row = measure.measure(case_of(tiny, "greedy", limit=50))
+    known = {column.key for column in table.COLUMNS}
+    assert set(row) == known - {"error"}
+    assert row["requests"] == 50
+    assert row["chips"] == 1
+    assert 0 < row["utilisation"] <= 1
+    assert row["load"] >= row["load_bound"] > 0
+    assert row["energy_pj"] == pytest.approx(sum(row["energy_parts_pj"].values()))
+    assert row["latency_p50_ns"] <= row["latency_p95_ns"] <= row["latency_p99_ns"]
+    assert row["throughput_rps"] > 0
+    assert 0 < row["bottleneck_busy"] <= 1
+    assert len(row["tile_busy"]) == row["mesh"][0] * row["mesh"][1]
+    again = measure.measure(case_of(tiny, "greedy", limit=50))
+    measured = {"compile_seconds", "compile_cpu_seconds", "peak_bytes"}
+    assert {k: v for k, v in row.items() if k not in measured} == {
+        k: v for k, v in again.items() if k not in measured
+    }
+
+
+def test_chips_are_added_until_the_model_fits(tiny: Tiny) -> None:
+    small = "tsinghua28{chip.mesh=2x1 chip.port=0x0 tile.arrays=2}"
+    case = Case(workload_beside(tiny.model), small, strategy("greedy"), limit=10)
+    assert measure.measure(case)["chips"] > 1
+    row = measure.measure(Case(workload_beside(tiny.model), small, strategy("greedy"), chips=1, limit=10))
+    assert row["error"].startswith("mapping.infeasible: ")
+    assert row["strategy"] == "greedy"
+
+
+def test_a_study_goes_on_where_it_stopped(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def pretend(case: Case) -> Row:
+        if len(done) == 2:
+            raise RuntimeError("killed")
+        done.append(case.label)
+        return {"strategy": case.strategy.name, "seed": case.seed}
+
+    monkeypatch.setattr("cimc.study.runner.measure", pretend)
+    plan = [case_of(tiny, name, seed) for name in ("greedy", "round_robin") for seed in (0, 1)]
+    store = Store(tmp_path / "results.jsonl")
+    with pytest.raises(RuntimeError):
+        run(plan, store, nothing)
+    assert len(store.rows) == 2
+    monkeypatch.setattr(
+        "cimc.study.runner.measure", lambda case: {"strategy": case.strategy.name, "seed": case.seed}
+    )
+    seen: list[tuple[int, int]] = []
+    rows = run(plan, Store(store.path), lambda d, n, what: seen.append((d, n)), jobs=2)
+    assert [(r["strategy"], r["seed"]) for r in rows] == [(c.strategy.name, c.seed) for c in plan]
+    assert seen[0][0] == 2
+    assert seen[-1] == (4, 4)
+
+
+# -- the command --------------------------------------------------------------------------------------
+
+
+def test_the_command(tiny: Tiny, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    arguments = (
+        *(
+            "bench",
+            tiny.model,
+            "--out",
+            tmp_path / "out",
+            "--strategy",
+            "round_robin",
+            "--strategy",
+            "greedy",
+        ),
+        *("--baseline", "round_robin", "--limit", 40, "--plots"),
+    )
+    first = call(*arguments)
+    assert first.code == 0, first.err
+    assert "tiny on tsinghua28" in first.out
+    assert "1.00x" in first.out
+    lines = (tmp_path / "out" / "results.jsonl").read_text().splitlines()
+    assert len(lines) == 2
+    again = call(*arguments, "--json")
+    assert (tmp_path / "out" / "results.jsonl").read_text().splitlines() == lines  # nothing ran again
+    assert [row["strategy"] for row in again.json["rows"]] == ["round_robin", "greedy"]
+    assert {Path(f).name for f in again.json["figures"]} == {"pareto.svg", "load.svg", "gap.svg"}
+    with (tmp_path / "out" / "results.csv").open() as file:
+        found = list(csv.DictReader(file))
+    assert [f["strategy"] for f in found] == ["round_robin", "greedy"]
+    assert float(found[0]["energy_pj"]) == again.json["rows"][0]["energy_pj"]
+
+
+def test_parquet_holds_the_same(tiny: Tiny, tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    rows: list[Row] = [
+        {"model": "m", "target": "t", "strategy": "a", "seed": 0, "energy_pj": 2.5, "mesh": [2, 1]},
+        {"model": "m", "target": "t", "strategy": "b", "seed": 0, "error": 'x: it\'s "odd"'},
+    ]
+    table.write_parquet(rows, tmp_path / "rows.parquet")
+    found = duckdb.sql(
+        f"SELECT strategy, energy_pj, mesh, error FROM '{tmp_path / 'rows.parquet'}' ORDER BY strategy"
+    ).fetchall()
+    assert found == [("a", 2.5, "[2, 1]", None), ("b", None, None, 'x: it\'s "odd"')]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "text"),
+    [
+        (("--strategy", "nobody"), 2, "mapping.unknown-strategy"),
+        (("--baseline", "greedy", "--strategy", "round_robin"), 2, "none of the strategies"),
+        (("--target", "nowhere"), 2, "target.unknown"),
+        (
+            ("--chips", "1", "--target", "tsinghua28{chip.mesh=1x1 chip.port=0x0 tile.arrays=1}"),
+            2,
+            "infeasible",
+        ),
+    ],
+)
+def test_what_cannot_be_done(
+    tiny: Tiny, tmp_path: Path, options: tuple[str, ...], code: int, text: str
+) -> None:
+    found = call("bench", tiny.model, "--out", tmp_path / "out", "--limit", 5, *options)
+    assert found.code == code
+    assert text in found.err
+
+
+def test_the_front_is_what_no_other_beats() -> None:
+    points = [(1.0, 5.0), (2.0, 4.0), (3.0, 6.0), (2.0, 7.0), (4.0, 9.0), (3.5, 9.5)]
+    assert plots._front(points) == [(2.0, 4.0), (3.0, 6.0), (4.0, 9.0)]
