@@ -217,7 +217,7 @@ def compile(
             if note is not None:
                 ctx.notes.append(note)
             try:
-                with blaming_requests(Path(model), None if outputs else calib):
+                with blaming_requests(Path(model), None if outputs or weights else calib):
                     line.run(module, ctx, _bound(after, ctx))
                 break
             except InfeasibleError as error:

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     type=click.Choice(["exact", "adc", "noisy"]),
     multiple=True,
     default=("adc",),
-    show_default="adc",
+    show_default=True,
     help="How it is simulated; may be repeated.",
 )
 @click.option(

@@ -20,6 +20,8 @@ from cimc.passes.pipeline import Pipeline
 from cimc.passes.registry import DEFAULT_PIPELINE
 from cimc.report.accuracy import Answers, Metrics, Point, Study, Task, measure, over
 from cimc.report.reference import part_outputs, reference_outputs
+from cimc.sim.devices.loader import load_device
+from cimc.sim.devices.noise import conditions_of
 from cimc.target.loader import load_target
 
 
@@ -87,6 +89,7 @@ def runs(modes: Sequence[str], devices: Sequence[str], ages: str, seed: int, see
 
     Raises:
         click.UsageError: for ages that are no numbers, or mode noisy without a device.
+        DeviceError: for a device, an age or a seed that cannot be used.
     """
     try:
         when = [float(text) for text in ages.split(",")]
@@ -104,6 +107,8 @@ def runs(modes: Sequence[str], devices: Sequence[str], ages: str, seed: int, see
             found.append(Way(mode))
             continue
         numbers = tuple(range(seed, seed + seeds))
+        for name in devices:  # before anything is compiled
+            conditions_of(True, load_device(name), max(when), numbers[-1])
         found += [Way(mode, d, age, numbers) for d in dict.fromkeys(devices) for age in dict.fromkeys(when)]
     return tuple(found)
 

@@ -123,7 +123,8 @@ def _simulated(program: Program, requests: Requests) -> list[ObservedBags]:
     simulator.observer = watch
     simulator.run(requests, "exact")
     out = []
-    for (name, *_), parts in sorted(found.items()):
+    order = {matrix.name: n for n, matrix in enumerate(program.matrices)}
+    for (name, *_), parts in sorted(found.items(), key=lambda entry: (order[entry[0][0]], entry[0])):
         ids = np.concatenate([b.ids[b.starts[0] : b.starts[-1]] for _, _, b in parts])
         lengths = np.concatenate([np.diff(b.starts) for _, _, b in parts])
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])

@@ -41,7 +41,16 @@ from cimc.cli.options import DEFAULT_TARGET, FILE
     metavar="NAME[=PIPELINE]",
     help="A mapping strategy, or a name for a pipeline of your own; may be repeated.",
 )
-@click.option("--seed", "seeds", multiple=True, type=click.IntRange(min=0), default=(0,), show_default=True)
+@click.option(
+    "--seed",
+    "seeds",
+    multiple=True,
+    type=click.IntRange(min=0),
+    default=(0,),
+    show_default=True,
+    metavar="N",
+    help="Of everything random; may be repeated.",
+)
 @click.option(
     "--chips",
     type=click.IntRange(min=0),
@@ -49,7 +58,14 @@ from cimc.cli.options import DEFAULT_TARGET, FILE
     show_default=True,
     help="Chips of the target; 0: as many as each model needs.",
 )
-@click.option("--limit", type=click.IntRange(min=0), default=0, metavar="N", help="Run the first N requests.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Run the first N requests; 0: all.",
+)
 @click.option(
     "--in-flight",
     type=click.IntRange(min=1),

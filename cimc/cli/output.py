@@ -177,6 +177,8 @@ def check_writable(path: Path | None) -> None:
     why = None
     if path.is_dir():
         why = "it is a folder"
+    elif path.exists() and not path.is_file():
+        why = "it is a device or a pipe, and the file is renamed into its place when it is complete"
     elif not folder.is_dir():
         why = f"there is no folder {folder}"
     elif not os.access(folder, os.W_OK):

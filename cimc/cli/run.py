@@ -113,7 +113,7 @@ def command(
         check = _check(loaded, model, arrays, result.outputs, Bound.of(min_sqnr, max_error))
     if outputs is not None:
         save_arrays(result.outputs, outputs)
-    failed = check.error(f"the program in mode {mode}") if check is not None and not check.passed else None
+    failed = check.error("the program", mode) if check is not None and not check.passed else None
     done = Run(
         loaded.data,
         loaded.target,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from cimc.mapping.traces.statistics import Statistics
     from cimc.mapping.traces.synthetic import SyntheticBags
     from cimc.report.blocks import Block
+
+
+_NAMED = 3  # tables that a message names
 
 
 @click.command(
@@ -195,11 +199,20 @@ def _recorded(taken: Taken, path: Path, memory_limit: int) -> list[BagSource]:
     _some_tables(taken)
     if not taken.computed:
         return [RecordedBags(path, bag) for bag in taken.bags]
-    names = ", ".join(dict.fromkeys(taken.computed))
     from cimc.cli.requests import load_requests
 
-    note(f"note: the ids of {names} are computed by the model: it is executed on all requests, in memory")
+    note(
+        f"note: the ids of {_few(taken.computed)} are computed by the model: it is executed on all requests, "
+        "in memory"
+    )
     return list(taken.observe(load_requests(path, memory_limit)))
+
+
+def _few(tables: Sequence[str]) -> str:
+    """The first tables by name, and how many others there are."""
+    names = list(dict.fromkeys(tables))
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more tables" if more > 0 else "")
 
 
 def _some_tables(taken: Taken) -> None:
@@ -233,8 +246,8 @@ def _synthetic(
         if taken.computed:
             raise RequestError(
                 "trace.computed-ids",
-                f"the ids of {', '.join(dict.fromkeys(taken.computed))} are computed by the model: "
-                "none can be invented for it",
+                f"the ids of {_few(taken.computed)} are computed by the model: none can be invented for it",
+                hint="record requests of the model instead",
             )
         bags = list(taken.bags)
     found = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -17,11 +18,13 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """A new file, open for binary writing, that becomes ``path`` when the block ends without an error.
 
     Raises:
-        CimcError: ``io.cannot-write`` when the folder is missing, not writable or the disk is full;
-            nothing half-written stays behind.
+        CimcError: ``io.cannot-write`` when the folder is missing, not writable or the disk is full, or
+            ``path`` is a folder, a device or a pipe; nothing half-written stays behind.
     """
     temporary: str | None = None
     try:
+        if path.exists() and not path.is_file():  # a rename would put a file in the place of /dev/null
+            raise OSError(errno.EINVAL, "it is no regular file")
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as file:
             yield file

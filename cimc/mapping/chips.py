@@ -17,16 +17,16 @@ from cimc.mapping.evaluate import evaluate
 from cimc.mapping.feasibility import require_room
 from cimc.mapping.problem import FloatArray, IntArray, PlacementProblem, finite_floats, whole_numbers
 from cimc.mapping.registry import require
-from cimc.mapping.strategies.greedy import greedy
+from cimc.mapping.methods.greedy import greedy
 
 # Beyond this many (table, chip) pairs the solver is not asked: greedy is within its gap there.
 _LARGEST = 4_000
-# Costs become integers of about this size for the solver: what is lost is below 1e-8 of the bottleneck.
-_SCALE = 1 << 30
+# Costs become integers of about this size for the solver: what is lost is below 1e-9 of the bottleneck.
+_SCALE = 1 << 34
 # A better assignment must be better by this share.
 _TOLERANCE = 1e-9
 # Nodes of the branch and bound per unit of deterministic time.
-_NODES = 3_000_000
+_NODES = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,15 +22,15 @@ class Strategy(Protocol):
 
 
 _BUILT_IN = {
-    "round_robin": "cimc.mapping.strategies.round_robin",
-    "first_fit": "cimc.mapping.strategies.first_fit",
-    "greedy": "cimc.mapping.strategies.greedy",
-    "anneal": "cimc.mapping.strategies.anneal",
-    "ortools": "cimc.mapping.strategies.ortools",
-    "pimcomp_sequential": "cimc.mapping.strategies.published",
-    "recross": "cimc.mapping.strategies.published",
-    "rerec": "cimc.mapping.strategies.published",
-    "torchrec_greedy": "cimc.mapping.strategies.published",
+    "round_robin": "cimc.mapping.methods.round_robin",
+    "first_fit": "cimc.mapping.methods.first_fit",
+    "greedy": "cimc.mapping.methods.greedy",
+    "anneal": "cimc.mapping.methods.anneal",
+    "ortools": "cimc.mapping.methods.ortools",
+    "pimcomp_sequential": "cimc.mapping.methods.published",
+    "recross": "cimc.mapping.methods.published",
+    "rerec": "cimc.mapping.methods.published",
+    "torchrec_greedy": "cimc.mapping.methods.published",
 }
 _registered: dict[str, Strategy] = {}
 

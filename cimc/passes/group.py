@@ -19,9 +19,9 @@ from cimc.mapping.grouping import group
 class Group(ModulePass):
     """Give the rows of tables their storage order, by a named policy of :mod:`cimc.mapping.grouping`.
 
-    The accesses come from a trace, or else from calibration requests; a table of which neither reads a row
-    keeps its order, and a note says so.  ``NAME.data`` stays in the order of the ids, so no result changes;
-    ids become slots by ``NAME.slots``.
+    The accesses come from a trace, or else from calibration requests that the user gave: invented ones say
+    nothing about popularity.  A table of which neither reads a row keeps its order, and a note says so.
+    ``NAME.data`` stays in the order of the ids, so no result changes; ids become slots by ``NAME.slots``.
 
     Precondition: quantised matrices.  Postcondition: tables whose order changed have ``slots``.
     """
@@ -51,6 +51,8 @@ class Group(ModulePass):
             )
         access = data.access.get(name)
         if access is None or not len(access.ids):
+            return False
+        if data.calibration_synthetic and not any(access is traced for traced in data.trace.values()):
             return False
         inside = (access.ids >= 0) & (access.ids < rows)  # padding ids are no rows
         counts = (access.ids[inside], access.counts[inside])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -23,7 +26,10 @@ from cimc.passes import pooling
 from cimc.passes.evaluate import gang_extent, main_function
 from cimc.passes.range_quality import layer_facts
 from cimc.passes.ranges import RANGES, choose_ranges
+from cimc.passes.spread import Layer, widths
 from cimc.target.spec import Target
+
+_RESULT_BITS = 32  # an element of an answer, as in the cost model
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,9 @@ class Shard(ModulePass):
     added (row parts) or concatenated (column parts).  ADC ranges of dense blocks come from calibration
     samples, or are clip-free by construction where there are none or ``ranges=clip-free`` asks for it.  Rows
     of tables are pooled in the array, up to the number that the ADC converts without loss, or read one by
-    one: :mod:`cimc.passes.pooling` decides by cost, or ``pool`` does.
+    one: :mod:`cimc.passes.pooling` decides by cost, or ``pool`` does.  ``spread`` is the share of the arrays
+    that tables and layers leave free which layers may take to work on more converters at once
+    (:mod:`cimc.passes.spread`).
 
     Precondition: matrices without blocks.  Postcondition: every matrix has ``slices``, ``blocks`` (not yet
     placed) and ``ranges``, a layer its clip-free ``certificate``; facts ``adc_ranges`` (per layer) and
@@ -46,6 +54,7 @@ class Shard(ModulePass):
     name = "shard"
     ranges: str = "calibrated"
     pool: str = "auto"
+    spread: int | float = 0.0
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         data = compiler_context(ctx, self.name)
@@ -53,18 +62,23 @@ class Shard(ModulePass):
         if self.ranges not in RANGES:
             raise PassError("shard.bad-option", f"ranges={self.ranges}: known are {', '.join(RANGES)}")
         pooling.check_option(self.pool)
+        if not 0 <= self.spread <= 1:
+            raise PassError("shard.bad-option", f"spread={self.spread:g}: a share between 0 and 1")
         uses: dict[str, list[cim.LookupOp]] = {}
         for lookup in [o for o in main_function(op).body.block.ops if isinstance(o, cim.LookupOp)]:
             uses.setdefault(symbol(lookup.table), []).append(lookup)
         layers: list[dict[str, Any]] = []
         tables: list[dict[str, Any]] = []
         gangs: dict[str, list[tuple[int, int]]] = {}
-        for matrix in [o for o in op.body.block.ops if isinstance(o, cim.MatrixOp)]:
+        matrices = [o for o in op.body.block.ops if isinstance(o, cim.MatrixOp)]
+        for matrix in matrices:
             if matrix.blocks is not None:
                 raise PassError("pass.precondition", f"matrix {matrix.sym_name.data} is sharded already")
+        columns = self._widths(op, matrices, target)
+        for matrix in matrices:
             name = matrix.sym_name.data
             if matrix.kind.data == "dense":
-                gangs[name] = self._layer(matrix, data, target, layers)
+                gangs[name] = self._layer(matrix, columns[name], data, target, layers)
             else:
                 self._table(matrix, uses.get(name, []), data, target, tables)
         data.facts["adc_ranges"], data.facts["pooling"] = layers, tables
@@ -72,17 +86,44 @@ class Shard(ModulePass):
             name = symbol(mvm.matrix)
             _split(mvm, gangs[name], data.store[f"{name}.blocks"])
 
+    def _widths(self, module: ModuleOp, matrices: Sequence[cim.MatrixOp], target: Target) -> dict[str, int]:
+        """Columns of each layer's blocks."""
+        uses = Counter[str]()
+        for mvm in [o for o in main_function(module).body.block.ops if isinstance(o, cim.MvmOp)]:
+            uses[symbol(mvm.matrix)] += prod(rec.shape(mvm.x)[1:-1])
+        found: list[Layer] = []
+        cells = 0
+        for matrix in matrices:
+            rows, cols, bits = matrix.rows.value.data, matrix.cols.value.data, matrix.bits.value.data
+            _width(bits, target)
+            slices = target.slices(bits)
+            if matrix.kind.data != "dense":
+                cells += -(-rows // target.array.rows) * cols * slices
+                continue
+            assert matrix.input_bits is not None
+            assert matrix.input_signed is not None
+            phases = target.input_phases(matrix.input_bits.value.data, bool(matrix.input_signed.value.data))
+            name = matrix.sym_name.data
+            found.append(Layer(name, rows, cols, slices, phases, uses[name]))
+        whole = sum(layer.arrays(_width_of(layer.slices, target), target) for layer in found)
+        free = target.n_arrays - whole - -(-cells // target.array.cols)
+        return widths(found, max(0, int(free * self.spread)), _answer_steps(module, target), target)
+
     def _layer(
-        self, matrix: cim.MatrixOp, data: CompilerContext, target: Target, facts: list[dict[str, Any]]
+        self,
+        matrix: cim.MatrixOp,
+        width: int,
+        data: CompilerContext,
+        target: Target,
+        facts: list[dict[str, Any]],
     ) -> list[tuple[int, int]]:
-        """Shard a layer; returns its gangs."""
+        """Shard a layer into blocks of ``width`` columns; returns its gangs."""
         name, bits = matrix.sym_name.data, matrix.bits.value.data
         assert matrix.input_bits is not None
         assert matrix.input_signed is not None
         inputs, signed = matrix.input_bits.value.data, bool(matrix.input_signed.value.data)
         blocks, gangs = dense_blocks(
-            matrix.rows.value.data, matrix.cols.value.data, target.array.rows, _width(bits, target),
-            target.tile.arrays,
+            matrix.rows.value.data, matrix.cols.value.data, target.array.rows, width, target.tile.arrays,
         )  # fmt: skip
         samples, weights = data.samples.get(name), data.store[symbol(matrix.data)]
         calibrated = self.ranges == "calibrated" and samples is not None and len(samples) > 0
@@ -130,10 +171,24 @@ class Shard(ModulePass):
         _annotate(matrix, data, target, blocks, np.array([chosen.step], np.int32))
 
 
+def _answer_steps(module: ModuleOp, target: Target) -> float:
+    """Steps in the time that the answers of all lookups need to enter the tile that uses them.
+
+    Layers that are faster than this do not make requests follow one another any sooner.
+    """
+    lookups = [o for o in main_function(module).body.block.ops if isinstance(o, cim.LookupOp)]
+    bits = sum(prod(rec.shape(o.result)[1:]) for o in lookups) * _RESULT_BITS
+    return bits / float(target.tile.link_gbps) / float(target.array.step_ns)
+
+
+def _width_of(slices: int, target: Target) -> int:
+    return target.array.cols // slices
+
+
 def _width(bits: int, target: Target) -> int:
     """Weights side by side in an array row."""
     slices = target.slices(bits)
-    width = target.array.cols // slices
+    width = _width_of(slices, target)
     if width == 0:
         raise PassError(
             "shard.too-many-slices",

@@ -163,10 +163,14 @@ def _finite(array: NDArray[Any], name: str) -> NDArray[Any]:
 
 
 def over(seeds: Sequence[Metrics]) -> Metrics:
-    """Metrics of several seeds as one: means with intervals over the seeds; of a single seed unchanged."""
+    """Metrics of several seeds as one: means with intervals over the seeds; of a single seed unchanged.
+
+    A metric that some seed does not have (a log loss whose scores leave 0..1) is left out.
+    """
     if len(seeds) == 1:
         return seeds[0]
-    return {name: over_seeds([each[name].value for each in seeds]) for name in seeds[0]}
+    common = [name for name in seeds[0] if all(name in each for each in seeds)]
+    return {name: over_seeds([each[name].value for each in seeds]) for name in common}
 
 
 # --------------------------------------------------------------------------------------------------

@@ -155,7 +155,9 @@ def _axis(study: Study, asked: str | None) -> str:
     if asked is not None:
         if asked not in study.axes:
             raise CimcError(
-                "accuracy.no-axis", f"'{asked}' does not vary", hint=f"these do: {', '.join(study.axes)}"
+                "accuracy.no-axis",
+                f"'{asked}' does not vary",
+                hint=f"these do: {', '.join(study.axes) or 'none'}",
             )
         return asked
     numeric = [n for n, vs in study.axes.items() if all(_is_number(v) for v in vs if v is not None)]
@@ -172,7 +174,7 @@ def _panel(axes: Axes, study: Study, metric: str, axis: str, title: str) -> None
     for point in study.points:
         if metric in point.metrics and math.isfinite(point.metrics[metric].value):
             lines.setdefault(tuple(point.settings.get(n) for n in others), []).append(point)
-    values = [v for v in study.axes.get(axis, ()) if v is not None]
+    values = [v for v in dict.fromkeys(p.settings.get(axis) for p in study.points) if v is not None]
     numeric = bool(values) and all(_is_number(v) for v in values)
     spread = numeric and max(values) > 30 * max(min((v for v in values if v > 0), default=1.0), 1e-12)
     places = {v: float(v) if numeric else float(i) for i, v in enumerate(values)}

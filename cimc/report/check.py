@@ -27,6 +27,12 @@ from cimc.report.metrics import auc, max_abs_error, sqnr_db
 
 Arrays = Mapping[str, NDArray[Any]]
 
+_MORE = {
+    "adc": "; --mode exact shows whether the ADC is the cause",
+    "noisy": "; --mode adc shows whether the cells are the cause",
+}
+"""Mode -> how to find the cause."""
+
 
 @dataclass(frozen=True)
 class Bound:
@@ -112,14 +118,15 @@ class Check:
             "notes": list(self.notes),
         }
 
-    def error(self, subject: str) -> CheckFailed:
-        """The error that says which outputs of ``subject`` fail, and by how much."""
+    def error(self, subject: str, mode: str) -> CheckFailed:
+        """The error that says which outputs of ``subject`` fail in ``mode``, and by how much."""
         wrong = [f"output '{o.name}': {', '.join(o.failures)}" for o in self.outputs if o.failures]
         return CheckFailed(
             "check.failed",
-            f"{subject} is not close enough to onnxruntime on the original model: {'; '.join(wrong)}",
-            hint="calibrate on representative requests (--calib) or use more bits (quantize{weights=8}); "
-            "--mode exact shows whether the ADC is the cause",
+            f"{subject} in mode {mode} is not close enough to onnxruntime on the original model: "
+            + "; ".join(wrong),
+            hint="calibrate on representative requests (--calib) or use more bits (quantize{weights=8})"
+            + _MORE.get(mode, ""),
         )
 
 

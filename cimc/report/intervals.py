@@ -102,20 +102,29 @@ def mean_over_requests(values: npt.ArrayLike, method: str = NORMAL) -> Estimate:
 
 
 def auc_estimate(labels: npt.ArrayLike, scores: npt.ArrayLike) -> Estimate:
-    """AUC with DeLong's interval; errors as :func:`cimc.report.metrics.auc`."""
+    """AUC with DeLong's interval; errors as :func:`cimc.report.metrics.auc`.
+
+    Without an interval where the data cannot give one: a class with a single member, or classes that are
+    wholly apart (an AUC of 0 or 1, whose estimated variance is 0).
+    """
     value = auc(labels, scores)
-    covariance = delong_covariance(labels, [scores])
-    half = _Z * math.sqrt(max(float(covariance[0, 0]), 0.0))
+    variance = float(delong_covariance(labels, [scores])[0, 0])
+    if not variance > 0.0 or value in (0.0, 1.0):
+        return Estimate(value)
+    half = _Z * math.sqrt(variance)
     return Estimate(value, value - half, value + half, DELONG).within(0.0, 1.0)
 
 
 def auc_drop(labels: npt.ArrayLike, reference: npt.ArrayLike, scores: npt.ArrayLike) -> Estimate:
     """How far AUC falls from ``reference`` to ``scores`` on the same requests, with DeLong's paired interval.
 
-    Much narrower than two intervals side by side: the draw of requests is common to both.
+    Much narrower than two intervals side by side: the draw of requests is common to both.  Without an
+    interval where a class has a single member.
     """
     value = auc(labels, reference) - auc(labels, scores)
     c = delong_covariance(labels, [reference, scores])
+    if not np.isfinite(c).all():
+        return Estimate(value)
     half = _Z * math.sqrt(max(float(c[0, 0] + c[1, 1] - 2 * c[0, 1]), 0.0))
     return Estimate(value, value - half, value + half, PAIRED)
 
@@ -124,12 +133,12 @@ def delong_covariance(labels: npt.ArrayLike, scores: Sequence[npt.ArrayLike]) ->
     """Covariance of the AUCs of several score vectors on the same labels, float64 ``[m, m]``.
 
     DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988; by mid-ranks as in Sun and Xu, IEEE Signal
-    Processing Letters 21, 2014.  Zeros where a class has fewer than two members.
+    Processing Letters 21, 2014.  NaN where a class has fewer than two members.
     """
     y = np.asarray(labels).ravel().astype(bool)
     n1, n0 = int(y.sum()), int((~y).sum())
     if n1 < 2 or n0 < 2:
-        return np.zeros((len(scores), len(scores)))
+        return np.full((len(scores), len(scores)), np.nan)
     above = np.empty((len(scores), n1))  # per positive: share of negatives it beats, ties half
     below = np.empty((len(scores), n0))  # per negative: share of positives that beat it
     for i, each in enumerate(scores):

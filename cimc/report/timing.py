@@ -35,7 +35,7 @@ def simulation_blocks(found: Simulation, cost: Cost) -> list[Block]:
             "unloaded",
             f"{seconds(float(found.unloaded.mean()) if found.requests else 0.0)} on average: nobody waits",
         ),
-        ("throughput", rate(found.throughput_rps)),
+        ("throughput", rate(found.throughput_rps) if found.requests else "-"),
         ("bottleneck", found.bottleneck or "-"),
         (
             "analytic",

@@ -1,13 +1,16 @@
 """One case in a process of its own: compiled, executed, timed; memory is that process's alone.
 
-``python -m cimc.study.measure`` reads a case as JSON from standard input and prints its row as JSON.
+``python -m cimc.study.measure`` reads a case as a line of JSON from standard input and prints its row as
+JSON.  It ends when its standard input does: a parent that is gone leaves no children behind.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -20,28 +23,59 @@ _SPARE_CHIPS = 1.02
 """Packing leaves a little of each chip empty."""
 
 
+KILLED = "study.killed"
+"""Begins the ``error`` of a case whose process was ended from outside: of the machine, not of the case."""
+
+_children: set[subprocess.Popen[str]] = set()
+
+
 def measure(case: Case) -> Row:
     """The row of ``case``, from a child process; a user error, or its violent end, becomes ``error``.
 
     Raises:
-        RuntimeError: when the child ends otherwise (a bug, or killed); its last words are in the message.
+        RuntimeError: when the child ends in a bug; all that it said is in the message.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "cimc.study.measure"],
-        input=json.dumps(case.to_json()),
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode < 0:  # the system ran out of memory, most likely
+    command = [sys.executable, "-m", "cimc.study.measure"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as child:
+        _children.add(child)
+        try:
+            out, err = _talk(child, json.dumps(case.to_json()) + "\n")
+        finally:
+            _children.discard(child)
+    if child.returncode < 0:  # the system ran out of memory, most likely
         return {
             **identity(case),
-            "error": f"study.killed: its process was ended by signal {-done.returncode}",
+            "error": f"{KILLED}: its process was ended by signal {-child.returncode}",
         }
-    if done.returncode != 0 or not done.stdout:
-        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise RuntimeError(f"{case.label}: {last[0]}")
-    row: Row = json.loads(done.stdout.splitlines()[-1])
+    if child.returncode != 0 or not out:
+        said = err.strip() or f"exit code {child.returncode}"
+        raise RuntimeError(f"{case.label}: {said}")
+    row: Row = json.loads(out.splitlines()[-1])
     return row
+
+
+def _talk(child: subprocess.Popen[str], line: str) -> tuple[str, str]:
+    """Send a line and gather what comes back; standard input stays open until then (see the module)."""
+    assert child.stdin is not None
+    assert child.stdout is not None
+    assert child.stderr is not None
+    said: list[str] = []
+    reader = threading.Thread(target=lambda stream: said.append(stream.read()), args=(child.stderr,))
+    reader.start()
+    try:
+        os.write(child.stdin.fileno(), line.encode())
+    except BrokenPipeError:  # it is gone already; its last words say why
+        pass
+    out = child.stdout.read()
+    reader.join()
+    return out, said[0]
+
+
+def stop_all() -> None:
+    """End all children at once; their cases come back as killed."""
+    for child in list(_children):
+        child.kill()
 
 
 def identity(case: Case) -> Row:
@@ -167,12 +201,19 @@ def peak_bytes() -> int:
 
 def main() -> None:
     """Read a case, print its row."""
-    case = Case.from_json(json.load(sys.stdin))
+    case = Case.from_json(json.loads(sys.stdin.readline()))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         row = run_case(case)
     except CimcError as error:
         row = {**identity(case), "error": f"{error.code}: {error.message}"}
     print(json.dumps(row, allow_nan=False))
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 1):  # the descriptor itself: a thread inside of sys.stdin would hold up a normal exit
+        pass
+    os._exit(1)
 
 
 if __name__ == "__main__":

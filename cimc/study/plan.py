@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import cimc
-from cimc.errors import CimcError, Location, printable
+from cimc.errors import CimcError, Location, ModelError, printable
 from cimc.isa.program import FORMAT_VERSION
+from cimc.target.loader import load_target
 
 
 @dataclass(frozen=True)
@@ -68,16 +69,21 @@ class Case:
 
     @property
     def key(self) -> str:
-        """What decides the result: equal keys, equal results.  Files count by content, not by name."""
+        """What decides the result: equal keys, equal results.
+
+        Files count by content, not by name: models with their external data, targets by what they describe.
+
+        Raises:
+            CimcError: ``io.cannot-read``; as :func:`~cimc.target.loader.load_target`.
+        """
         described = asdict(self)
         described["workload"] = {
-            "model": _digest(self.workload.model),
+            "model": _model_digest(self.workload.model, self.workload.weights),
             "requests": _digest(self.workload.requests),
             "calib": _digest(self.workload.calib) if self.workload.calib else None,
             "weights": self.workload.weights,
         }
-        if Path(self.target).is_file():
-            described["target"] = _digest(self.target)
+        described["target"] = load_target(self.target).digest
         described["cimc"] = [cimc.__version__, FORMAT_VERSION]
         text = json.dumps(described, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
@@ -92,6 +98,16 @@ class Case:
         return cls(
             **{**data, "workload": Workload(**data["workload"]), "strategy": Strategy(**data["strategy"])}
         )
+
+
+@cache
+def _model_digest(path: str, weights: str | None) -> str:
+    from cimc.frontend.loader import load_model
+
+    try:
+        return load_model(Path(path), weights=weights).digest
+    except ModelError:  # its case will say what is wrong with it
+        return _digest(path)
 
 
 @cache

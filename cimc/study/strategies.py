@@ -9,22 +9,23 @@ from cimc.errors import CimcError, printable
 from cimc.passes.pipeline import Pipeline
 from cimc.passes.registry import DEFAULT_PIPELINE
 from cimc.study.plan import Strategy
+from cimc.target.variants import split
 
 DEFAULT = "default"
 
 
 def strategy(text: str) -> Strategy:
-    """``default``, a placement strategy's name, or ``NAME=PIPELINE``.
+    """``default``, the name of a bundle or placement strategy, or ``NAME=PIPELINE``.
 
     Raises:
         CimcError: ``mapping.unknown-strategy``; as :meth:`Pipeline.parse` for a pipeline.
     """
     name, equals, pipeline = text.partition("=")
-    if equals:
+    if equals and "{" not in name:
         if not name:
             raise CimcError("study.strategy", f"strategy '{printable(text)}' has no name before the =")
         return Strategy(name, str(Pipeline.parse(pipeline)))
-    return Strategy(name, str(Pipeline.parse(pipeline_of(name))))
+    return Strategy(text, str(Pipeline.parse(pipeline_of(text))))
 
 
 def seeded(pipeline: str, seed: int) -> str:
@@ -34,11 +35,19 @@ def seeded(pipeline: str, seed: int) -> str:
 
 
 def pipeline_of(name: str) -> str:
-    """The default pipeline with the placement strategy ``name``."""
-    from cimc.mapping import registry
+    """The pipeline of a bundle of policies, or of a placement strategy alone.
+
+    Options of :func:`cimc.passes.bundles.pipeline_of_bundle` may follow in braces: ``recross{chips=near}``.
+    """
+    from cimc.passes.bundles import pipeline_of_bundle
 
     if name == DEFAULT:
         return DEFAULT_PIPELINE
-    registry.lookup(name)
-    passes = DEFAULT_PIPELINE.split("place{")
-    return f"{passes[0]}place{{strategy={name}}}{passes[1].partition('}')[2]}"
+    plain, changes = split(name)
+    known = {"budget", "sram", "chips", "dense", "homes"}
+    if changes.keys() - known:
+        raise CimcError(
+            "study.strategy",
+            f"strategy '{printable(name)}': options in braces are {', '.join(sorted(known))}",
+        )
+    return pipeline_of_bundle(plain, **changes)

@@ -89,7 +89,7 @@ def blocks(rows: Sequence[Row], baseline: str | None) -> list[Block]:
             if row.get("error"):
                 line[-1] = row["error"]
             cells.append(line + _against(row, mine, baseline))
-        ratios = [">speed-up", ">energy"] if baseline else []
+        ratios = [">speed-up", ">energy ratio"] if baseline else []
         out.append(table(f"{model} on {target}", [c.heading for c in shown] + ratios, cells))
     return out
 

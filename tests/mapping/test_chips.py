@@ -30,7 +30,7 @@ def least(problem: ChipProblem) -> float | None:
 tables = st.lists(st.tuples(st.integers(1, 50).map(float), st.integers(1, 4)), min_size=1, max_size=6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(tables, st.integers(1, 3), st.integers(4, 10), st.booleans())
 def test_the_optimum_is_found_and_proven(
     rows: list[tuple[float, int]], chips: int, capacity: int, equal: bool

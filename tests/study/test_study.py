@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from cimc.errors import CimcError, PassError
-from cimc.study import measure, plots, table
+from cimc.study import measure, plan, plots, table
 from cimc.study.plan import Case, Strategy, Workload, cases, workload_beside
 from cimc.study.runner import run
 from cimc.study.store import Row, Store
@@ -240,3 +244,97 @@ def test_what_cannot_be_done(
 def test_the_front_is_what_no_other_beats() -> None:
     points = [(1.0, 5.0), (2.0, 4.0), (3.0, 6.0), (2.0, 7.0), (4.0, 9.0), (3.5, 9.5)]
     assert plots._front(points) == [(2.0, 4.0), (3.0, 6.0), (4.0, 9.0)]
+
+
+def test_keys_follow_external_data_and_targets(tiny: Tiny, tmp_path: Path) -> None:
+    import onnx
+
+    made = tmp_path / "outside.onnx"
+    onnx.save_model(
+        onnx.load(tiny.model), made, save_as_external_data=True, location="weights.bin", size_threshold=0
+    )
+    here = workload_beside(tiny.model)
+    target = tmp_path / "own.yaml"
+    preset = Path(str(table.__file__)).parents[1] / "target" / "presets" / "tsinghua28.yaml"
+    target.write_text(preset.read_text())
+
+    def key(target: str = "tsinghua28") -> str:
+        plan._model_digest.cache_clear()
+        return Case(Workload("x", str(made), here.requests), target, strategy("greedy")).key
+
+    first, changed = key(), key(f"{target}{{array.adc_bits=6}}")
+    data = bytearray((tmp_path / "weights.bin").read_bytes())
+    data[0] ^= 1
+    (tmp_path / "weights.bin").write_bytes(data)
+    assert key() != first
+    data[0] ^= 1
+    (tmp_path / "weights.bin").write_bytes(data)
+    assert key() == first
+    target.write_text(target.read_text().replace("title: ", "title: Another "))
+    assert key(f"{target}{{array.adc_bits=6}}") != changed
+
+
+def test_a_killed_case_is_tried_again(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = case_of(tiny, "greedy", limit=5)
+    real = measure.subprocess.Popen
+
+    class Doomed(real):  # type: ignore[type-arg, misc, valid-type]
+        def __init__(self, *args: object, **options: object) -> None:
+            super().__init__(*args, **options)
+            self.kill()
+
+    monkeypatch.setattr(measure.subprocess, "Popen", Doomed)
+    store = Store(tmp_path / "results.jsonl")
+    (row,) = run([case], store, nothing)
+    assert row["error"].startswith("study.killed")
+    assert store.rows == {}
+    monkeypatch.setattr(measure.subprocess, "Popen", real)
+    (row,) = run([case], store, nothing)
+    assert "error" not in row
+    assert list(store.rows) == [case.key]
+
+
+def test_a_bug_in_one_case_leaves_the_others_done(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pretend(case: Case) -> Row:
+        if case.seed == 0:
+            raise RuntimeError("a bug")
+        return {"seed": case.seed}
+
+    monkeypatch.setattr("cimc.study.runner.measure", pretend)
+    store = Store(tmp_path / "results.jsonl")
+    with pytest.raises(RuntimeError, match="a bug"):
+        run([case_of(tiny, "greedy", seed) for seed in (0, 1, 2)], store, nothing)
+    assert [row["seed"] for row in store.rows.values()] == [1, 2]
+
+
+def test_a_child_ends_with_its_parent() -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", "import cimc.study.measure as m, time; m._end_with_parent(); time.sleep(60)"],
+        stdin=subprocess.PIPE,
+    )
+    assert child.stdin is not None
+    child.stdin.close()
+    assert child.wait(timeout=50) == 1
+
+
+def test_interrupting_ends_the_children(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[str]] = []
+    real = measure.subprocess.Popen
+
+    def recorded(command: list[str], **options: Any) -> subprocess.Popen[str]:
+        started.append(real([sys.executable, "-c", "import time; time.sleep(60)"], **options))
+        return started[-1]
+
+    def interrupted(*_: object, **__: object) -> None:
+        while len(started) < 2:
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measure.subprocess, "Popen", recorded)
+    monkeypatch.setattr("cimc.study.runner.wait", interrupted)
+    plan = [case_of(tiny, "greedy", seed) for seed in (0, 1)]
+    with pytest.raises(KeyboardInterrupt):
+        run(plan, Store(tmp_path / "results.jsonl"), nothing, jobs=2)
+    assert [child.returncode for child in started] == [-9, -9]

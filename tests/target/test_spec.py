@@ -70,7 +70,7 @@ def test_hops_are_a_metric():
 
 def test_number_formats_come_from_the_array():
     assert (DEFAULT.slices(8), DEFAULT.max_weight(8)) == (2, 112)
-    assert [DEFAULT.input_phases(8, signed) for signed in (False, True)] == [2, 2]
+    assert [DEFAULT.input_phases(8, signed) for signed in (False, True)] == [2, 4]
     isaac = load_target("isaac32")
     assert (isaac.slices(8), isaac.max_weight(8), isaac.input_phases(8, True)) == (4, 127, 8)
 

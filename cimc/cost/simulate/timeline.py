@@ -79,7 +79,8 @@ def _named(what: str, pid: int, tid: int, name: str) -> dict[str, Any]:
 def _span(
     name: str, category: str, start: float, hold: float, pid: int, tid: int, args: dict[str, Any]
 ) -> dict[str, Any]:
-    times = {"ts": round(start / 1000, 6), "dur": round(hold / 1000, 6)}
+    begin, end = round(start / 1000, 6), round((start + hold) / 1000, 6)
+    times = {"ts": begin, "dur": round(end - begin, 6)}  # both ends rounded: neighbours do not overlap
     return {"ph": "X", "name": name, "cat": category, **times, "pid": pid, "tid": tid, "args": args}
 
 

@@ -32,7 +32,7 @@ _HOT, _WARM, _COLD = 0.4, (0.3, 0.2), 0.02
 
 @register_quadratic("multilevel")
 def multilevel(
-    problem: QuadraticProblem, /, *, seed: int, sweeps: int = 100_000, effort: int = 120_000_000
+    problem: QuadraticProblem, /, *, seed: int, sweeps: int = 100_000, effort: int = 80_000_000
 ) -> QuadraticProposal:
     """Coarsen by heavy-edge matching, anneal the coarsest level, then legalise and anneal level by level.
 

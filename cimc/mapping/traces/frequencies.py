@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cimc.errors import Location, RequestError, printable
-from cimc.mapping.traces.trace import TableTrace
+from cimc.mapping.traces.trace import MOST, TableTrace
 
 
 def read_counts(path: Path, name: str, rows: int, requests: int) -> TableTrace:
@@ -40,9 +40,9 @@ def read_counts(path: Path, name: str, rows: int, requests: int) -> TableTrace:
                     if number == 1 and comma:
                         continue
                     raise _bad(f"line {number} is '{printable(text, 40)}', not id,count", where) from None
-                if row < 0 or count < 0 or (rows and row >= rows) or max(row, count) > 1 << 62:
-                    limit = f" and ids below {rows}" if rows else ""
-                    raise _bad(f"line {number}: id and count are at least 0{limit}", where)
+                if row < 0 or count < 0 or (rows and row >= rows) or max(row, count) > MOST:
+                    limit = f"ids are below {rows}" if rows else "neither is above 2^62"
+                    raise _bad(f"line {number}: id and count are at least 0, {limit}", where)
                 ids.append(row)
                 counts.append(count)
     except OSError as error:
@@ -51,6 +51,8 @@ def read_counts(path: Path, name: str, rows: int, requests: int) -> TableTrace:
         ) from None
     except UnicodeDecodeError:
         raise _bad("it is no text", where) from None
+    if sum(counts) > MOST:
+        raise _bad("its counts add up to more than 2^62", where)
     distinct, inverse = np.unique(np.array(ids, np.int64), return_inverse=True)
     total = np.zeros(len(distinct), np.int64)
     np.add.at(total, inverse, np.array(counts, np.int64))

@@ -130,7 +130,7 @@ def _count(text: str, least: int) -> int:
     """A whole number, also written like ``1e6``."""
     value = float(text)
     if not value.is_integer() or not least <= value <= 1 << 40:
-        raise ValueError(f"'{text}' is not a whole number of at least {least}")
+        raise ValueError(f"'{text}' is not a whole number from {least} to 2^40")
     return int(value)
 
 

@@ -17,6 +17,9 @@ from cimc.mapping.traces.npz import Npz, write_npz
 
 Counts = NDArray[np.int64]
 
+MOST = 1 << 62
+"""Largest number of accesses, and largest number of a row: sums of integers stay exact."""
+
 _FIELDS = ("rows", "counts", "size", "requests", "pairs", "pair_counts", "pooling", "hottest")
 
 
@@ -168,7 +171,7 @@ def _whole(arrays: Mapping[str, NDArray[Any]], name: str, shape: tuple[int, ...]
     """An array of integers; ``shape`` has -1 for any extent."""
     array = arrays.get(name, np.zeros(0))
     fits = array.ndim == len(shape) and all(w in (-1, h) for w, h in zip(shape, array.shape, strict=True))
-    if not fits or array.dtype.kind not in "iu" or (array.size and int(array.max()) > (1 << 62)):
+    if not fits or array.dtype.kind not in "iu" or (array.size and int(array.max()) > MOST):
         raise _bad(f"'{printable(name)}' is missing or no array of integers of the shape expected", where)
     return array.astype(np.int64)
 
@@ -182,6 +185,8 @@ def _table(name: str, arrays: Mapping[str, NDArray[Any]], common: int, where: Lo
         raise _bad("'requests' is missing", where)
     if len(ids) and (int(ids[0]) < 0 or (np.diff(ids) <= 0).any() or int(counts.min()) < 0):
         raise _bad(f"rows of '{printable(name)}' do not ascend from 0, or counts are negative", where)
+    if float(counts.sum(dtype=np.float64)) > MOST:
+        raise _bad(f"counts of '{printable(name)}' add up to more than 2^62", where)
     if size and len(ids) and int(ids[-1]) >= size:
         raise _bad(f"'{printable(name)}' has {size} rows, row {int(ids[-1])} is counted", where)
     pairs, pair_counts, pooling = _no_pairs(), _none(), _no_pairs()
@@ -196,4 +201,6 @@ def _table(name: str, arrays: Mapping[str, NDArray[Any]], common: int, where: Lo
         pooling = _whole(arrays, f"{name}.pooling", (-1, 2), where)
         if len(pooling) and (int(pooling.min()) < 0 or (np.diff(pooling[:, 0]) <= 0).any()):
             raise _bad(f"pooling factors of '{printable(name)}' do not ascend", where)
+        if float(pooling.astype(np.float64).prod(axis=1).sum() + pooling[:, 1].sum(dtype=np.float64)) > MOST:
+            raise _bad(f"bags of '{printable(name)}' add up to more than 2^62", where)
     return TableTrace(name, size, requests, ids, counts, pairs, pair_counts, hottest, pooling)

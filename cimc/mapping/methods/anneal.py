@@ -11,7 +11,7 @@ from cimc.mapping.bounds import bottleneck_bound
 from cimc.mapping.exchange import bin_loads
 from cimc.mapping.problem import IntArray, PlacementProblem, Proposal
 from cimc.mapping.registry import register, require
-from cimc.mapping.strategies.greedy import greedy
+from cimc.mapping.methods.greedy import greedy
 
 
 @register("anneal")
