@@ -35,7 +35,7 @@ def draw(trace: Trace, path: Path) -> None:
             right.plot(
                 table.pooling[:, 0], table.pooling[:, 1] / max(1, table.bags), marker=".", label=table.name
             )
-    right.xaxis.get_major_locator().set_params(integer=True)
+    right.locator_params(axis="x", integer=True)
     right.set_ylim(bottom=0)
     finish(right, x="ids in a bag", y="share of the bags", title="Lengths of bags", legend=False)
     save(figure, path)

@@ -15,9 +15,9 @@ from cimc.errors import PassError
 from cimc.mapping.bounds import bottleneck_bound
 from cimc.mapping.evaluate import evaluate
 from cimc.mapping.feasibility import require_room
+from cimc.mapping.methods.greedy import greedy
 from cimc.mapping.problem import FloatArray, IntArray, PlacementProblem, finite_floats, whole_numbers
 from cimc.mapping.registry import require
-from cimc.mapping.methods.greedy import greedy
 
 # Beyond this many (table, chip) pairs the solver is not asked: greedy is within its gap there.
 _LARGEST = 4_000

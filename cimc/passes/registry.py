@@ -22,7 +22,8 @@ PASSES: dict[str, tuple[str, str]] = {
 """Pass name -> (module, class)."""
 
 DEFAULT_PIPELINE = (
-    "canonicalize,fuse-recsys,quantize{weights=8 acts=8},shard,place{strategy=greedy},schedule,lower"
+    "canonicalize,fuse-recsys,quantize{weights=8 acts=8},group,shard{spread=0.2},"
+    "place{strategy=greedy chips=near},schedule{homes=spread},lower"
 )
 
 

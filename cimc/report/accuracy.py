@@ -170,7 +170,12 @@ def over(seeds: Sequence[Metrics]) -> Metrics:
     if len(seeds) == 1:
         return seeds[0]
     common = [name for name in seeds[0] if all(name in each for each in seeds)]
-    return {name: over_seeds([each[name].value for each in seeds]) for name in common}
+    found = {name: over_seeds([each[name].value for each in seeds]) for name in common}
+    return {name: m.within(0.0, 1.0) if _is_share(name) else m for name, m in found.items()}
+
+
+def _is_share(metric: str) -> bool:
+    return metric == "auc" or metric.startswith(("recall@", "overlap@"))
 
 
 # --------------------------------------------------------------------------------------------------

@@ -176,7 +176,7 @@ def _panel(axes: Axes, study: Study, metric: str, axis: str, title: str) -> None
             lines.setdefault(tuple(point.settings.get(n) for n in others), []).append(point)
     values = [v for v in dict.fromkeys(p.settings.get(axis) for p in study.points) if v is not None]
     numeric = bool(values) and all(_is_number(v) for v in values)
-    spread = numeric and max(values) > 30 * max(min((v for v in values if v > 0), default=1.0), 1e-12)
+    spread = numeric and max(values) > 10 * max(min((v for v in values if v > 0), default=1.0), 1e-12)
     places = {v: float(v) if numeric else float(i) for i, v in enumerate(values)}
     shift = 0.0 if spread or len(lines) < 2 else 0.012 * (max(places.values()) - min(places.values()))
     for number, (key, points) in enumerate(lines.items()):

@@ -124,6 +124,8 @@ def _chip(found: Simulation, target: Target, chip: int, axes: Axes) -> Any:
             (x0 + 0.25 * dx + aside_x, y0 + 0.25 * dy + aside_y),
             arrowprops={"arrowstyle": "->", "color": "#222222", "linewidth": 0.4 + 3.0 * share},
         )
+    axes.set_xlabel("tile x")
+    axes.set_ylabel("tile y")
     axes.set_xticks(range(width))
     axes.set_yticks(range(height))
     axes.grid(visible=False)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +64,8 @@ def _talk(child: subprocess.Popen[str], line: str) -> tuple[str, str]:
     said: list[str] = []
     reader = threading.Thread(target=lambda stream: said.append(stream.read()), args=(child.stderr,))
     reader.start()
-    try:
+    with suppress(BrokenPipeError):  # gone already: its last words say why
         os.write(child.stdin.fileno(), line.encode())
-    except BrokenPipeError:  # it is gone already; its last words say why
-        pass
     out = child.stdout.read()
     reader.join()
     return out, said[0]

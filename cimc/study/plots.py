@@ -29,16 +29,16 @@ def draw(rows: Sequence[Row], folder: Path, suffix: str) -> list[Path]:
 
 
 def pareto(rows: Sequence[Row], path: Path) -> bool:
-    """Energy per request against throughput; a panel a model, and a line through the front."""
+    """Energy per request against throughput; a panel a model, and a line through the front of each target."""
     rows = [r for r in rows if r.get("throughput_rps") and r.get("energy_pj")]
     if not rows:
         return False
-    models, strategies = _names(rows, "model"), _names(rows, "strategy")
+    models, series = _names(rows, "model"), _series(rows)
     sheet, axes = figure.new_panels(1, len(models), width=max(6.4, 4.4 * len(models)))
     for one, model in zip(axes, models, strict=True):
         mine = [r for r in rows if r["model"] == model]
-        for number, strategy in enumerate(strategies):
-            points = [_point(r) for r in mine if r["strategy"] == strategy]
+        for number, (label, members) in enumerate(series.items()):
+            points = [_point(r) for r in members if r["model"] == model]
             if points:
                 x, y = np.array(points).T
                 one.plot(
@@ -47,11 +47,12 @@ def pareto(rows: Sequence[Row], path: Path) -> bool:
                     linestyle="none",
                     color=figure.COLOURS[number % len(figure.COLOURS)],
                     marker=figure.MARKERS[number % len(figure.MARKERS)],
-                    label=strategy,
+                    label=label,
                 )
-        front = _front([_point(r) for r in mine])
-        one.plot(*np.array(front).T, color="#888888", linewidth=0.8, zorder=0)
-        one.set_xlim(0, 1.1 * max(x for x, _ in front))
+        for target in _names(mine, "target"):
+            front = _front([_point(r) for r in mine if r["target"] == target])
+            one.plot(*np.array(front).T, color="#888888", linewidth=0.8, zorder=0)
+        one.set_xlim(0, 1.1 * max(r["throughput_rps"] / 1e6 for r in mine))
         one.set_ylim(0, 1.1 * max(r["energy_pj"] / 1e3 for r in mine))
         figure.finish(one, x="throughput (million requests/s)", y="energy per request (nJ)", title=model)
     figure.save(sheet, path)
@@ -87,10 +88,11 @@ def load(rows: Sequence[Row], path: Path) -> bool:
             vmin=0,
             vmax=top,
             cmap="viridis",
-            origin="upper",
+            origin="lower",
         )
         one.grid(visible=False)
         figure.finish(one, x="tile x", y="tile y", title=row["strategy"])
+    sheet.suptitle(f"{first['model']} on {first['target']}, seed {first['seed']}")
     sheet.colorbar(image, ax=axes, label="busiest unit of the tile (ns per request)")
     figure.save(sheet, path)
     return True
@@ -105,21 +107,34 @@ def gap(rows: Sequence[Row], path: Path) -> bool:
     if not rows:
         return False
     sheet, axes = figure.new_figure()
-    for number, strategy in enumerate(_names(rows, "strategy")):
-        mine = [r for r in rows if r["strategy"] == strategy]
+    for number, (label, mine) in enumerate(_series(rows).items()):
         axes.plot(
             [r["compile_cpu_seconds"] for r in mine],
             [100 * r["load_gap"] for r in mine],
             linestyle="none",
             color=figure.COLOURS[number % len(figure.COLOURS)],
             marker=figure.MARKERS[number % len(figure.MARKERS)],
-            label=strategy,
+            label=label,
+            clip_on=False,
         )
-    axes.set_xscale("log")
+    seconds = [r["compile_cpu_seconds"] for r in rows]
+    if max(seconds) > 10 * min(seconds):
+        axes.set_xscale("log")
     axes.set_yscale("symlog", linthresh=0.1)
+    axes.set_ylim(0, max(0.1, 200 * max(r["load_gap"] for r in rows)))
     figure.finish(axes, x="processor time of the compilation (s)", y="load over its lower bound (%)")
     figure.save(sheet, path)
     return True
+
+
+def _series(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """What shares a marker, by label: rows of a strategy, and of a target where there are several."""
+    several = len(_names(rows, "target")) > 1
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        label = f"{row['strategy']}, {row['target']}" if several else str(row["strategy"])
+        found.setdefault(label, []).append(row)
+    return found
 
 
 def _names(rows: Sequence[Row], key: str) -> list[str]:

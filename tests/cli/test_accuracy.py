@@ -74,7 +74,7 @@ def test_noise_over_ages_and_seeds(tiny: Tiny, program: Path, tmp_path: Path) ->
     ]
     adc, young, *_, ideal = three["points"]
     assert (adc["seeds"], young["seeds"]) == ([], [4, 5, 6])
-    assert adc["metrics"]["auc"]["method"].startswith("DeLong")
+    assert adc["metrics"]["log_loss"]["method"] == "normal over requests"
     assert young["metrics"]["auc"]["method"] == "Student's t over seeds"
     assert young["metrics"]["auc"]["value"] == pytest.approx(np.mean(young["per_seed"]["auc"]))
     assert len(set(young["per_seed"]["log_loss"])) == 3
@@ -237,10 +237,10 @@ def test_variants_change_target_and_pipeline() -> None:
 
 
 def test_ways_to_simulate() -> None:
-    found = runs(["adc", "noisy"], ["a", "b"], "0,60", 3, 2)
+    found = runs(["adc", "noisy"], ["ideal", "wan2022"], "0,60", 3, 2)
     assert [(w.mode, w.device, w.age, w.seeds) for w in found] == [
         ("adc", None, None, ()),
-        *(("noisy", d, t, (3, 4)) for d in ("a", "b") for t in (0.0, 60.0)),
+        *(("noisy", d, t, (3, 4)) for d in ("ideal", "wan2022") for t in (0.0, 60.0)),
     ]
 
 
@@ -264,3 +264,12 @@ def test_unknown_option_of_a_sweep_lists_the_keys() -> None:
         parse_axes(["colour=1"])
     assert caught.value.hint is not None
     assert "adc_bits" in caught.value.hint
+
+
+def test_devices_and_seeds_are_checked_before_anything_runs() -> None:
+    with pytest.raises(CimcError) as unknown:
+        runs(["adc", "noisy"], ["nowhere"], "0", 0, 1)
+    assert unknown.value.code == "device.unknown"
+    with pytest.raises(CimcError) as large:
+        runs(["noisy"], ["ideal"], "0", (1 << 64) - 1, 2)
+    assert large.value.code == "device.seed"

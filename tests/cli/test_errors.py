@@ -15,8 +15,10 @@ import onnx
 import pytest
 
 from cimc.cli import main as cli_main
+from cimc.cli.output import check_writable
 from cimc.cli.requests import load_requests
-from cimc.errors import RequestError
+from cimc.errors import CimcError, RequestError
+from cimc.ir.files import write_atomically
 from models.tiny import mlp
 from tests.cli.tiny_files import REQUESTS, Called, Tiny, call
 
@@ -259,3 +261,17 @@ def test_a_reader_that_goes_away() -> None:
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False, env=env)
     os.close(write)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_only_files_are_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(CimcError) as refused:
+        write_atomically(pipe, "text")
+    assert refused.value.code == "io.cannot-write"
+    assert pipe.is_fifo()
+    with pytest.raises(CimcError) as early:
+        check_writable(pipe)
+    assert early.value.code == "io.cannot-write"
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -328,4 +329,14 @@ def test_host_segments_take_no_time_and_nothing_is_nothing() -> None:
 def test_arrivals_that_make_no_sense(how: dict[str, object]) -> None:
     with pytest.raises(CimcError) as caught:
         Arrivals(**how)  # type: ignore[arg-type]
+    assert caught.value.code == "simulate.bad-arrivals"
+
+
+@pytest.mark.parametrize("kind", ["fixed", "poisson"])
+def test_times_that_float64_cannot_tell_apart_are_refused(kind: Literal["fixed", "poisson"]) -> None:
+    times = Arrivals(kind, rate=1.0).times(1000)
+    assert times is not None
+    assert np.spacing(times[-1]) < 1e-2
+    with pytest.raises(CimcError) as caught:
+        Arrivals(kind, rate=1e-6).times(1000)
     assert caught.value.code == "simulate.bad-arrivals"

@@ -127,6 +127,8 @@ def test_a_trace_survives_its_file(tmp_path: Path) -> None:
         ({"t.rows": np.array([1])}, "shape"),
         ({"t.rows": np.array([0.5, 1.5])}, "integers"),
         ({"t.counts": np.array([1, -1])}, "negative"),
+        ({"t.counts": np.array([1 << 62, 1 << 62])}, "add up"),
+        ({"t.pooling": np.array([[1 << 40, 1 << 40]])}, "add up"),
         ({"t.size": np.array(3)}, "row 3"),
         ({"t.pairs": np.array([[3, 1]]), "t.pair_counts": np.array([1])}, "pairs"),
         ({"t.pairs": np.array([[1, 3]]), "t.pair_counts": np.array([0])}, "pairs"),
@@ -250,7 +252,7 @@ def test_frequency_files(tmp_path: Path) -> None:
     path.write_text("id,count\n3,10\n1, 2\n\n3,5\n4,0\n")
     table = read_counts(path, "t", 0, 100)
     assert (table.ids.tolist(), table.counts.tolist(), table.requests) == ([1, 3], [2, 15], 100)
-    for text in ("1,2\nx,3\n", "1\n", "-1,2\n", "1,-2\n"):
+    for text in ("1,2\nx,3\n", "1\n", "-1,2\n", "1,-2\n", f"1,{1 << 62}\n1,{1 << 62}\n"):
         path.write_text(text)
         with pytest.raises(RequestError) as caught:
             read_counts(path, "t", 0, 100)

@@ -10,6 +10,7 @@ import pytest
 
 from cimc.api import Program, compile
 from cimc.cli.dump import load_arrays_into
+from cimc.cli.trace import _few
 from cimc.errors import CimcError
 from cimc.ir.text import new_context
 from cimc.mapping.traces import TableTrace, Trace
@@ -162,3 +163,8 @@ def test_a_trace_goes_through_the_command_line_and_a_dump(tiny: Tiny, program: P
     found = ctx.access[table.name]
     assert (found.ids.tolist(), found.counts.tolist(), found.requests) == ([1, 2], [7, 3], 10)
     assert (found.pairs.tolist(), found.pair_counts.tolist()) == ([[1, 2]], [3])
+
+
+def test_messages_name_a_few_tables() -> None:
+    assert _few(["a", "b", "a"]) == "a, b"
+    assert _few(list("abcdef")) == "a, b, c and 3 more tables"

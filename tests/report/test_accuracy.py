@@ -160,3 +160,18 @@ def test_a_figure_over_ages_draws_modes_without_age_as_lines(tmp_path: Path) -> 
         x="age",
     )
     assert (tmp_path / "a.svg").stat().st_size > 1000
+
+
+def test_a_measure_that_a_seed_lacks_is_left_out_and_shares_stay_within_bounds() -> None:
+    few = {"auc": Estimate(0.99), "log_loss": Estimate(0.3)}
+    found = over([few, {"auc": Estimate(0.9)}])
+    assert list(found) == ["auc"]
+    assert found["auc"].high == 1.0
+
+
+def test_a_figure_of_a_single_point(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    about = {"model": "m", "target": "t", "requests": 2}
+    alone = Study(about, {}, (Point({"mode": "adc"}, {"auc": Estimate(0.5, 0.4, 0.6, DELONG)}),))
+    draw(alone, tmp_path / "one.svg")
+    assert (tmp_path / "one.svg").stat().st_size > 1000

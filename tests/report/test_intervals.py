@@ -130,3 +130,13 @@ def test_mean_over_requests() -> None:
 
 def test_mid_ranks() -> None:
     np.testing.assert_array_equal(mid_ranks(np.array([3.0, 1.0, 3.0, 2.0])), [3.5, 1.0, 3.5, 2.0])
+
+
+def test_no_interval_where_the_data_give_none() -> None:
+    one_positive = auc_estimate([1, 0, 0, 0], [0.5, 0.1, 0.7, 0.2])
+    assert (one_positive.low, one_positive.high, one_positive.method) == (None, None, "")
+    assert auc_drop([1, 0, 0], [0.5, 0.1, 0.7], [0.5, 0.6, 0.7]).low is None
+    apart = auc_estimate([1, 1, 0, 0], [4, 3, 2, 1])
+    assert (apart.value, apart.low, apart.high) == (1.0, None, None)
+    same = auc_drop([1, 1, 0, 0], [4, 2, 3, 1], [8, 4, 6, 2])
+    assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)

@@ -276,19 +276,19 @@ def test_keys_follow_external_data_and_targets(tiny: Tiny, tmp_path: Path) -> No
 
 def test_a_killed_case_is_tried_again(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case = case_of(tiny, "greedy", limit=5)
-    real = measure.subprocess.Popen
+    real = subprocess.Popen
 
-    class Doomed(real):  # type: ignore[type-arg, misc, valid-type]
-        def __init__(self, *args: object, **options: object) -> None:
-            super().__init__(*args, **options)
-            self.kill()
+    def doomed(*args: Any, **options: Any) -> subprocess.Popen[str]:
+        child = real(*args, **options)
+        child.kill()
+        return child
 
-    monkeypatch.setattr(measure.subprocess, "Popen", Doomed)
+    monkeypatch.setattr(subprocess, "Popen", doomed)
     store = Store(tmp_path / "results.jsonl")
     (row,) = run([case], store, nothing)
     assert row["error"].startswith("study.killed")
     assert store.rows == {}
-    monkeypatch.setattr(measure.subprocess, "Popen", real)
+    monkeypatch.setattr(subprocess, "Popen", real)
     (row,) = run([case], store, nothing)
     assert "error" not in row
     assert list(store.rows) == [case.key]
@@ -321,7 +321,7 @@ def test_a_child_ends_with_its_parent() -> None:
 
 def test_interrupting_ends_the_children(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[subprocess.Popen[str]] = []
-    real = measure.subprocess.Popen
+    real = subprocess.Popen
 
     def recorded(command: list[str], **options: Any) -> subprocess.Popen[str]:
         started.append(real([sys.executable, "-c", "import time; time.sleep(60)"], **options))
@@ -332,7 +332,7 @@ def test_interrupting_ends_the_children(tiny: Tiny, tmp_path: Path, monkeypatch:
             time.sleep(0.01)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(measure.subprocess, "Popen", recorded)
+    monkeypatch.setattr(subprocess, "Popen", recorded)
     monkeypatch.setattr("cimc.study.runner.wait", interrupted)
     plan = [case_of(tiny, "greedy", seed) for seed in (0, 1)]
     with pytest.raises(KeyboardInterrupt):

@@ -9,9 +9,9 @@ import numpy as np
 from cimc.mapping.annealing import PenaltyPrices, anneal_hops, typical_prices
 from cimc.mapping.bounds import bottleneck_bound
 from cimc.mapping.exchange import bin_loads
+from cimc.mapping.methods.greedy import greedy
 from cimc.mapping.problem import IntArray, PlacementProblem, Proposal
 from cimc.mapping.registry import register, require
-from cimc.mapping.methods.greedy import greedy
 
 
 @register("anneal")

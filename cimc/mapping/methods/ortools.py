@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from cimc.mapping.annealing import PenaltyPrices, typical_prices
-from cimc.mapping.problem import PlacementProblem, Prices, Proposal
-from cimc.mapping.registry import register, require
-from cimc.mapping.rings import make_classes, make_rings
 from cimc.mapping.methods.anneal import balance_limit, check, nothing_to_gain, search
 from cimc.mapping.methods.greedy import greedy
 from cimc.mapping.methods.ring_lp import solve_rings
+from cimc.mapping.problem import PlacementProblem, Prices, Proposal
+from cimc.mapping.registry import register, require
+from cimc.mapping.rings import make_classes, make_rings
 
 # Penalties must exceed what a unit more would save, which is the program's price.
 _ABOVE_PRICE = 2.0

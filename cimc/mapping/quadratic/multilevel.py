@@ -10,7 +10,7 @@ from cimc.mapping.problem import FloatArray, IntArray
 from cimc.mapping.quadratic.anneal import budget, check, cool, start_of
 from cimc.mapping.quadratic.bounds import quadratic_bound
 from cimc.mapping.quadratic.legalise import legalise
-from cimc.mapping.quadratic.problem import QuadraticProblem, QuadraticProposal, make_graph
+from cimc.mapping.quadratic.problem import QuadraticProblem, QuadraticProposal, cost_of, make_graph
 from cimc.mapping.quadratic.relax import relaxations
 from cimc.mapping.quadratic.solve import register_quadratic
 from cimc.mapping.quadratic.state import Mesh
@@ -98,15 +98,16 @@ def _rounds(
         hot: whether the first round may lose the order that ``start`` has.
     """
     best = start
+    queue: list[IntArray] = []  # smoothed copies of the best one, the cheapest last
     for turn in range(_ROUNDS):
         if best.cost() <= enough:
             break
         first = hot and turn == 0
-        mesh = (
-            Mesh(best.problem, best.sites)
-            if first
-            else _smoothed(best.problem, _places(best.problem, best.sites))
-        )
+        if first:
+            mesh = Mesh(best.problem, best.sites)
+        else:
+            queue = queue or _smoothed(best)
+            mesh = Mesh(best.problem, queue.pop())
         if mesh.cost() > enough:
             done, took = cool(
                 mesh,
@@ -116,14 +117,16 @@ def _rounds(
                 seed=int(random.integers(1 << 62)),
             )
             work.proposals, work.accepted = work.proposals + done, work.accepted + took
-        best = min(best, mesh, key=Mesh.cost)
+        if mesh.cost() < best.cost():
+            best, queue = mesh, []
     return best
 
 
-def _smoothed(problem: QuadraticProblem, points: FloatArray) -> Mesh:
-    """The cheapest legal placement near one of the relaxations of ``points``."""
-    meshes = [Mesh(problem, legalise(problem, p)) for p in relaxations(problem, points)]
-    return min(meshes, key=Mesh.cost)
+def _smoothed(mesh: Mesh) -> list[IntArray]:
+    """Legal placements near the relaxations of ``mesh``, the cheapest last."""
+    points = _places(mesh.problem, mesh.sites)
+    found = [legalise(mesh.problem, p) for p in relaxations(mesh.problem, points)]
+    return sorted(found, key=lambda sites: -cost_of(mesh.problem, sites))
 
 
 def _places(problem: QuadraticProblem, sites: IntArray) -> FloatArray:

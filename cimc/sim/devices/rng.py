@@ -81,7 +81,7 @@ def normal_quantiles() -> NDArray[np.float64]:
     """Standard normal deviates, float64 ``[65536]``, ascending and symmetric about 0.
 
     Entry ``k`` is the quantile at ``(k + 1/2) / 65536``, scaled by 1.00005 so that the variance of a
-    uniformly chosen entry is exactly 1 (up to rounding).  The largest magnitude is 4.17.
+    uniformly chosen entry is exactly 1 (up to rounding).  The largest magnitude is 4.33.
     """
     upper = quantiles(np.arange(QUANTILES // 2, QUANTILES))
     table = np.concatenate([-upper[::-1], upper])
