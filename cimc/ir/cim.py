@@ -74,7 +74,8 @@ class MatrixOp(IRDLOperation):
     one ``certificate``, which column sums cannot clip (:mod:`cimc.isa.certificate`).
 
     A table may have ``row_scales`` (``float32[rows]``) and with them ``row_biases`` (likewise): row ``r``
-    then stands for ``data[r] * row_scales[r] + row_biases[r]``, ``scales`` is 1 and rows are read one at a time.
+    then stands for ``data[r] * row_scales[r] + row_biases[r]``, ``scales`` is 1 and rows are read one at a
+    time.
 
     A table may have ``slots`` (``int32[rows]``, the storage row of each row; the block table counts storage
     rows) and ``replicas`` (``int32[copies, 4]``: ``block, tile, array, offset``, further copies of blocks).
@@ -104,7 +105,8 @@ class MatrixOp(IRDLOperation):
         "$sym_name $kind `rows` $rows `cols` $cols `bits` $bits `data` $data `scales` $scales "
         "(`row_scales` $row_scales^)? (`row_biases` $row_biases^)? "
         "(`inputs` $input_bits^)? (`signed` $input_signed^)? (`slices` $slices^)? (`pool` $pool_rows^)? "
-        "(`blocks` $blocks^)? (`ranges` $ranges^)? (`certificate` $certificate^)? (`slots` $slots^)? (`replicas` $replicas^)? attr-dict"
+        "(`blocks` $blocks^)? (`ranges` $ranges^)? (`certificate` $certificate^)? "
+        "(`slots` $slots^)? (`replicas` $replicas^)? attr-dict"
     )
 
     def __init__(

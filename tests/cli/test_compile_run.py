@@ -33,7 +33,8 @@ def test_json_of_compile(tiny: Tiny, tmp_path: Path) -> None:
     done = call("compile", tiny.model, "-o", path, "--calib", tiny.calib, "--seed", 3, "--json")
     found = done.json
     assert set(found) == {
-        "output", "bytes", "program", "placement", "certificate", "adc_ranges", "pooling", "timings", "checks",
+        "output", "bytes", "program", "placement", "certificate", "adc_ranges", "pooling", "timings",
+        "checks",
     }  # fmt: skip
     assert found["bytes"] == path.stat().st_size
     assert found["program"]["seed"] == 3
@@ -49,6 +50,7 @@ def test_json_of_compile(tiny: Tiny, tmp_path: Path) -> None:
         "canonicalize",
         "fuse-recsys",
         "quantize",
+        "group",
         "shard",
         "place",
         "schedule",
@@ -152,6 +154,7 @@ def test_check_each_measures_every_pass_and_the_program(tiny: Tiny, tmp_path: Pa
         "canonicalize",
         "fuse-recsys",
         "quantize",
+        "group",
         "shard",
         "place",
         "schedule",
@@ -178,7 +181,7 @@ def test_print_ir_after_goes_to_stderr(tiny: Tiny, tmp_path: Path) -> None:
     assert "rec.embedding_bag" in done.err
     assert 'loc("' in done.err
     assert done.json["output"].endswith("p.cimc")
-    assert call(*args, "--print-ir-after", "all").err.count("// -----// IR after") == 8
+    assert call(*args, "--print-ir-after", "all").err.count("// -----// IR after") == 9
 
 
 def test_timings(tiny: Tiny, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from cimc.isa.program import ChipSegment
 from cimc.passes.registry import DEFAULT_PIPELINE
 from models.tiny import requests_for, tiny_dlrm
 
-PASSES = ("import", "canonicalize", "fuse-recsys", "quantize", "shard", "place", "schedule")
+PASSES = ("import", "canonicalize", "fuse-recsys", "quantize", "group", "shard", "place", "schedule")
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +35,10 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         assert isinstance(segment, ChipSegment)
         for tile, stream in segment.streams.items():
             lines += [f"segment {number} tile {tile}", *format_stream(stream)]
-    found["07-program.s"] = "\n".join(lines) + "\n"
+    found["08-program.s"] = "\n".join(lines) + "\n"
     return found
 
 
-@pytest.mark.parametrize("name", [*(f"{n:02}-{p}.mlir" for n, p in enumerate(PASSES)), "07-program.s"])
+@pytest.mark.parametrize("name", [*(f"{n:02}-{p}.mlir" for n, p in enumerate(PASSES)), "08-program.s"])
 def test_golden(name: str, texts: dict[str, str], golden: Callable[[str, str], None]) -> None:
     golden(f"tiny_dlrm/{name}", texts[name])
