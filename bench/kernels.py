@@ -1,6 +1,6 @@
 """How fast the simulator's kernels and whole programs are, against plain numpy and this machine's own limits.
 
-    python bench/kernels.py [--only limits layer multibit mlp dlrm] [--json]
+    python bench/kernels.py [--only layer multibit mlp dlrm] [--json]
 
 One process, one thread; every figure is a median of CPU time, and what is compared takes turns.  Ratios carry
 over to other machines, times do not.  Results are compared for equality before anything is timed.

@@ -39,11 +39,13 @@ PIPELINES = (
     "quantize,shard,place,schedule,lower",
     "quantize,group,shard,place,schedule,lower",
     "quantize,group,shard,place{chips=near},schedule,lower",
-    "quantize,group,shard,place{chips=near},schedule{homes=spread},lower",
-    "quantize,group,shard,reside,place{chips=near},schedule{homes=spread},lower",
-    "quantize,group,shard,reside{chips=near},place{chips=near},schedule{homes=spread},lower",
-    "quantize,group,shard,reside{chips=near},place{chips=near dense=anneal},schedule{homes=spread},lower",
-    "quantize,shard,reside{policy=dram},place{chips=near},schedule{homes=spread},lower",
+    "quantize,group,shard{spread=0.2},place{chips=near},schedule,lower",
+    "quantize,group,shard{spread=0.2},place{chips=near},schedule{homes=spread},lower",  # the default
+    "quantize,group,shard{spread=0.2},reside,place{chips=near},schedule{homes=spread},lower",
+    "quantize,group,shard{spread=0.2},reside{chips=near},place{chips=near},schedule{homes=spread},lower",
+    "quantize,group,shard{spread=0.2},reside{chips=near},place{chips=near dense=anneal},"
+    "schedule{homes=spread},lower",
+    "quantize,shard{spread=0.2},reside{policy=dram},place{chips=near},schedule{homes=spread},lower",
 )
 EXPONENT = 0.85
 

@@ -35,6 +35,10 @@ Made = dict[onnx.NodeOp, onnx.NodeOp]
 """Which node of the model each new node comes from."""
 
 
+_MASKED = -1e30
+"""Added to a masked score: its exponential is zero beside that of any other."""
+
+
 class _Unknown(Exception):
     """The node is left as it is."""
 
@@ -51,6 +55,9 @@ def expand(function: FuncOp, analysis: ShapeAnalysis, ctx: CompilerContext, opse
         if not isinstance(op, onnx.NodeOp) or op.kind not in _RULES:
             continue
         work = _Expansion(op, analysis, ctx, opset)
+        attrs = op.attrs.data if op.attrs else {}
+        if not set(attrs) <= _ATTRIBUTES[op.kind]:  # of a later version: it changes what the node means
+            continue
         try:
             values = _RULES[op.kind](work)
         except _Unknown:
@@ -273,13 +280,22 @@ def _heads(w: _Expansion, x: SSAValue, count: int) -> SSAValue:
 
 
 def _attend(
-    w: _Expansion, q: SSAValue, k: SSAValue, v: SSAValue, scale: float, biases: Sequence[SSAValue]
+    w: _Expansion,
+    q: SSAValue,
+    k: SSAValue,
+    v: SSAValue,
+    scale: float,
+    biases: Sequence[SSAValue],
+    keep: SSAValue | None = None,
 ) -> SSAValue:
-    """``softmax(q k' * scale + biases) v`` of ``[B, heads, L, depth]``."""
+    """``(softmax(q k' * scale + biases) * keep) v`` of ``[B, heads, L, depth]``."""
     scores = w.scaled(w.make("MatMul", q, w.transpose(k, 0, 1, 3, 2)), scale)
     for bias in biases:
         scores = w.make("Add", scores, bias)
-    return w.make("MatMul", w.make("Softmax", scores, axis=IntegerAttr(-1, i64)), v)
+    shares = w.make("Softmax", scores, axis=IntegerAttr(-1, i64))
+    if keep is not None:
+        shares = w.make("Mul", shares, keep)
+    return w.make("MatMul", shares, v)
 
 
 def _causal(w: _Expansion, queries: int, keys: int) -> SSAValue:
@@ -307,22 +323,25 @@ def _attention(w: _Expansion) -> list[SSAValue | None]:
     w.need(depth > 0 and wide > 0)
     queries, keys = (d[1 if flat else 2] for d in dims[:2])
     biases: list[SSAValue] = []
-    mask = w.given(3)
+    mask, keep = w.given(3), None
     if mask is not None:
         extents = w.dims(mask)
         w.need(extents and extents[-1] in (1, keys) and (keys > 0 or extents[-1] == 1))
         known = w.analysis.constants.read(mask)
+        # a query that may look at no key gets zeros, so what is masked counts little, and then nothing
         if known is not None and known.dtype == np.bool_:
-            mask = w.constant(np.where(known, np.float32(0), np.float32(-np.inf)))
+            keep = w.constant(known.astype(np.float32))
+            mask = w.constant(np.where(known, np.float32(0), np.float32(_MASKED)))
         elif w.analysis.element(mask) == i1:
-            mask = w.make("Where", mask, w.number(0.0), w.number(-np.inf))
+            keep = w.make("Where", mask, w.number(1.0), w.number(0.0))
+            mask = w.make("Where", mask, w.number(0.0), w.number(_MASKED))
         biases.append(mask)
     if w.number_of("is_causal", 0):
         biases.append(_causal(w, queries, keys))
     if flat:
         q, k, v = (_heads(w, x, heads) for x in (q, k, v))
     scale = float_attribute(w.op, "scale", 1 / math.sqrt(depth))
-    value = _attend(w, q, k, v, scale, biases)
+    value = _attend(w, q, k, v, scale, biases, keep)
     return [_joined(w, value, heads, wide) if flat else value]
 
 
@@ -414,6 +433,28 @@ def _part(w: _Expansion, x: SSAValue, start: int, stop: int) -> SSAValue:
     bounds = [w.constant(np.array([v], np.int64)) for v in (start, stop, 3)]
     return w.make("Slice", x, *bounds)
 
+
+_ATTRIBUTES: Mapping[str, frozenset[str]] = {
+    kind: frozenset(names.split())
+    for kind, names in {
+        "Attention": "is_causal kv_num_heads q_num_heads qk_matmul_output_mode scale softcap "
+        "softmax_precision",
+        "RotaryEmbedding": "interleaved num_heads rotary_embedding_dim",
+        "Einsum": "equation",
+        "com.microsoft.SkipLayerNormalization": "epsilon",
+        "com.microsoft.SkipSimplifiedLayerNormalization": "epsilon",
+        "com.microsoft.Gelu": "",
+        "com.microsoft.BiasGelu": "",
+        "com.microsoft.FastGelu": "",
+        "com.microsoft.QuickGelu": "alpha",
+        "com.microsoft.FusedMatMul": "alpha transA transB transBatchA transBatchB",
+        "com.microsoft.FusedGemm": "activation activation_alpha alpha beta transA transB",
+        "com.microsoft.MultiHeadAttention": "mask_filter_value num_heads scale unidirectional",
+        "com.microsoft.Attention": "do_rotary mask_filter_value num_heads qkv_hidden_sizes scale "
+        "unidirectional",
+    }.items()
+}
+"""Attributes that the rules know; a node with any other is left as it is."""
 
 _RULES: Mapping[str, Callable[[_Expansion], list[SSAValue | None]]] = {
     "Attention": _attention,

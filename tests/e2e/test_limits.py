@@ -43,7 +43,7 @@ def test_only_what_enters_the_chip_must_be_finite(tmp_path: Path) -> None:
 def test_not_finite_calibration_of_a_layer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CimcError) as error:
         compiled(tmp_path, TEXT, {"x": np.full((2, 8), np.inf, np.float32), "z": floats(2, 4)})
-    assert error.value.code == "quantize.not-finite"
+    assert error.value.code == "request.not-finite"
 
 
 def test_limits_of_a_run_hold_for_its_host_segments(tmp_path: Path) -> None:

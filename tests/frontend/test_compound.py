@@ -124,6 +124,7 @@ QKV = {"x": floats(3, 5, 8), "k": floats(3, 6, 8, seed=4), "v": floats(3, 6, 8, 
         (["m"], {}, {"m": floats(5, 6)}),
         (["m"], {}, {"m": np.tril(np.ones((5, 6), np.bool_))}),
         (["m"], {"is_causal": 1}, {"m": floats(1, 2, 5, 6)}),
+        (["m"], {"is_causal": 1}, {"m": np.triu(np.ones((5, 6), np.bool_), 1)}),  # the last may look at one
     ],
 )
 def test_attention_of_onnx(opset: int, extra: list[str], attrs: dict[str, Any], weights: Arrays) -> None:
@@ -143,6 +144,13 @@ def test_attention_that_is_not_taken_apart_stays_whole(attrs: dict[str, Any]) ->
         inputs |= {"k": floats(3, 6, 4, seed=4), "v": floats(3, 6, 4, seed=5)}
     found = run([node("Attention", ["h", "k", "v"], ["y"], **given)], inputs, {}, 23)
     assert [h["op"] for h in found.ctx.facts["frontend"]["host"]] == ["Attention"]
+
+
+def test_attributes_of_later_versions_are_not_ignored() -> None:
+    given = {"q_num_heads": 2, "kv_num_heads": 2, "left_window_size": 2}
+    nodes = [node("MatMul", ["x", "anchor"], ["h"]), node("Attention", ["h", "k", "v"], ["y"], **given)]
+    fused = fuse(graph(nodes, QKV, {"anchor": floats(8, 8)}, ["y"], 25))
+    assert [h["op"] for h in fused.ctx.facts["frontend"]["host"]] == ["Attention"]
 
 
 @pytest.mark.parametrize("positions", [True, False])
