@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -138,19 +139,30 @@ def pack_copies(width: Ints, block: Ints, weight: NDArray[np.float64], cols: int
     held: list[set[int]] = [set() for _ in range(count)]
     found = np.zeros(len(width), np.int64)
     order = np.argsort(-weight, kind="stable")
+    narrowest = int(width.min(initial=cols))
+    queue = [(0.0, a) for a in range(count)]  # a heap: the least loaded, of those with room for anything
     for i in order.tolist():
         size, of = int(width[i]), int(block[i])
-        able = [a for a in range(len(free)) if free[a] >= size and of not in held[a]]
-        if not able:
+        passed: list[tuple[float, int]] = []
+        a = -1
+        while queue:
+            entry = heapq.heappop(queue)
+            if free[entry[1]] >= size and of not in held[entry[1]]:
+                a = entry[1]
+                break
+            passed.append(entry)
+        if a < 0:
+            a = len(free)
             free.append(cols)
             load.append(0.0)
             held.append(set())
-            able = [len(free) - 1]
-        a = min(able, key=lambda a: (load[a], a))
         free[a] -= size
         load[a] += float(weight[i])
         held[a].add(of)
         found[i] = a
+        for entry in (*passed, (load[a], a)):
+            if free[entry[1]] >= narrowest:
+                heapq.heappush(queue, entry)
     return found, len(free)
 
 
