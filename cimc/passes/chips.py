@@ -150,7 +150,7 @@ def _least_loaded(chips: list[ChipRoom], width: Ints) -> int:
 
 def _first(chips: list[ChipRoom], width: Ints) -> int:
     """The first chip with room for any of these blocks."""
-    return next((c for c, chip in enumerate(chips) if chip.fits(width) > 0), 0)
+    return next((c for c, chip in enumerate(chips) if chip.fits(width[:1]) > 0), 0)
 
 
 class ChipRoom:
@@ -168,14 +168,23 @@ class ChipRoom:
 
     def fits(self, width: Ints) -> int:
         """How many of these blocks, from the first on, find room."""
-        low, high = 0, len(width)
-        if self._arrays(self.held + Counter(width.tolist())) <= self.free:
-            return high
+        low, high = 0, 1
+        while low < len(width):  # look no further than twice what fits: a full chip is asked often
+            high = min(high, len(width))
+            if not self._has_room(width[:high]):
+                break
+            low, high = high, 2 * high
+        else:
+            return low
         while high - low > 1:
             middle = (low + high) // 2
-            fits = self._arrays(self.held + Counter(width[:middle].tolist())) <= self.free
-            low, high = (middle, high) if fits else (low, middle)
+            low, high = (middle, high) if self._has_room(width[:middle]) else (low, middle)
         return low
+
+    def _has_room(self, width: Ints) -> bool:
+        sizes, counts = np.unique(width, return_counts=True)
+        more = Counter(dict(zip(sizes.tolist(), counts.tolist(), strict=True)))
+        return self._arrays(self.held + more) <= self.free
 
     def add(self, width: Ints, load: float) -> None:
         """Take blocks of these widths and this load together."""
