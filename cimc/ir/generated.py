@@ -20,6 +20,12 @@ from cimc.ir.lazy import LazyArray
 _BLOCK = 1 << 16
 """Elements that are generated together."""
 
+_PER_COUNT = 8
+"""Elements from one value of the generator's counter: four words of 64 bits."""
+
+_ROW_COST = 32
+"""A row by itself costs about as much as this many rows of a whole block."""
+
 _BYTE_SUM_MEAN = 510
 _BYTE_SUM_DEVIATION = math.sqrt(4 * (256**2 - 1) / 12)
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -78,15 +84,26 @@ class GeneratedArray(LazyArray):
         cuts = np.flatnonzero(np.diff(blocks[order], prepend=-1))
         for part in np.split(order, cuts[1:]) if len(order) else ():
             block = int(blocks[part[0]])
-            out[part] = self._block(block)[rows[part] - block * self._rows]
+            local = rows[part] - block * self._rows
+            if len(part) * _ROW_COST < self._rows:
+                for place, row in zip(part.tolist(), local.tolist(), strict=True):
+                    out[place] = self._part(block, row, 1)[0]
+            else:
+                out[part] = self._block(block)[local]
         return out
 
     def _block(self, block: int) -> NDArray[Any]:
         """The elements of a block; those beyond the array's end are generated and not used."""
-        count = self._rows * self._width
-        counter = np.array([0, block, 0, 0], np.uint64)
-        raw = np.random.Philox(key=self._key, counter=counter).random_raw((count + 1) // 2)
-        bits = raw.astype("<u8", copy=False).view("<u4")[:count]
+        return self._part(block, 0, self._rows)
+
+    def _part(self, block: int, row: int, rows: int) -> NDArray[Any]:
+        """Some rows of a block, the same as in the whole of it."""
+        first, count = row * self._width, rows * self._width
+        skipped = first // _PER_COUNT  # whole steps of the generator's counter
+        low = first - skipped * _PER_COUNT
+        counter = np.array([skipped, block, 0, 0], np.uint64)
+        raw = np.random.Philox(key=self._key, counter=counter).random_raw((low + count + 1) // 2)
+        bits = raw.astype("<u8", copy=False).view("<u4")[low : low + count]
         pairs = bits >> 8  # sums of two bytes in either half, then of both halves
         pairs &= 0x00FF00FF
         bits &= 0x00FF00FF
@@ -97,7 +114,7 @@ class GeneratedArray(LazyArray):
         values += self._mean
         if self.dtype.kind in "iu":
             values = np.rint(values)
-        return values.astype(self.dtype).reshape(self._rows, *self.shape[1:])
+        return values.astype(self.dtype).reshape(rows, *self.shape[1:])
 
 
 class GeneratedIntegers(LazyArray):
