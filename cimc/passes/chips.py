@@ -193,4 +193,4 @@ class ChipRoom:
 
 
 def _full(demand: int, target: Target) -> InfeasibleError:
-    return InfeasibleError(Shortage("arrays", demand, target.n_arrays, "arrays"))
+    return InfeasibleError(Shortage("crossbar storage", demand, target.n_arrays, "arrays"))
