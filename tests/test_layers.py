@@ -20,8 +20,9 @@ ALLOWED: dict[str, set[str]] = {
     "sim": BASE | {"ir", "target", "frontend", "isa"},
     "cost": BASE | {"ir", "target", "isa", "sim"},
     "report": BASE | {"ir", "target", "isa", "sim", "cost", "frontend"},
+    "study": BASE | {"ir", "target", "frontend", "mapping", "isa", "passes", "sim", "cost", "report", "api"},
 }
-FREE = {"api", "backend", "cli", "study", "universe", "__init__", "__main__"}
+FREE = {"api", "backend", "cli", "universe", "__init__", "__main__"}
 """The outermost layer: may import everything."""
 
 

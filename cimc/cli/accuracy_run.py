@@ -11,11 +11,13 @@ import click
 
 from cimc.api import GENERATED, Program, compile
 from cimc.cli.accuracy_task import Asked, task_of
-from cimc.cli.limit import first_requests, jagged_in_program
 from cimc.cli.output import Advance
-from cimc.cli.requests import Arrays, load_requests
 from cimc.cli.sweep import Variant, parse_axes, variants
 from cimc.errors import CimcError, InfeasibleError, PassError, RequestError
+from cimc.ir.first_requests import first_requests
+from cimc.ir.requestfile import load_requests
+from cimc.ir.requests import Arrays
+from cimc.isa.jagged import jagged_in_program
 from cimc.passes.pipeline import Pipeline
 from cimc.passes.registry import DEFAULT_PIPELINE
 from cimc.report.accuracy import Answers, Metrics, Point, Study, Task, measure, over

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.cli.requests import Arrays
 from cimc.errors import CimcError, RequestError, printable
+from cimc.ir.requests import Arrays
 from cimc.report.accuracy import Retrieval, Task
 
 DEFAULT_LABELS = "labels"

@@ -86,9 +86,9 @@ def command(
     """
     from cimc.api import Program, prepare
     from cimc.cli import output
-    from cimc.cli.requests import load_requests
     from cimc.cli.watch import Watch
     from cimc.errors import ProgramError
+    from cimc.ir.requestfile import load_requests
     from cimc.passes.pipeline import Pipeline
     from cimc.passes.registry import DEFAULT_PIPELINE
     from cimc.report.blame import blaming_requests

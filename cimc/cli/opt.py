@@ -76,7 +76,7 @@ def command(
         ctx.target = load_target(target)
     if calib is not None:
         from cimc.api import use_calibration
-        from cimc.cli.requests import load_requests
+        from cimc.ir.requestfile import load_requests
 
         use_calibration(module, ctx, load_requests(calib, max_request_bytes))
     _missing(line, ctx)

@@ -13,7 +13,7 @@ from cimc.cli.options import FILE
 
 if TYPE_CHECKING:
     from cimc.api import Program
-    from cimc.cli.requests import Arrays
+    from cimc.ir.requests import Arrays
     from cimc.report.check import Bound, Check
 
 
@@ -79,7 +79,7 @@ def command(
     from cimc.api import Program
     from cimc.cli import output
     from cimc.cli.main import error_object
-    from cimc.cli.requests import load_requests, save_arrays
+    from cimc.ir.requestfile import load_requests, save_arrays
     from cimc.report.check import Bound
     from cimc.report.summary import Run, run_blocks, run_json
     from cimc.sim.devices.loader import load_device
@@ -94,7 +94,8 @@ def command(
         _has_reference(loaded)
     arrays = load_requests(inputs, max_request_bytes)
     if limit is not None:
-        from cimc.cli.limit import first_requests, jagged_in_program
+        from cimc.ir.first_requests import first_requests
+        from cimc.isa.jagged import jagged_in_program
 
         names = [name for name, _, _ in loaded.data.header.inputs]
         arrays = first_requests(arrays, names, jagged_in_program(loaded.data), limit)

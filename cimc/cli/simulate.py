@@ -72,10 +72,10 @@ def command(
     """
     from cimc.api import Program
     from cimc.cli import output
-    from cimc.cli.requests import load_requests
     from cimc.cost import estimate
     from cimc.cost.simulate import Arrivals, simulate
     from cimc.ir.files import write_atomically
+    from cimc.ir.requestfile import load_requests
     from cimc.report.figure import require
     from cimc.report.summary import header_json
     from cimc.report.timing import draw_load, simulation_blocks
@@ -93,7 +93,8 @@ def command(
     loaded = Program.load(program)
     arrays = load_requests(inputs, max_request_bytes)
     if limit is not None:
-        from cimc.cli.limit import first_requests, jagged_in_program
+        from cimc.ir.first_requests import first_requests
+        from cimc.isa.jagged import jagged_in_program
 
         names = [name for name, _, _ in loaded.data.header.inputs]
         arrays = first_requests(arrays, names, jagged_in_program(loaded.data), limit)

@@ -199,7 +199,7 @@ def _recorded(taken: Taken, path: Path, memory_limit: int) -> list[BagSource]:
     _some_tables(taken)
     if not taken.computed:
         return [RecordedBags(path, bag) for bag in taken.bags]
-    from cimc.cli.requests import load_requests
+    from cimc.ir.requestfile import load_requests
 
     note(
         f"note: the ids of {_few(taken.computed)} are computed by the model: it is executed on all requests, "

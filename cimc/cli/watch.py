@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import BlockArgument, SSAValue
 
 from cimc.cli.output import note
-from cimc.cli.requests import Arrays
 from cimc.errors import CheckFailed, CimcError, Location, PassError
 from cimc.ir.context import CompilerContext
 from cimc.ir.files import write_atomically
+from cimc.ir.first_requests import JaggedInputs
+from cimc.ir.requests import Arrays
 from cimc.ir.text import print_ir
 from cimc.passes.pipeline import Pipeline
 
@@ -162,8 +164,8 @@ class _Checker:
 
 def _some_requests(module: ModuleOp, ctx: CompilerContext) -> Arrays:
     """The first calibration requests; all where it is not clear what belongs to a request."""
-    from cimc.cli.limit import first_requests, jagged_in_module
     from cimc.errors import RequestError
+    from cimc.ir.first_requests import first_requests
     from cimc.passes.evaluate import main_function, signature
 
     assert ctx.calibration is not None
@@ -171,7 +173,26 @@ def _some_requests(module: ModuleOp, ctx: CompilerContext) -> Arrays:
     own, clone = ctx.clone(), module.clone()
     Pipeline.parse("canonicalize,fuse-recsys").run(clone, own)
     try:
-        return first_requests(ctx.calibration, names, jagged_in_module(clone), CHECKED_REQUESTS)
+        return first_requests(ctx.calibration, names, _jagged(clone), CHECKED_REQUESTS)
     except RequestError:
         note("check-each: executes all calibration requests: it is not clear which arrays are cut where")
         return ctx.calibration
+
+
+def _jagged(module: ModuleOp) -> list[JaggedInputs]:
+    """Inputs of a module of the ``rec`` dialect that hold the ids of all bags back to back."""
+    from cimc.ir.rec import EmbeddingBagOp
+    from cimc.passes.evaluate import main_function, signature
+
+    function = main_function(module)
+    names, _ = signature(function)
+
+    def name(value: SSAValue | None) -> str:
+        return names[value.index] if isinstance(value, BlockArgument) else ""
+
+    found = [
+        JaggedInputs(name(op.ids), name(op.offsets), name(op.weights), op.layout.data)
+        for op in function.body.block.ops
+        if isinstance(op, EmbeddingBagOp) and op.offsets is not None
+    ]
+    return [j for j in found if j.ids and j.offsets]

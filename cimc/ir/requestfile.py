@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import Location, RequestError, printable
-
-Arrays = dict[str, NDArray[Any]]
+from cimc.ir.requests import Arrays
 
 _HINT = (
     "a request file is what numpy.savez(file, name=array, ...) writes, arrays named after the model's inputs"

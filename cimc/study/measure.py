@@ -94,7 +94,7 @@ def run_case(case: Case) -> Row:
     Raises:
         CimcError: when the case cannot be done.
     """
-    from cimc.cli.requests import load_requests
+    from cimc.ir.requestfile import load_requests
 
     requests = load_requests(Path(case.workload.requests), 1 << 33)
     calib = load_requests(Path(case.workload.calib), 1 << 33) if case.workload.calib else requests
@@ -155,9 +155,10 @@ def _placed(program: Any) -> Row:
 
 
 def _ran(program: Any, case: Case, requests: dict[str, Any]) -> Row:
-    from cimc.cli.limit import first_requests, jagged_in_program
     from cimc.cost import estimate
     from cimc.cost.simulate import Arrivals, simulate
+    from cimc.ir.first_requests import first_requests
+    from cimc.isa.jagged import jagged_in_program
 
     if case.limit:
         names = [name for name, _, _ in program.data.header.inputs]

@@ -16,9 +16,9 @@ import pytest
 
 from cimc.cli import main as cli_main
 from cimc.cli.output import check_writable
-from cimc.cli.requests import load_requests
 from cimc.errors import CimcError, RequestError
 from cimc.ir.files import write_atomically
+from cimc.ir.requestfile import load_requests
 from models.tiny import mlp
 from tests.cli.tiny_files import REQUESTS, Called, Tiny, call
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cimc.cli.requests import load_requests
 from cimc.errors import RequestError
+from cimc.ir.requestfile import load_requests
 
 
 def header(text: str, version: tuple[int, int] = (1, 0)) -> bytes:
