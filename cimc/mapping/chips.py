@@ -11,12 +11,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cimc.errors import PassError
 from cimc.mapping.bounds import bottleneck_bound
 from cimc.mapping.evaluate import evaluate
 from cimc.mapping.feasibility import require_room
 from cimc.mapping.methods.greedy import greedy
-from cimc.mapping.problem import FloatArray, IntArray, PlacementProblem, finite_floats, whole_numbers
+from cimc.mapping.problem import (
+    FloatArray,
+    IntArray,
+    PlacementProblem,
+    bad_problem,
+    finite_floats,
+    whole_numbers,
+)
 from cimc.mapping.registry import require
 
 # Beyond this many (table, chip) pairs the solver is not asked: greedy is within its gap there.
@@ -59,9 +65,9 @@ class ChipProblem:
         object.__setattr__(self, "capacity", whole_numbers("capacity", self.capacity, least=0))
         n, m = self.compute_ns.size, self.capacity.size
         if not self.traffic_bits.size == self.size.size == n or self.link_bits_per_ns.size != m or m == 0:
-            raise PassError("mapping.bad-problem", "one entry per table, and per chip, of which there is one")
+            raise bad_problem("one entry per table, and per chip, of which there is one")
         if np.any(self.link_bits_per_ns <= 0):
-            raise PassError("mapping.bad-problem", "`link_bits_per_ns` must be positive")
+            raise bad_problem("`link_bits_per_ns` must be positive")
 
     @property
     def cost_ns(self) -> FloatArray:

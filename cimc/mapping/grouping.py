@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from cimc.errors import PassError
 from cimc.mapping.naming import Names
-from cimc.mapping.problem import IntArray
+from cimc.mapping.problem import IntArray, bad_problem
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,32 +45,28 @@ class GroupingProblem:
         for name, columns in (("ids", 1), ("counts", 1), ("pairs", 2), ("pair_counts", 1)):
             value = np.asarray(getattr(self, name))
             if value.size and value.dtype.kind not in "iu":
-                raise _bad(f"`{name}` must hold integers, its dtype is {value.dtype}")
+                raise bad_problem(f"`{name}` must hold integers, its dtype is {value.dtype}")
             shape = (-1, 2) if columns == 2 else (-1,)
             if value.size % columns:
-                raise _bad(f"`{name}` must have shape [p, 2], it has {value.shape}")
+                raise bad_problem(f"`{name}` must have shape [p, 2], it has {value.shape}")
             object.__setattr__(self, name, value.astype(np.int64).reshape(shape))
         if self.rows < 0 or self.block_rows < 1:
-            raise _bad(f"rows={self.rows} must be >= 0 and block_rows={self.block_rows} >= 1")
+            raise bad_problem(f"rows={self.rows} must be >= 0 and block_rows={self.block_rows} >= 1")
         if self.ids.size != self.counts.size or self.pairs.shape[0] != self.pair_counts.size:
-            raise _bad("`ids` and `counts`, and `pairs` and `pair_counts`, must have one entry each")
+            raise bad_problem("`ids` and `counts`, and `pairs` and `pair_counts`, must have one entry each")
         for name, rows in (("ids", self.ids), ("pairs", self.pairs)):
             if rows.size and (int(rows.min()) < 0 or int(rows.max()) >= self.rows):
-                raise _bad(f"`{name}` must lie in [0, {self.rows})")
+                raise bad_problem(f"`{name}` must lie in [0, {self.rows})")
         for name, counted in (("counts", self.counts), ("pair_counts", self.pair_counts)):
             if counted.size and int(counted.min()) < 0:
-                raise _bad(f"`{name}` must not be negative")
+                raise bad_problem(f"`{name}` must not be negative")
         if np.unique(self.ids).size != self.ids.size:
-            raise _bad("`ids` must be distinct")
+            raise bad_problem("`ids` must be distinct")
 
     @property
     def blocks(self) -> int:
         """Arrays that the rows fill, the last one perhaps in part."""
         return -(-self.rows // self.block_rows)
-
-
-def _bad(message: str) -> PassError:
-    return PassError("mapping.bad-problem", message)
 
 
 class Grouping(Protocol):
@@ -125,7 +121,7 @@ def group(
         block_rows,
     )
     if rows > np.iinfo(np.int32).max:
-        raise _bad(f"a table of {rows} rows has more than int32 slots")
+        raise bad_problem(f"a table of {rows} rows has more than int32 slots")
     order = function(problem, seed=seed)
     slots = np.full(rows, -1, dtype=np.int32)
     if order.shape == (rows,) and (rows == 0 or (order.min() >= 0 and order.max() < rows)):

@@ -18,17 +18,18 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 _LARGEST_SUM = 1 << 61
 
 
-def _bad(message: str, hint: str | None = None) -> PassError:
+def bad_problem(message: str, hint: str | None = None) -> PassError:
+    """``mapping.bad-problem``, the error of every kind of problem whose data contradict each other."""
     return PassError("mapping.bad-problem", message, hint=hint)
 
 
 def _vector(name: str, value: npt.ArrayLike) -> npt.NDArray[Any]:
     array = np.asarray(value)
     if array.ndim != 1:
-        raise _bad(f"`{name}` must have one dimension, it has shape {array.shape}")
+        raise bad_problem(f"`{name}` must have one dimension, it has shape {array.shape}")
     # An empty list has no dtype of its own, so numpy's default for it says nothing about the caller.
     if array.size and array.dtype.kind not in "iuf":
-        raise _bad(f"`{name}` must hold numbers, its dtype is {array.dtype}")
+        raise bad_problem(f"`{name}` must hold numbers, its dtype is {array.dtype}")
     return array
 
 
@@ -37,7 +38,7 @@ def finite_floats(name: str, value: npt.ArrayLike) -> FloatArray:
     array = _vector(name, value).astype(np.float64)
     wrong = np.flatnonzero(~np.isfinite(array) | (array < 0))
     if wrong.size:
-        raise _bad(f"`{name}[{wrong[0]}]` is {array[wrong[0]]}, it must be finite and not negative")
+        raise bad_problem(f"`{name}[{wrong[0]}]` is {array[wrong[0]]}, it must be finite and not negative")
     array.setflags(write=False)
     return array
 
@@ -46,15 +47,15 @@ def whole_numbers(name: str, value: npt.ArrayLike, least: int) -> IntArray:
     """``value`` as a read-only int64 vector, refused unless each is at least ``least``."""
     given = _vector(name, value)
     if given.size and given.dtype.kind == "f":
-        raise _bad(f"`{name}` must hold integers, its dtype is {given.dtype}")
+        raise bad_problem(f"`{name}` must hold integers, its dtype is {given.dtype}")
     # Checked before the conversion: a uint64 beyond int64 would wrap to a negative number.
     wrong = np.flatnonzero((given < least) | (given > _LARGEST_SUM)) if given.size else given
     if wrong.size:
-        raise _bad(f"`{name}[{wrong[0]}]` is {given[wrong[0]]}, it must lie in [{least}, 2**61]")
+        raise bad_problem(f"`{name}[{wrong[0]}]` is {given[wrong[0]]}, it must lie in [{least}, 2**61]")
     array = given.astype(np.int64)
     # A float64 sum is off by far less than the factor of two that separates 2**61 from overflow.
     if array.size and float(array.astype(np.float64).sum()) > _LARGEST_SUM:
-        raise _bad(f"the sum of `{name}` exceeds 2**61", "use a larger capacity unit")
+        raise bad_problem(f"the sum of `{name}` exceeds 2**61", "use a larger capacity unit")
     array.setflags(write=False)
     return array
 
@@ -102,11 +103,11 @@ class PlacementProblem:
         ):
             found = getattr(self, name).size
             if found != expected:
-                raise _bad(f"`{name}` has {found} entries, `{other}` has {expected}")
+                raise bad_problem(f"`{name}` has {found} entries, `{other}` has {expected}")
         if m == 0:
-            raise _bad("there is no bin to place items on")
+            raise bad_problem("there is no bin to place items on")
         if self.labels and len(self.labels) != n:
-            raise _bad(f"`labels` has {len(self.labels)} entries, `load` has {n}")
+            raise bad_problem(f"`labels` has {len(self.labels)} entries, `load` has {n}")
 
     @property
     def n_items(self) -> int:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from cimc.errors import PassError
 from cimc.mapping.naming import Names
-from cimc.mapping.problem import FloatArray, IntArray, finite_floats, whole_numbers
+from cimc.mapping.problem import FloatArray, IntArray, bad_problem, finite_floats, whole_numbers
 from cimc.mapping.registry import require
 
 _HALVINGS = 200
@@ -44,18 +44,14 @@ class ReplicationProblem:
         object.__setattr__(self, "load", finite_floats("load", self.load))
         object.__setattr__(self, "size", whole_numbers("size", self.size, least=1))
         if self.load.size != self.size.size:
-            raise _bad(f"`load` has {self.load.size} entries, `size` has {self.size.size}")
+            raise bad_problem(f"`load` has {self.load.size} entries, `size` has {self.size.size}")
         if self.spare < 0 or self.bins < 1:
-            raise _bad(f"spare={self.spare} must be >= 0 and bins={self.bins} >= 1")
+            raise bad_problem(f"spare={self.spare} must be >= 0 and bins={self.bins} >= 1")
 
     @property
     def mean(self) -> float:
         """Load of a bin when all bins carry the same: no placement of any copies has a lower bottleneck."""
         return float(self.load.sum()) / self.bins
-
-
-def _bad(message: str) -> PassError:
-    return PassError("mapping.bad-problem", message)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import InfeasibleError, Shortage
-from cimc.passes.packing import Gang, first_fit_count
+from cimc.passes.packing import Gang, arrays_of
 from cimc.passes.tables import Places
 from cimc.target.spec import Target
 
@@ -53,15 +53,17 @@ def assign_chips(
         return ChipPlacement(of_item, of_gang, facts)
     runs = _tables(places, items) if policy == "load" else [_densest(places, items)]
     of_item = np.zeros(len(items), np.int64)
+    wanted = Blocks.of(places, items)
     for run in runs:
         left = run
         while len(left):
-            width = places.width[items[left]]
-            chip = _least_loaded(chips, width) if policy == "load" else _first(chips, width)
-            count = chips[chip].fits(width)
+            blocks = wanted.at(left)
+            chip = _least_loaded(chips, blocks) if policy == "load" else _first(chips, blocks)
+            count = chips[chip].fits(blocks)
             if count == 0:
-                raise _full(first_fit_count(places.width[items], target.array.cols), target)
-            chips[chip].add(width[:count], float(places.load[items[left[:count]]].sum()))
+                # one array more would have room for one of them, so all chips are full
+                raise _full(target.n_arrays + blocks.arrays(target.array.cols), target)
+            chips[chip].add(blocks.first(count), float(places.load[items[left[:count]]].sum()))
             of_item[left[:count]] = chip
             left = left[count:]
     return ChipPlacement(of_item, of_gang, {})
@@ -91,10 +93,11 @@ def _solved(
     from cimc.mapping.chips import ChipProblem, place_on_chips
 
     half = max(chip.free for chip in chips) // 2
+    wanted, cols = Blocks.of(places, items), target.array.cols
     pieces = [
         piece
         for run in _tables(places, items)
-        for piece in np.array_split(run, max(-(-_arrays(places, items[run], target) // max(half, 1)), 1))
+        for piece in np.array_split(run, max(-(-wanted.at(run).arrays(cols) // max(half, 1)), 1))
         if len(piece)
     ]
     steps = -(-places.width // target.array.columns_per_step)
@@ -104,7 +107,7 @@ def _solved(
     problem = ChipProblem(
         compute_ns=np.array([ns[items[piece]].sum() for piece in pieces]),
         traffic_bits=np.array([places.traffic[items[piece]].sum() for piece in pieces]),
-        size=np.array([_arrays(places, items[piece], target) for piece in pieces], np.int64),
+        size=np.array([wanted.at(piece).arrays(cols) for piece in pieces], np.int64),
         capacity=np.array([chip.free for chip in chips], np.int64),
         link_bits_per_ns=link,
         labels=tuple(places.names[int(places.matrix[items[piece[0]]])] for piece in pieces),
@@ -122,12 +125,6 @@ def _solved(
     }
 
 
-def _arrays(places: Places, items: Ints, target: Target) -> int:
-    """Arrays that places take, those of one width together."""
-    widths, counts = np.unique(places.width[items], return_counts=True)
-    return int((-(-counts // (target.array.cols // widths))).sum())
-
-
 def _tables(places: Places, items: Ints) -> list[Ints]:
     """Positions in ``items`` of each table's places, the most loaded table first."""
     table = places.matrix[items]
@@ -141,54 +138,115 @@ def _densest(places: Places, items: Ints) -> Ints:
     return np.lexsort((items, -places.traffic[items] / places.width[items]))
 
 
-def _least_loaded(chips: list[ChipRoom], width: Ints) -> int:
+@dataclass(frozen=True)
+class Blocks:
+    """Blocks and copies to find room for: their widths, and of which block each is a copy (-1: of none)."""
+
+    width: Ints
+    copy_of: Ints
+
+    @classmethod
+    def of(cls, places: Places, items: Ints) -> Blocks:
+        """Those at positions ``items`` of all places."""
+        return cls(places.width[items], places.copy_of[items])
+
+    def at(self, positions: Ints) -> Blocks:
+        """Those at ``positions``."""
+        return Blocks(self.width[positions], self.copy_of[positions])
+
+    def first(self, count: int) -> Blocks:
+        """The first ``count`` of them."""
+        return Blocks(self.width[:count], self.copy_of[:count])
+
+    def arrays(self, cols: int) -> int:
+        """Arrays for them on one chip, at most."""
+        return arrays_of(self.width, self.copy_of, cols)
+
+    def __len__(self) -> int:
+        return len(self.width)
+
+
+def _least_loaded(chips: list[ChipRoom], blocks: Blocks) -> int:
     """The least loaded chip with room for all of these blocks, else the one with room for the most."""
     ranked = sorted(range(len(chips)), key=lambda c: (chips[c].load, c))
-    whole = next((c for c in ranked if chips[c].fits(width) == len(width)), None)
-    return whole if whole is not None else max(ranked, key=lambda c: chips[c].fits(width))
+    whole = next((c for c in ranked if chips[c].fits(blocks) == len(blocks)), None)
+    return whole if whole is not None else max(ranked, key=lambda c: chips[c].fits(blocks))
 
 
-def _first(chips: list[ChipRoom], width: Ints) -> int:
+def _first(chips: list[ChipRoom], blocks: Blocks) -> int:
     """The first chip with room for any of these blocks."""
-    return next((c for c, chip in enumerate(chips) if chip.fits(width[:1]) > 0), 0)
+    return next((c for c, chip in enumerate(chips) if chip.fits(blocks.first(1)) > 0), 0)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What is on a chip: blocks by width, copies by width, copies of each block.
+
+    ``most``: by width, the largest number of copies of one block.
+    """
+
+    blocks: Counter[int] = field(default_factory=Counter)
+    copies: Counter[int] = field(default_factory=Counter)
+    times: Counter[int] = field(default_factory=Counter)
+    most: Counter[int] = field(default_factory=Counter)
+
+    def plus(self, more: Blocks) -> _Held:
+        """With these, too."""
+        is_copy = more.copy_of >= 0
+        blocks = self.blocks + _counted(more.width[~is_copy])
+        if not is_copy.any():
+            return _Held(blocks, self.copies, self.times, self.most)
+        width, copy_of = more.width[is_copy], more.copy_of[is_copy]
+        times = self.times + _counted(copy_of)
+        most = Counter(self.most)
+        distinct, first = np.unique(copy_of, return_index=True)
+        for block, wide in zip(distinct.tolist(), width[first].tolist(), strict=True):
+            most[wide] = max(most[wide], times[block])
+        return _Held(blocks, self.copies + _counted(width), times, most)
+
+    def arrays(self, cols: int) -> int:
+        """Arrays for it, at most: the running sum of :func:`cimc.passes.packing.arrays_of`."""
+        blocks = sum(-(-count // (cols // width)) for width, count in self.blocks.items())
+        return blocks + sum(
+            max(-(-count // (cols // width)), self.most[width]) for width, count in self.copies.items()
+        )
+
+
+def _counted(values: Ints) -> Counter[int]:
+    distinct, counts = np.unique(values, return_counts=True)
+    return Counter(dict(zip(distinct.tolist(), counts.tolist(), strict=True)))
 
 
 class ChipRoom:
-    """Room of one chip: arrays not taken by layers, and the widths of the blocks on it."""
+    """Room of one chip: arrays not taken by layers, and what tables have on it."""
 
     def __init__(self, target: Target) -> None:
         self.cols = target.array.cols
         self.free = target.tiles_per_chip * target.tile.arrays
         self.load = 0.0
-        self.held: Counter[int] = Counter()
+        self.held = _Held()
 
-    def _arrays(self, held: Counter[int]) -> int:
-        """Arrays for so many blocks of each width, blocks of one width together: never too few."""
-        return sum(-(-count // (self.cols // width)) for width, count in held.items())
-
-    def fits(self, width: Ints) -> int:
+    def fits(self, blocks: Blocks) -> int:
         """How many of these blocks, from the first on, find room."""
         low, high = 0, 1
-        while low < len(width):  # look no further than twice what fits: a full chip is asked often
-            high = min(high, len(width))
-            if not self._has_room(width[:high]):
+        while low < len(blocks):  # look no further than twice what fits: a full chip is asked often
+            high = min(high, len(blocks))
+            if not self._has_room(blocks.first(high)):
                 break
             low, high = high, 2 * high
         else:
             return low
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if self._has_room(width[:middle]) else (low, middle)
+            low, high = (middle, high) if self._has_room(blocks.first(middle)) else (low, middle)
         return low
 
-    def _has_room(self, width: Ints) -> bool:
-        sizes, counts = np.unique(width, return_counts=True)
-        more = Counter(dict(zip(sizes.tolist(), counts.tolist(), strict=True)))
-        return self._arrays(self.held + more) <= self.free
+    def _has_room(self, blocks: Blocks) -> bool:
+        return self.held.plus(blocks).arrays(self.cols) <= self.free
 
-    def add(self, width: Ints, load: float) -> None:
-        """Take blocks of these widths and this load together."""
-        self.held.update(width.tolist())
+    def add(self, blocks: Blocks, load: float) -> None:
+        """Take these blocks, whose load together is ``load``."""
+        self.held = self.held.plus(blocks)
         self.load += load
 
 

@@ -88,14 +88,12 @@ def gangs_of(module: ModuleOp, data: CompilerContext, target: Target) -> list[Ga
 
 
 def pack(places: Places, items: Ints, target: Target, strategy: str, spread: float, seed: int) -> Packing:
-    """Places ``items`` (primary blocks first, then copies) side by side into arrays.
+    """Places ``items`` side by side into arrays, no more of them than :func:`arrays_of` says (``spread`` 1).
 
     Primary blocks go into as few arrays as the strategy can pack, times ``spread``, with balanced loads.
     Copies get arrays of their own, so that no copy shares an array with its block or with another copy of it.
     """
-    first = np.unique(places.block[items], return_index=True)[1]
-    primary = np.zeros(len(items), np.bool_)
-    primary[first] = True
+    primary = places.copy_of[items] < 0
     array = np.zeros(len(items), np.int64)
     mine = items[primary]
     count = 0
@@ -126,6 +124,8 @@ def pack(places: Places, items: Ints, target: Target, strategy: str, spread: flo
 def pack_copies(width: Ints, block: Ints, weight: NDArray[np.float64], cols: int) -> tuple[Ints, int]:
     """Arrays of copies: hottest first, each to the least loaded array that has room and not its block yet.
 
+    Where that would take more than :func:`copy_arrays`, copies are dealt to so many instead.
+
     Args:
         width, block, weight: cell columns, block number and load of each copy, ``[n]``.
         cols: cell columns of an array.
@@ -133,7 +133,8 @@ def pack_copies(width: Ints, block: Ints, weight: NDArray[np.float64], cols: int
     Returns:
         The array of each copy, numbered from 0, and how many there are.
     """
-    count = first_fit_count(width, cols)
+    most = copy_arrays(width, block, cols)
+    count = max(first_fit_count(width, cols), _most_often(block))
     free = [cols] * count
     load = [0.0] * count
     held: list[set[int]] = [set() for _ in range(count)]
@@ -153,6 +154,8 @@ def pack_copies(width: Ints, block: Ints, weight: NDArray[np.float64], cols: int
             passed.append(entry)
         if a < 0:
             a = len(free)
+            if a == most:
+                return _dealt(width, block, cols), most
             free.append(cols)
             load.append(0.0)
             held.append(set())
@@ -164,6 +167,45 @@ def pack_copies(width: Ints, block: Ints, weight: NDArray[np.float64], cols: int
             if free[entry[1]] >= narrowest:
                 heapq.heappush(queue, entry)
     return found, len(free)
+
+
+def copy_arrays(width: Ints, block: Ints, cols: int) -> int:
+    """Arrays that copies (as in :func:`pack_copies`) take at most, those of one width together.
+
+    As many as have room for all, and for each copy of one block an array of its own.
+    """
+    return sum(_arrays_of_width(block[width == w], cols // w) for w in np.unique(width).tolist())
+
+
+def arrays_of(width: Ints, copy_of: Ints, cols: int) -> int:
+    """Arrays for blocks (``copy_of`` -1) and copies (the number of their block) on one chip, at most.
+
+    Those of one width count together, so that the parts of a whole never count less than the whole.
+    """
+    copies = copy_of >= 0
+    widths, counts = np.unique(width[~copies], return_counts=True)
+    return int((-(-counts // (cols // widths))).sum()) + copy_arrays(width[copies], copy_of[copies], cols)
+
+
+def _arrays_of_width(block: Ints, side_by_side: int) -> int:
+    return max(-(-len(block) // side_by_side), _most_often(block))
+
+
+def _most_often(block: Ints) -> int:
+    return int(np.unique(block, return_counts=True)[1].max(initial=0))
+
+
+def _dealt(width: Ints, block: Ints, cols: int) -> Ints:
+    """Array of each copy: copies of one width dealt block by block to arrays of their own, in turn."""
+    found = np.zeros(len(width), np.int64)
+    before = 0
+    for w in np.unique(width).tolist():
+        mine = np.flatnonzero(width == w)
+        mine = mine[np.argsort(block[mine], kind="stable")]
+        count = _arrays_of_width(block[mine], cols // w)
+        found[mine] = before + np.arange(len(mine)) % count
+        before += count
+    return found
 
 
 def _offsets(array: Ints, width: Ints, arrays: int) -> Ints:

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from cimc.errors import PassError
 from cimc.ir import cim
 from cimc.ir.cim import COLS, ROW0
-from cimc.ir.context import Access
 from cimc.ir.rec import shape
 from cimc.passes.ranges import pool_rows
 from cimc.target import cells
@@ -101,7 +100,7 @@ def decide(
     matrix: cim.MatrixOp,
     uses: Sequence[cim.LookupOp],
     blocks: NDArray[np.int32],
-    access: Access | None,
+    reads: NDArray[np.float64] | None,
     target: Target,
     pool: str = "auto",
 ) -> Decision:
@@ -111,7 +110,8 @@ def decide(
         matrix: the table.
         uses: all lookups of it.
         blocks: its block table, rows in order.
-        access: how often each row is looked up; ``None``: one full chunk of one block is priced.
+        reads: expected row reads per request of each row block (:func:`cimc.passes.tables.row_block_reads`);
+            ``None``: one full chunk of one block is priced.
         target: the machine.
         pool: ``auto`` takes what costs less energy (then time; pooling when equal), the others force.
 
@@ -121,7 +121,7 @@ def decide(
     array = target.array
     most, step = pool_rows(array)
     slices = target.slices(matrix.bits.value.data)
-    ids, shares = _usage(uses, access, array.rows, most)
+    ids, shares = _usage(uses, reads, most)
     read = _price(ids, ids, ids - _touched(shares, ids), blocks, slices, target)
     adding = any(adds_rows(op) for op in uses)
     cause = ""
@@ -173,15 +173,14 @@ def error_bound(array: Array, weight_bits: int, step: int) -> int:
 
 
 def _usage(
-    uses: Sequence[cim.LookupOp], access: Access | None, height: int, chunk: int
+    uses: Sequence[cim.LookupOp], reads: NDArray[np.float64] | None, chunk: int
 ) -> tuple[float, NDArray[np.float64]]:
-    """Mean ids per lookup, and the share of them in each block of ``height`` rows that has any."""
+    """Mean ids per lookup, and the share of them in each row block that has any."""
     bags = sum(_bags(op) for op in uses)
-    total = 0 if access is None else int(access.counts.sum())
-    if access is None or total == 0 or bags == 0:
+    if reads is None or bags == 0:
         return float(chunk), np.ones(1)
-    counts = np.bincount(access.ids // height, weights=access.counts.astype(np.float64))
-    return total / (max(access.requests, 1) * bags), counts[counts > 0] / total
+    total = float(reads.sum())
+    return total / bags, reads[reads > 0] / total
 
 
 def _bags(op: cim.LookupOp) -> int:

@@ -15,7 +15,7 @@ from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.residence import Residence
 from cimc.isa.directory import REPLICA_FIELDS
 from cimc.mapping.replication import ReplicationProblem, replicate
-from cimc.passes.packing import first_fit_count, gangs_of, largest, pack_copies
+from cimc.passes.packing import copy_arrays, first_fit_count, gangs_of, largest
 from cimc.passes.tables import Ints, Places, tables_of
 
 _LEAST_PART = 0.25
@@ -98,7 +98,7 @@ def _that_fit(wanted: Ints, places: Places, cells: Ints, arrays: int, cols: int)
     def fits(kept: int) -> bool:
         left = without(len(coldest) - kept)
         of = np.repeat(np.arange(len(cells)), left)
-        return pack_copies(places.width[cells][of], of, part[of], cols)[1] <= arrays
+        return copy_arrays(places.width[cells][of], of, cols) <= arrays
 
     return 1 + without(len(coldest) - largest(len(coldest), fits))
 

@@ -15,7 +15,7 @@ from cimc.errors import InfeasibleError, PassError, Shortage
 from cimc.ir import cim
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.residence import DRAM_UNPLACED, SRAM_ARRAY, UNPLACED, Residence
-from cimc.passes.chips import rooms
+from cimc.passes.chips import Blocks, rooms
 from cimc.passes.packing import Gang, first_fit_count, gangs_of, largest
 from cimc.passes.tables import Places, tables_of
 from cimc.target.spec import Target
@@ -160,7 +160,7 @@ class Reside(ModulePass):
             count = _that_fit(places.nbytes[order], budget // chips, per_tile, target.tiles_per_chip)
             hot.append(order[:count])
             order = order[count:]
-            order = order[room.fits(places.width[order]) :]
+            order = order[room.fits(Blocks.of(places, order)) :]
         return np.concatenate(hot)
 
     def _cold(

@@ -27,6 +27,7 @@ from cimc.passes.evaluate import gang_extent, main_function
 from cimc.passes.range_quality import layer_facts
 from cimc.passes.ranges import RANGES, choose_ranges
 from cimc.passes.spread import Layer, widths
+from cimc.passes.tables import row_block_reads
 from cimc.target.spec import Target
 
 _RESULT_BITS = 32  # an element of an answer, as in the cost model
@@ -156,7 +157,8 @@ class Shard(ModulePass):
             matrix.rows.value.data, matrix.cols.value.data, target.array.rows,
             _width(matrix.bits.value.data, target),
         )  # fmt: skip
-        chosen = pooling.decide(matrix, uses, blocks, data.access.get(name), target, self.pool)
+        reads = row_block_reads(matrix, target.array.rows, data)
+        chosen = pooling.decide(matrix, uses, blocks, reads, target, self.pool)
         facts.append(chosen.to_json())
         matrix.properties["pool_rows"] = IntegerAttr(chosen.rows, 64)
         if chosen.step > 1:

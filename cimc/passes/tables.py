@@ -56,6 +56,13 @@ class Places:
         """Expected converted cell columns per request of each place, were it in cells."""
         return self.uses * self.width
 
+    @property
+    def copy_of(self) -> Ints:
+        """``block`` for copies, -1 for the blocks themselves, which come before their copies."""
+        out = self.block.copy()
+        out[np.unique(self.block, return_index=True)[1]] = -1
+        return out
+
     def where(self, residence: Residence) -> Ints:
         """Positions of the places with a residence, ascending."""
         return np.flatnonzero(self.residence == int(residence))
@@ -100,31 +107,43 @@ class Places:
 def expected_uses(matrix: cim.MatrixOp, data: CompilerContext) -> Floats:
     """Expected row reads per request of each block of a sharded table, float64 ``[blocks]``.
 
-    From the accesses known to the compilation; one read per request, the same for every row, where there
-    are none.  Rows that no known access read are read too: they share the mass that Good and Turing's
-    estimate gives to what was not seen, the share of reads whose row was read only once (Good, Biometrika
-    40, 1953).  A short sample of a large table so counts for little, a long trace for what it says.
+    See :func:`row_block_reads`; one read per request, the same for every row, where no accesses are known.
     """
     name = matrix.sym_name.data
     blocks = data.store[f"{name}.blocks"]
-    high = len(np.unique(blocks[:, cim.ROW0]))
-    height, rows = int(blocks[0, cim.ROWS]), matrix.rows.value.data
+    height = int(blocks[0, cim.ROWS])
+    reads = row_block_reads(matrix, height, data)
+    if reads is None:
+        high = len(np.unique(blocks[:, cim.ROW0]))
+        reads = np.full(high, 1 / high)
+    uses: Floats = reads[blocks[:, cim.ROW0] // height]
+    return uses
+
+
+def row_block_reads(matrix: cim.MatrixOp, height: int, data: CompilerContext) -> Floats | None:
+    """Expected row reads per request of each ``height`` storage rows of a table; None: nothing is known.
+
+    From the accesses known to the compilation, in the order that ``group`` gave the rows.  Rows that no
+    known access read are read too: they share the mass that Good and Turing's estimate gives to what was
+    not seen, the share of reads whose row was read only once (Good, Biometrika 40, 1953).  A short sample of
+    a large table so counts for little, a long trace for what it says.
+    """
+    name, rows = matrix.sym_name.data, matrix.rows.value.data
     access = data.access.get(name)
     inside = np.zeros(0, np.bool_) if access is None else (access.ids >= 0) & (access.ids < rows)
     if access is None or not inside.any():
-        per_row_block: Floats = np.full(high, 1 / high)
-    else:
-        ids, counts = access.ids[inside], access.counts[inside]
-        block = (ids if matrix.slots is None else data.store[symbol(matrix.slots)][ids]) // height
-        reads = np.bincount(block, counts, high)
-        size = np.minimum(height, rows - np.arange(high) * height)
-        unseen = size - np.bincount(block, minlength=high)
-        if unseen.any():
-            missed = float(counts[counts == 1].sum() / counts.sum())
-            reads = reads * (1.0 - missed) + counts.sum() * missed * unseen / unseen.sum()
-        per_row_block = reads / max(access.requests, 1)
-    uses: Floats = per_row_block[blocks[:, cim.ROW0] // height]
-    return uses
+        return None
+    high = -(-rows // height)
+    ids, counts = access.ids[inside], access.counts[inside]
+    block = (ids if matrix.slots is None else data.store[symbol(matrix.slots)][ids]) // height
+    reads = np.bincount(block, counts, high)
+    size = np.minimum(height, rows - np.arange(high) * height)
+    unseen = size - np.bincount(block, minlength=high)
+    if unseen.any():
+        missed = float(counts[counts == 1].sum() / counts.sum())
+        reads = reads * (1.0 - missed) + counts.sum() * missed * unseen / unseen.sum()
+    per_request: Floats = reads / max(access.requests, 1)
+    return per_request
 
 
 def expected_touched(uses: Floats) -> float:

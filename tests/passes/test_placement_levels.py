@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cimc.cost import estimate
@@ -14,10 +15,11 @@ from cimc.errors import InfeasibleError, PassError
 from cimc.ir import cim
 from cimc.ir.context import CompilerContext
 from cimc.isa.directory import places_of
-from cimc.mapping import PlacementProblem, evaluate, solve
+from cimc.mapping import PlacementProblem, evaluate, solve, strategies
 from cimc.passes.apart import spread_copies
+from cimc.passes.chips import assign_chips
 from cimc.passes.memories import place_in_dram, place_in_sram
-from cimc.passes.packing import first_fit_count, largest, pack, pack_copies
+from cimc.passes.packing import arrays_of, copy_arrays, first_fit_count, largest, pack, pack_copies
 from cimc.passes.parts import solve_parts
 from cimc.passes.pipeline import Pipeline
 from cimc.passes.tables import Places
@@ -106,6 +108,61 @@ def test_copies_go_to_the_least_loaded_array() -> None:
 
 
 @given(data=st.data())
+@settings(deadline=None, max_examples=200)
+def test_copies_take_no_more_arrays_than_foretold(data: st.DataObject) -> None:
+    """Chips count on it before anything is packed; for one width it is the least there is."""
+    n = data.draw(st.integers(1, 8))
+    widths = data.draw(st.lists(st.sampled_from([16, 64, 200]), min_size=n, max_size=n))
+    loads = data.draw(st.lists(st.floats(0, 100), min_size=n, max_size=n))
+    block = np.repeat(np.arange(n), data.draw(st.lists(st.integers(0, 12), min_size=n, max_size=n)))
+    width, cols = np.array(widths, np.int64)[block], 256
+    array, count = pack_copies(width, block, np.array(loads)[block], cols)
+    assert count <= copy_arrays(width, block, cols)
+    assert np.bincount(array, width, count).max(initial=0) <= cols
+    assert len(set(zip(array.tolist(), block.tolist(), strict=True))) == len(block)
+    if len(set(width.tolist())) == 1:
+        times = np.bincount(block).max()
+        assert count == max(-(-len(block) // (cols // width[0])), times)
+
+
+def test_copies_are_dealt_where_the_hottest_first_leave_one_over() -> None:
+    """Two arrays of two places: the coldest block's copies both need room, and one array is full."""
+    block = np.array([0, 1, 2, 2])
+    array, count = pack_copies(np.full(4, 2, np.int64), block, np.array([1.0, 9.0, 5.0, 5.0]), 4)
+    assert count == 2
+    assert array[2] != array[3]
+    block = np.array([0, 1, 2, 2])
+    array, count = pack_copies(np.full(4, 2, np.int64), block, np.array([9.0, 0.0, 0.0, 0.0]), 4)
+    assert count == 2
+    assert array[2] != array[3]
+
+
+@given(data=st.data())
+@settings(deadline=None, max_examples=60)
+def test_every_chip_can_hold_what_it_is_given(data: st.DataObject) -> None:
+    """Copies of one block need an array each, however narrow they are."""
+    n = data.draw(st.integers(1, 40))
+    widths = data.draw(st.lists(st.sampled_from([16, 64, 200]), min_size=n, max_size=n))
+    loads = data.draw(st.lists(st.floats(0, 100), min_size=n, max_size=n))
+    copies = data.draw(st.lists(st.integers(0, 9), min_size=n, max_size=n))
+    places = places_with(widths, loads, copies)
+    target = with_overrides(
+        TARGET, {"chip.mesh": (2, 1), "tile.arrays": 4, "array.cols": 256, "system.chips": 12}
+    )
+    for policy in ("near", "load", "solve"):
+        try:
+            chip = assign_chips(policy, places, np.arange(places.count), [], target, 0).of_item
+        except InfeasibleError:
+            assume(False)
+        assert chip.min() >= 0
+        assert chip.max() < 12
+        for number in range(12):
+            mine = np.flatnonzero(chip == number)
+            found = pack(places, mine, target, "greedy", 1.0, 0)
+            assert found.arrays <= arrays_of(places.width[mine], places.copy_of[mine], 256) <= 8
+
+
+@given(data=st.data())
 @settings(deadline=None, max_examples=50)
 def test_copies_are_spread_over_tiles(data: st.DataObject) -> None:
     """Nothing is lost or overfull, and with room for it no two copies of a block share a tile."""
@@ -176,7 +233,15 @@ CHIPS = {"system.chips": 3, "chip.mesh": (2, 2), "tile.arrays": 4}
 
 
 @pytest.mark.parametrize("chips", ["flat", "load", "solve", "near"])
-@pytest.mark.parametrize("more", ["", "reside{sram=0.001},", "replicate{budget=0.5 policy=log_frequency},"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        "",
+        "reside{sram=0.001},",
+        "reside{sram=0.001 chips=near},",
+        "replicate{budget=0.5 policy=log_frequency},",
+    ],
+)
 def test_chips_change_no_result(chips: str, more: str) -> None:
     requests = dlrm_requests(20, 4)
     simulator, ctx = compiled(f"group,shard,{more}place{{chips={chips}}}", CHIPS)
@@ -250,6 +315,55 @@ def test_memories_near_the_first_chip() -> None:
     balanced = place_in_dram(places, dram, near=False, seed=0)[1]
     load = np.bincount(balanced, loads)
     assert abs(load[0] - load[1]) <= 2
+
+
+@pytest.mark.parametrize("chips", ["near", "load", "solve"])
+def test_many_copies_of_one_block_on_small_chips(chips: str) -> None:
+    """More copies of the hottest block than a chip has arrays: the first chip is not given all of them."""
+    small = {"system.chips": 6, "chip.mesh": (2, 1), "tile.arrays": 4}
+    copies = "replicate{budget=0.9 policy=log_frequency}"
+    simulator, ctx = compiled(f"group,shard,{copies},place{{chips={chips}}}", small)
+    assert ctx.facts["replication"]["copies"] > 8
+    requests = dlrm_requests(20, 4)
+    expected = compiled("shard,place", small)[0].run(requests, "exact")[0]["y0"]
+    assert simulator.run(requests, "exact")[0]["y0"].tobytes() == expected.tobytes()
+    for matrix in ctx.program.matrices:
+        taken = places_of(ctx.program, matrix)
+        arrays = taken[:, cim.TILE] * 4 + taken[:, cim.ARRAY]
+        pairs = set(
+            zip(taken[:, cim.ROW0].tolist(), taken[:, cim.COL0].tolist(), arrays.tolist(), strict=True)
+        )
+        assert len(pairs) == len(taken)
+
+
+@pytest.mark.parametrize("chips", ["flat", "near"])
+@pytest.mark.parametrize("strategy", strategies())
+def test_every_strategy_writes_each_weight_as_often_as_it_has_copies(strategy: str, chips: str) -> None:
+    """No cell holds two weights, no weight is lost, and outputs are the same to the bit."""
+    requests = dlrm_requests(20, 4)
+    placed = f"place{{strategy={strategy} chips={chips}}}"
+    simulator, ctx = compiled(f"group,shard,replicate{{budget=0.5 policy=log_frequency}},{placed}", CHIPS)
+    assert ctx.facts["replication"]["copies"] > 0
+    columns: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for matrix in ctx.program.matrices:
+        taken = places_of(ctx.program, matrix)
+        times = np.zeros((matrix.rows, matrix.cols), np.int64)
+        for row0, rows, col0, cols, tile, array, offset in taken.tolist():
+            times[row0 : row0 + rows, col0 : col0 + cols] += 1
+            columns.setdefault((tile, array), []).append((offset, offset + cols * matrix.slices))
+        copies = ctx.program.data.get(f"{matrix.name}.replicas", np.zeros((0, 4), np.int32))[:, 0]
+        wanted = np.ones_like(times)
+        for row0, rows, col0, cols in taken[copies, : cim.TILE].tolist():
+            wanted[row0 : row0 + rows, col0 : col0 + cols] += 1
+        np.testing.assert_array_equal(times, wanted)
+    for (tile, array), spans in columns.items():
+        assert 0 <= tile < simulator.target.n_tiles
+        assert 0 <= array < simulator.target.tile.arrays
+        spans.sort()
+        assert spans[-1][1] <= simulator.target.array.cols
+        assert all(before <= after for (_, before), (after, _) in pairwise(spans))
+    expected = compiled("shard,place", CHIPS)[0].run(requests, "exact")[0]["y0"]
+    assert simulator.run(requests, "exact")[0]["y0"].tobytes() == expected.tobytes()
 
 
 # -- layers -------------------------------------------------------------------------------------------

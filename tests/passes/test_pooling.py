@@ -131,6 +131,29 @@ def test_the_price_is_what_the_cost_model_charges(folder: Path) -> None:
         assert sum(p["ns"] for p in prices) == pytest.approx(steps, rel=0.12)
 
 
+def test_prices_follow_the_rows_to_where_group_puts_them(folder: Path) -> None:
+    """Popular rows in four row blocks by their ids, in one once they are grouped: a bag is one activation."""
+    target = with_overrides(load_target("tsinghua28"), {"array.rows": 16, "array.physical_rows": 16})
+    rng, bags = np.random.default_rng(0), 200
+    popular = np.array([16 * block + row for block in range(4) for row in (1, 6, 11)])
+    model, _ = tiny_dlrm(seed=0, tables=1, rows=(64,), bags=("sum",))
+    sent = requests_for(model, batch=bags, seed=1)
+    sent["ids_0"] = np.concatenate([rng.choice(popular, 3, replace=False) for _ in range(bags)])
+    sent["offsets_0"] = np.arange(bags) * 3
+    path = folder / "grouped.onnx"
+    onnx.save(model, path)
+    found = {}
+    for order in ("in_order", "frequency"):
+        pipeline = PIPELINE.replace("shard", f"group{{policy={order}}},shard") % '{pool="pool"}'
+        program = cimc.compile(path, target, sent, pipeline)
+        (only,) = decisions(program).values()
+        activations = program.run(sent, "exact").events["lookup.activations"]
+        assert only["pool"]["activations"] == pytest.approx(activations, rel=0.15)
+        found[order] = activations
+    assert found["frequency"] == 1.0
+    assert found["in_order"] > 2.0
+
+
 def test_reading_when_asked_gives_the_same_results(folder: Path) -> None:
     pooled, read = compiled(folder), compiled(folder, '{pool="read"}')
     assert all(each["decision"] == "read" for each in decisions(read).values())

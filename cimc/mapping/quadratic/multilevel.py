@@ -1,4 +1,8 @@
-"""Multilevel placement: pair blocks into clusters, place those, and refine while they are taken apart."""
+"""Multilevel placement: pair blocks into clusters, place those, and refine while they are taken apart.
+
+Before and beside it, layouts by hop distances (:mod:`cimc.mapping.quadratic.hops`), which find the global
+order of graphs that are nearly meshes; what is cheaper at the finest level goes on.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import numpy as np
 from cimc.mapping.problem import FloatArray, IntArray
 from cimc.mapping.quadratic.anneal import budget, check, cool, start_of
 from cimc.mapping.quadratic.bounds import quadratic_bound
+from cimc.mapping.quadratic.hops import from_sides, hop_layouts
 from cimc.mapping.quadratic.legalise import legalise
 from cimc.mapping.quadratic.problem import QuadraticProblem, QuadraticProposal, cost_of, make_graph
 from cimc.mapping.quadratic.relax import relaxations
@@ -19,6 +24,11 @@ from cimc.mapping.quadratic.state import Mesh
 _COARSEST = 64
 # Every level is annealed this often, each time from a smoothed copy of its best placement.
 _ROUNDS = 8
+_HOPS = "layout by hop distances, annealing"
+# Placements that the first rounds start from.
+_STARTS = 3
+# Layouts by hop distances made anew from their own sides.
+_SIDES = 3
 # The coarsest level, from this many different starts.
 _CHAINS = 8
 # Within this share of the lower bound there is nothing left to find.
@@ -27,7 +37,7 @@ _ENOUGH = 1e-9
 _SHRINK = 0.9
 # Temperatures in mean flow of a block: the coarsest level starts above the one at which order is lost,
 # the others below it, so that they keep what the coarser level found.
-_HOT, _WARM, _COLD = 0.4, (0.3, 0.2), 0.02
+_HOT, _WARM, _COLD = 0.4, (0.2, 0.12), 0.02
 
 
 @register_quadratic("multilevel")
@@ -35,6 +45,8 @@ def multilevel(
     problem: QuadraticProblem, /, *, seed: int, sweeps: int = 100_000, effort: int = 80_000_000
 ) -> QuadraticProposal:
     """Coarsen by heavy-edge matching, anneal the coarsest level, then legalise and anneal level by level.
+
+    The finest level starts from a layout by hop distances where that is cheaper.
 
     Args:
         problem: the problem.
@@ -46,26 +58,38 @@ def multilevel(
     start, how = start_of(problem)
     if problem.n_blocks == 0 or problem.graph.flow.size == 0:
         return QuadraticProposal(start, f"{how} (there is no flow)")
+    least, work = quadratic_bound(problem) * (1 + _ENOUGH), _Work()
+    guesses = hop_layouts(problem)
+    guess = Mesh(problem, guesses[0])
+    if guess.cost() <= least:
+        return QuadraticProposal(guess.sites, "layout by hop distances", {"proposals": 0})
     levels = coarsen(problem)
-    work = _Work()
     last = levels[-1].problem
     best = Mesh(last, start_of(last)[0])
+    by = f"multilevel, {len(levels)} levels"
     for depth in range(len(levels) - 1, -1, -1):
         level = levels[depth].problem
         limit = budget(level, sweeps, effort >> depth)
-        enough = quadratic_bound(level) * (1 + _ENOUGH) if depth == 0 else 0.0
+        enough = least if depth == 0 else 0.0
         random = np.random.default_rng([seed, depth])
         if depth == len(levels) - 1:
             # From several starts: what order the heat ends in is a matter of luck.
             for chain in range(_CHAINS):
-                points = random.random((level.n_blocks, 2))
-                mesh = best if chain == 0 else Mesh(level, legalise(level, points))
-                mesh = _rounds(mesh, limit, enough, random, work, hot=True)
-                best = min(best, mesh, key=Mesh.cost)
                 if best.cost() <= enough:
                     break
+                points = random.random((level.n_blocks, 2))
+                starts = [start_of(level)[0] if chain == 1 else legalise(level, points)]
+                laid_out = depth == 0 and chain % 2 == 0
+                if laid_out:
+                    starts = guesses
+                mesh = _rounds(starts, level, limit, enough, random, work, hot=not laid_out)
+                if mesh.cost() < best.cost():
+                    best, by = mesh, _HOPS if laid_out else f"multilevel, {len(levels)} levels"
         else:
-            best = _rounds(Mesh(level, legalise(level, points)), limit, enough, random, work, hot=False)
+            starts = [legalise(level, points)]
+            if depth == 0 and guess.cost() < cost_of(level, starts[0]):
+                starts, by = guesses, _HOPS
+            best = _rounds(starts, level, limit, enough, random, work, hot=False)
         if depth:
             points = project(levels[depth - 1], levels[depth], best.sites)
     counts: dict[str, int | float] = {
@@ -75,7 +99,7 @@ def multilevel(
     }
     if best.cost() >= Mesh(problem, start).cost():
         return QuadraticProposal(start, f"{how} (the multilevel method found nothing better)", counts)
-    return QuadraticProposal(best.sites, f"multilevel, {len(levels)} levels", counts)
+    return QuadraticProposal(best.sites, by, counts)
 
 
 @dataclass
@@ -85,29 +109,34 @@ class _Work:
 
 
 def _rounds(
-    start: Mesh, limit: int, enough: float, random: np.random.Generator, work: _Work, *, hot: bool
+    starts: list[IntArray],
+    problem: QuadraticProblem,
+    limit: int,
+    enough: float,
+    random: np.random.Generator,
+    work: _Work,
+    *,
+    hot: bool,
 ) -> Mesh:
-    """The best of ``start`` and what annealing makes of it, round by round from smoothed copies.
+    """The best of some placements and of what annealing makes of them, then of copies of the best one.
 
     Args:
-        start: a placement; not changed.
+        starts: placements, the cheapest first, of which the first ``_STARTS`` are tried.
+        problem: what is placed.
         limit: proposals, in all rounds.
         enough: cost at which to stop.
         random: source of the rounds' seeds.
         work: counts what was done.
         hot: whether the first round may lose the order that ``start`` has.
     """
-    best = start
-    queue: list[IntArray] = []  # smoothed copies of the best one, the cheapest last
+    best = Mesh(problem, starts[0])
+    queue = starts[:_STARTS][::-1]  # the cheapest last
     for turn in range(_ROUNDS):
         if best.cost() <= enough:
             break
         first = hot and turn == 0
-        if first:
-            mesh = Mesh(best.problem, best.sites)
-        else:
-            queue = queue or _smoothed(best)
-            mesh = Mesh(best.problem, queue.pop())
+        queue = queue or _copies(best)
+        mesh = Mesh(problem, queue.pop())
         if mesh.cost() > enough:
             done, took = cool(
                 mesh,
@@ -118,14 +147,18 @@ def _rounds(
             )
             work.proposals, work.accepted = work.proposals + done, work.accepted + took
         if mesh.cost() < best.cost():
-            best, queue = mesh, []
+            best, queue = mesh, [] if turn >= len(starts[:_STARTS]) - 1 else queue
     return best
 
 
-def _smoothed(mesh: Mesh) -> list[IntArray]:
-    """Legal placements near the relaxations of ``mesh``, the cheapest last."""
+def _copies(mesh: Mesh) -> list[IntArray]:
+    """Legal placements near the relaxations of ``mesh`` and by its sides, the cheapest last."""
     points = _places(mesh.problem, mesh.sites)
     found = [legalise(mesh.problem, p) for p in relaxations(mesh.problem, points)]
+    sites = mesh.sites
+    for _ in range(_SIDES):
+        sites = legalise(mesh.problem, from_sides(mesh.problem, sites))
+        found.append(sites)
     return sorted(found, key=lambda sites: -cost_of(mesh.problem, sites))
 
 

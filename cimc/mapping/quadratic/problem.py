@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cimc.errors import PassError
-from cimc.mapping.problem import FloatArray, IntArray, finite_floats, whole_numbers
+from cimc.mapping.problem import FloatArray, IntArray, bad_problem, finite_floats, whole_numbers
 
 # A mesh may have points without a site; a table over all points must stay affordable.
 _MOST_POINTS = 1 << 24
@@ -60,29 +60,31 @@ class QuadraticProblem:
         for name in ("pairs", "position", "terminals"):
             given = np.asarray(getattr(self, name))
             if given.size and (given.ndim != 2 or given.shape[1] != 2 or given.dtype.kind not in "iu"):
-                raise _bad(f"`{name}` must be integers of shape [k, 2], not {given.dtype}{given.shape}")
+                raise bad_problem(
+                    f"`{name}` must be integers of shape [k, 2], not {given.dtype}{given.shape}"
+                )
             points = given.astype(np.int64).reshape(-1, 2)
             points.setflags(write=False)
             object.__setattr__(self, name, points)
         object.__setattr__(self, "labels", tuple(self.labels))
         n, m = self.n_blocks, self.n_sites
         if m == 0:
-            raise _bad("there is no site to place blocks on")
+            raise bad_problem("there is no site to place blocks on")
         if self.position.shape[0] != m or self.pairs.shape[0] != self.flow.size:
-            raise _bad("`position` needs one row per site, `pairs` one row per entry of `flow`")
+            raise bad_problem("`position` needs one row per site, `pairs` one row per entry of `flow`")
         if self.labels and len(self.labels) != n:
-            raise _bad(f"`labels` has {len(self.labels)} entries, `size` has {n}")
+            raise bad_problem(f"`labels` has {len(self.labels)} entries, `size` has {n}")
         if self.pairs.size:
             low, high = self.pairs.min(axis=1), self.pairs.max(axis=1)
             if int(low.min()) < 0 or int(high.max()) >= n + self.terminals.shape[0]:
-                raise _bad(f"`pairs` must lie in [0, {n + self.terminals.shape[0]})")
+                raise bad_problem(f"`pairs` must lie in [0, {n + self.terminals.shape[0]})")
             if np.any(low == high) or np.any(low >= n):
-                raise _bad("`pairs` must join two different nodes, at least one of them a block")
+                raise bad_problem("`pairs` must join two different nodes, at least one of them a block")
         if np.unique(self.position, axis=0).shape[0] != m:
-            raise _bad("two sites have one `position`")
+            raise bad_problem("two sites have one `position`")
         extent = self.position.max(axis=0) - self.position.min(axis=0) + 1
         if float(extent[0]) * float(extent[1]) > _MOST_POINTS:
-            raise _bad(f"the mesh spans {extent[0]} x {extent[1]} points, more than {_MOST_POINTS}")
+            raise bad_problem(f"the mesh spans {extent[0]} x {extent[1]} points, more than {_MOST_POINTS}")
 
     @property
     def n_blocks(self) -> int:
@@ -102,10 +104,6 @@ class QuadraticProblem:
     def label(self, block: int) -> str:
         """The name of ``block`` for messages."""
         return self.labels[block] if self.labels else f"block {block}"
-
-
-def _bad(message: str) -> PassError:
-    return PassError("mapping.bad-problem", message)
 
 
 def make_graph(nodes: int, pairs: IntArray, flow: FloatArray) -> Graph:
