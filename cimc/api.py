@@ -100,6 +100,7 @@ class Program:
         progress: Callable[[int, int], None] | None = None,
         *,
         memory: int = MEMORY,
+        threads: int = 1,
         device: str | Path | Device | None = None,
         age: float | None = None,
         seed: int | None = None,
@@ -114,19 +115,21 @@ class Program:
             progress: called with (requests done, requests in all).
             memory: budget in bytes for the scratchpads of all requests held at a time; a larger batch is
                 executed in blocks, with the same results.
+            threads: how many share each product of a layer and each noisy lookup; any number gives the same
+                results.
             device: for ``noisy``: name of a preset, path of a YAML description, or a :class:`Device`.
             age: for ``noisy``: seconds since the cells were written (0 if absent).
             seed: for ``noisy``: seed of everything random (0 if absent).
             limits: caps on the time and memory that onnxruntime may use for each host segment.
 
         Raises:
-            RequestError: when the arrays do not fit the model.
+            RequestError: when the arrays do not fit the model, or for less than one thread.
             DeviceError: when the device, its age or the seed cannot be used.
             ProgramError: ``sim.memory-budget`` when one request exceeds the budget.
         """
         if self._simulator is None:
             self._simulator = Simulator(self.data, self.target)
-        self._simulator.memory = memory
+        self._simulator.memory, self._simulator.threads = memory, threads
         found = load_device(device) if isinstance(device, (str, Path)) else device
         with host_limits(limits or current_limits()):
             outputs, activity = self._simulator.run(
@@ -143,6 +146,7 @@ class Program:
         arrivals: Arrivals | None = None,
         *,
         scratchpad_gbps: float | None = None,
+        link_buffer: int | None = None,
         timeline: int = 0,
     ) -> Simulation:
         """Simulate requests that share the machine; see :func:`cimc.cost.simulate.simulate`.
@@ -151,13 +155,20 @@ class Program:
             requests: as for :meth:`run`; their ids decide who is asked.
             arrivals: how they arrive; one at a time if absent.
             scratchpad_gbps: rate of each scratchpad's port; ``None``: no limit.
+            link_buffer: messages that the buffer of each mesh link holds; ``None``: any number.
             timeline: keep the uses of units by the first so many requests.
 
         Raises:
             RequestError: when the arrays do not fit the model.
         """
         found, _ = simulate(
-            self.data, self.target, requests, arrivals, scratchpad_gbps=scratchpad_gbps, timeline=timeline
+            self.data,
+            self.target,
+            requests,
+            arrivals,
+            scratchpad_gbps=scratchpad_gbps,
+            link_buffer=link_buffer,
+            timeline=timeline,
         )
         return found
 

@@ -74,6 +74,7 @@ if TYPE_CHECKING:
 @click.option("--plot", type=FILE, metavar="FILE", help="Draw it (.svg or .png; needs matplotlib).")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="What --plot shows; repeatable.")
 @click.option("--x", metavar="KEY", help="Horizontal axis of --plot.")
+@options.threads
 @options.max_request_bytes
 @options.host_limits
 @options.as_json
@@ -105,6 +106,7 @@ def command(
     plot: Path | None,
     metrics: tuple[str, ...],
     x: str | None,
+    threads: int,
     max_request_bytes: int,
     as_json: bool,
 ) -> None:
@@ -116,26 +118,29 @@ def command(
     from cimc.cli import output as out
     from cimc.cli.accuracy_run import Sources, runs, study
     from cimc.cli.accuracy_task import Asked
+    from cimc.cli.sweep import check_horizontal, parse_axes
     from cimc.ir.files import write_atomically
     from cimc.report import figure
-    from cimc.report.accuracy_view import as_csv, blocks, check_plot, draw
+    from cimc.report.accuracy_view import as_csv, blocks, draw
 
     asked = Asked(labels, output, logits, tuple(recall_at), query, item, scores, relevant)
     asked.check(items is not None)
+    if plot is None and (metrics or x):
+        raise click.UsageError("--metric and --x say what --plot draws, which is missing")
+    asked.check_metrics(metrics)
+    check_horizontal(x, parse_axes(sweep))
     out.check_writable(csv_path)
     out.check_writable(plot)
     figure.require(plot)
     sources = Sources(
         model, inputs, items, reference, item_program, target, calib, pipeline, tuple(sweep), seed, limit,
-        max_request_bytes,
+        max_request_bytes, threads,
     )  # fmt: skip
     sources.check()
     chosen = runs(modes, devices, ages, seed, seeds)
     with out.progress("accuracy", "requests") as advance:
         result: Study = study(sources, asked, chosen, advance)
-    if plot is not None:
-        check_plot(result, metrics)
-    if csv_path is not None:
+    if csv_path is not None:  # first: it is complete, whatever can be drawn
         write_atomically(csv_path, as_csv(result))
     if plot is not None:
         draw(result, plot, metrics, x)

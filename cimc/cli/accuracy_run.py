@@ -43,6 +43,7 @@ class Sources:
     seed: int
     limit: int | None
     max_bytes: int
+    threads: int = 1
 
     @property
     def is_onnx(self) -> bool:
@@ -101,8 +102,8 @@ def runs(modes: Sequence[str], devices: Sequence[str], ages: str, seed: int, see
         raise click.UsageError(f"--age {ages}: an age is a number of seconds from 0")
     if "noisy" in modes and not devices:
         raise click.UsageError("--mode noisy needs --device")
-    if "noisy" not in modes and (devices or seeds > 1):
-        raise click.UsageError("--device and --seeds belong to --mode noisy")
+    if "noisy" not in modes and (devices or any(when) or seeds > 1):
+        raise click.UsageError("--device, --age and --seeds belong to --mode noisy")
     found: list[Way] = []
     for mode in dict.fromkeys(modes):
         if mode != "noisy":
@@ -303,8 +304,11 @@ class _Work:
             self.advance(base + int(share * max(self.requests, 1)), self.total, text)
 
         if way.mode != "noisy":
-            return program.run(arrays, way.mode, progress).outputs
-        result = program.run(arrays, "noisy", progress, device=way.device, age=way.age, seed=seed)
+            return program.run(arrays, way.mode, progress, threads=self.sources.threads).outputs
+        result = program.run(
+            arrays, "noisy", progress,
+            threads=self.sources.threads, device=way.device, age=way.age, seed=seed,
+        )  # fmt: skip
         self.notes += [note for note in result.notes if note not in self.notes]
         return result.outputs
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cimc.errors import CimcError, RequestError, printable
 from cimc.ir.requests import Arrays
-from cimc.report.accuracy import Retrieval, Task
+from cimc.report.accuracy import HEADINGS, Retrieval, Task
 
 DEFAULT_LABELS = "labels"
 
@@ -45,6 +45,21 @@ class Asked:
             raise _retrieval("--recall-at needs the outputs: --query and --item, or --scores")
         if not self.relevant:
             raise _retrieval("--recall-at needs --relevant, the array with the right item of every request")
+
+    def check_metrics(self, metrics: Sequence[str]) -> None:
+        """Refuse, before the work, metrics to draw that nothing here can give.
+
+        Raises:
+            CimcError: ``accuracy.no-metric``.
+        """
+        known = [*HEADINGS, *(f"{kind}@{k}" for k in self.recall_at for kind in ("recall", "overlap"))]
+        for name in metrics:
+            if name not in known:
+                raise CimcError(
+                    "accuracy.no-metric",
+                    f"'{printable(name)}' is not measured",
+                    hint=f"with these options: {', '.join(known)}",
+                )
 
 
 def _retrieval(why: str) -> CimcError:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from cimc.cli import options
-from cimc.cli.options import DEFAULT_TARGET, FILE
+from cimc.cli.options import DEFAULT_TARGET, FILE, F
+
+
+def _number(name: str, default: int, text: str, *, least: int = 0) -> Callable[[F], F]:
+    """An option that takes a number of things."""
+    return click.option(
+        name, type=click.IntRange(min=least), default=default, show_default=True, metavar="N", help=text
+    )
 
 
 @click.command(
@@ -17,8 +25,8 @@ from cimc.cli.options import DEFAULT_TARGET, FILE
         "cimc bench dlrm.onnx --out study --strategy round_robin --strategy greedy --strategy ortools",
         "cimc bench dlrm.onnx twotower.onnx --out study --target tsinghua28 --target isaac32 --plots",
         "cimc bench big/model.onnx --out study --weights generated:0 --chips 0 --seed 0 --seed 1",
-        "cimc bench dlrm.onnx --out study --strategy 'w4=canonicalize,fuse-recsys,quantize{weights=4 \\",
-        "    acts=8},shard,place{strategy=ortools},schedule,lower' --baseline w4 --strategy default",
+        'cimc bench dlrm.onnx --out study --strategy "w4=canonicalize,fuse-recsys,quantize{weights=4 \\',
+        '    acts=8},shard,place{strategy=ortools},schedule,lower" --baseline w4 --strategy default',
     ),
 )
 @click.argument("models", type=FILE, nargs=-1, required=True)
@@ -51,32 +59,12 @@ from cimc.cli.options import DEFAULT_TARGET, FILE
     metavar="N",
     help="Of everything random; may be repeated.",
 )
-@click.option(
-    "--chips",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Chips of the target; 0: as many as each model needs.",
-)
-@click.option(
-    "--limit",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Run the first N requests; 0: all.",
-)
-@click.option(
-    "--in-flight",
-    type=click.IntRange(min=1),
-    default=64,
-    show_default=True,
-    metavar="N",
-    help="Requests in flight at a time in the timing simulation.",
-)
+@_number("--chips", 0, "Chips of the target; 0: as many as each model needs.")
+@_number("--limit", 0, "Run the first N requests; 0: all.")
+@_number("--in-flight", 64, "Requests in flight at a time in the timing simulation.", least=1)
 @options.weights
 @click.option("--baseline", metavar="STRATEGY", help="Show throughput and energy relative to this strategy.")
-@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Cases run at a time.")
+@_number("--jobs", 1, "Cases run at a time.", least=1)
 @click.option("--plots", is_flag=True, help="Draw figures into DIR, too.")
 @click.option("--parquet", is_flag=True, help="Write DIR/results.parquet, too.")
 @options.as_json
@@ -119,6 +107,9 @@ def command(
         raise click.UsageError(f"--baseline {baseline} is none of the strategies")
     for target in targets:
         load_target(target)
+    for model in models:
+        if not model.is_file():
+            raise CimcError("io.cannot-read", f"cannot read the model {model}: there is no such file")
     if plots:
         figure.require(folder / "pareto.svg")
     if parquet:

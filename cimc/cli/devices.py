@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @options.as_json
 def command(name: str | None, as_json: bool) -> None:
     """List the presets, or show every figure of one device (NAME: a preset or a YAML file)."""
-    from cimc.cli import output
+    from cimc.cli import described, output
     from cimc.sim.devices.describe import rows, summary
     from cimc.sim.devices.loader import device_names, load_device
 
@@ -33,8 +33,13 @@ def command(name: str | None, as_json: bool) -> None:
         output.result({"devices": [summary(device) for device in all_of]}, _list(all_of), as_json)
         return
     device = load_device(name)
-    payload = {**summary(device), "fields": [row._asdict() for row in rows(device)]}
-    output.result({"device": payload}, _show(device), as_json)
+    headlines = summary(device)
+    shown = [(key, _shown(key, value)) for key, value in headlines.items() if key != "title"]
+    output.result(
+        {"device": described.payload(headlines, rows(device))},
+        described.blocks(device.title, shown, rows(device)),
+        as_json,
+    )
 
 
 def _list(devices: list[Device]) -> list[Block]:
@@ -53,25 +58,7 @@ def _list(devices: list[Device]) -> list[Block]:
     return [table("Devices", columns, found)]
 
 
-def _show(device: Device) -> list[Block]:
-    from cimc.report.blocks import facts, table
-    from cimc.sim.devices.describe import rows, summary
-
-    shown = []
-    for key, value in summary(device).items():
-        if key == "targets":
-            value = ", ".join(value) or "none of the presets"
-        if key != "title":
-            shown.append((key, "infinite" if value is None else value))
-    return [
-        facts(device.title, shown),
-        table(
-            "Every figure",
-            ("field", ">value", "unit", "basis", "source"),
-            ((row.path, _number(row.value), row.unit, row.basis, row.source) for row in rows(device)),
-        ),
-    ]
-
-
-def _number(value: float | str) -> str:
-    return f"{value:g}" if isinstance(value, float) else value
+def _shown(key: str, value: Any) -> object:
+    if key == "targets":
+        return ", ".join(value) or "none of the presets"
+    return "infinite" if value is None else value

@@ -89,6 +89,8 @@ def _run(args: list[str], as_json: bool) -> int:
     except click.UsageError as error:
         return _usage(error, as_json)
     except (click.Abort, KeyboardInterrupt):
+        if as_json:
+            _outside("interrupted", "stopped by Ctrl-C")
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except (CimcError, StdoutClosed):
@@ -125,11 +127,16 @@ def _print_error(error: CimcError) -> None:
     print("\n".join([f"error: {first}{where}", *rest]), file=sys.stderr)
 
 
+def _outside(code: str, message: str) -> None:
+    """Print the ``error`` object of an end that is no error of the user."""
+    unknown: dict[str, None] = dict.fromkeys(("file", "node", "tensor", "hint"))
+    error: dict[str, object] = {"code": code, "message": message, **unknown, "notes": []}
+    write_stdout(json.dumps({"error": error}, indent=2) + "\n")
+
+
 def _bug(error: Exception, as_json: bool) -> int:
     if as_json:
-        inside = {"code": "internal", "message": f"{type(error).__name__}: {error}"}
-        inside |= dict.fromkeys(("file", "node", "tensor", "hint"))  # type: ignore[arg-type]
-        write_stdout(json.dumps({"error": {**inside, "notes": []}}, indent=2) + "\n")
+        _outside("internal", f"{type(error).__name__}: {error}")
     traceback.print_exception(error)
     print(
         f"\nThis is a bug in cimc {cimc.__version__}, not in your input. Please report it with the lines "

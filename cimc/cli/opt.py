@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     epilog=options.examples(
         "cimc opt dlrm.onnx -p canonicalize,fuse-recsys",
         "cimc opt ir/01-canonicalize.mlir -p fuse-recsys --data ir/data.safetensors",
-        "cimc opt ir/02-fuse-recsys.mlir -p quantize,shard --data ir/data.safetensors --calib requests.npz",
+        "cimc opt ir/02-fuse-recsys.mlir -p quantize,shard --target tsinghua28 \\",
+        "    --data ir/data.safetensors --calib requests.npz",
         "cimc opt - --verify-only < file.mlir",
     ),
 )

@@ -42,6 +42,18 @@ def seed(function: F) -> F:
     )(function)
 
 
+def threads(function: F) -> F:
+    """``--threads``."""
+    return click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Threads that share products and noisy lookups; results are the same for any number.",
+    )(function)
+
+
 def weights(function: F) -> F:
     """``--weights``."""
     return click.option(
@@ -76,18 +88,18 @@ def host_limits(function: F) -> F:
 
         return callback
 
-    for name, kind, field, text in (
+    for name, kind, field, text in (  # the default is told, not given: no value, no change
         ("--memory-limit", click.IntRange(min=1), "host_bytes", "Bytes that onnxruntime may take per call."),
         ("--time-limit", click.FloatRange(0, min_open=True), "host_seconds", "Seconds per onnxruntime call."),
     ):
+        told = f"{getattr(Limits, field):.0f}"
         function = click.option(
             name,
             type=kind,
             metavar="N" if field == "host_bytes" else "SECONDS",
-            show_default=f"{getattr(Limits, field):g}" if field == "host_seconds" else str(Limits.host_bytes),
             expose_value=False,
             callback=enter(field),
-            help=text,
+            help=f"{text}  [default: {told}]",
         )(function)
     return function
 

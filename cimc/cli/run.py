@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     metavar="BYTES",
     help="Budget for the scratchpads of the requests held at a time; more run in blocks.  [default: 256 MiB]",
 )
+@options.threads
 @options.max_request_bytes
 @options.host_limits
 @options.as_json
@@ -67,6 +68,7 @@ def command(
     outputs: Path | None,
     limit: int | None,
     memory: int | None,
+    threads: int,
     max_request_bytes: int,
     as_json: bool,
 ) -> None:
@@ -84,6 +86,7 @@ def command(
     from cimc.report.summary import Run, run_blocks, run_json
     from cimc.sim.devices.loader import load_device
     from cimc.sim.executor import MEMORY
+    from cimc.sim.kernels.choice import for_one_run
 
     if model is None and (min_sqnr is not None or max_error is not None):
         raise click.UsageError("--min-sqnr and --max-error are bounds of --check, which is not given")
@@ -100,13 +103,15 @@ def command(
         names = [name for name, _, _ in loaded.data.header.inputs]
         arrays = first_requests(arrays, names, jagged_in_program(loaded.data), limit)
     start = time.perf_counter()
-    with output.progress("requests", "requests") as advance:
+    with (
+        for_one_run(loaded.data, loaded.target, arrays, mode) as kernels,
+        output.progress("requests", "requests") as advance,
+    ):
         result = loaded.run(
             arrays, mode, lambda d, n: advance(d, n, ""),
-            memory=memory or MEMORY, device=found, age=age, seed=seed,
+            memory=memory or MEMORY, threads=threads, device=found, age=age, seed=seed,
         )  # fmt: skip
     wall = time.perf_counter() - start
-    from cimc.sim.kernels.backend import backend as kernels
     from cimc.sim.kernels.backend import fallback_note
 
     check = None
@@ -127,7 +132,7 @@ def command(
         check,
     )
     payload, blocks = run_json(done), run_blocks(done)
-    payload["kernels"] = kernels()
+    payload["kernels"] = kernels
     if fallback_note() is not None:
         output.note(f"note: {fallback_note()}")
     if found is not None:

@@ -35,6 +35,12 @@ from cimc.cli.options import FILE
     metavar="R",
     help="Rate of each scratchpad's port in Gb/s; without it ports make nothing wait.",
 )
+@click.option(
+    "--link-buffer",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Whole messages that the buffer of each mesh link holds; without it, any number.",
+)
 @click.option("--timeline", type=FILE, metavar="FILE", help="Write a timeline for Perfetto (JSON).")
 @click.option(
     "--timeline-requests",
@@ -57,6 +63,7 @@ def command(
     arrivals: str | None,
     limit: int | None,
     scratchpad_gbps: float | None,
+    link_buffer: int | None,
     timeline: Path | None,
     timeline_requests: int,
     plot: Path | None,
@@ -105,6 +112,7 @@ def command(
             arrays,
             how,
             scratchpad_gbps=scratchpad_gbps,
+            link_buffer=link_buffer,
             timeline=timeline_requests if timeline is not None else 0,
             progress=lambda done, total: advance(done, total, ""),
         )

@@ -85,6 +85,21 @@ class Variant:
     pipeline: Pipeline
 
 
+def check_horizontal(axis: str | None, axes: Sequence[Axis]) -> None:
+    """Refuse, before the work, a horizontal axis that no option makes vary.
+
+    Raises:
+        CimcError: ``accuracy.no-axis``.
+    """
+    known = [*(each.key for each in axes), "mode", "device", "age"]
+    if axis is not None and axis not in known:
+        raise CimcError(
+            "accuracy.no-axis",
+            f"'{printable(axis)}' does not vary",
+            hint=f"these may: {', '.join(known)}",
+        )
+
+
 def variants(axes: Sequence[Axis], target: Target, pipeline: Pipeline) -> Iterator[Variant]:
     """All combinations, the last axis fastest.
 

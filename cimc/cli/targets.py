@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 @options.as_json
 def command(name: str | None, as_json: bool) -> None:
     """List the presets, or show every figure of one target (NAME: a preset or a YAML file)."""
-    from cimc.cli import output
-    from cimc.target.describe import summary
+    from cimc.cli import described, output
+    from cimc.target.describe import rows, summary
     from cimc.target.loader import load_target, preset_names
 
     if name is None:
@@ -33,13 +33,13 @@ def command(name: str | None, as_json: bool) -> None:
         output.result({"targets": [summary(target) for target in all_of]}, _list(all_of), as_json)
         return
     target = load_target(name)
-    output.result({"target": _payload(target)}, _show(target), as_json)
-
-
-def _payload(target: Target) -> dict[str, Any]:
-    from cimc.target.describe import rows, summary
-
-    return {**summary(target), "fields": [row._asdict() for row in rows(target)]}
+    headlines = summary(target)
+    shown = [(key, value) for key, value in headlines.items() if key != "title"]
+    output.result(
+        {"target": described.payload(headlines, rows(target))},
+        described.blocks(target.title, shown, rows(target)),
+        as_json,
+    )
 
 
 def _list(targets: list[Target]) -> list[Block]:
@@ -59,21 +59,3 @@ def _list(targets: list[Target]) -> list[Block]:
         shown = (count(s["weights_8b"]), f"{s['area_mm2']:.1f}", assumed, s["title"])
         rows.append((*(s[key] for key in keys), *shown))
     return [table("Targets", columns, rows)]
-
-
-def _show(target: Target) -> list[Block]:
-    from cimc.report.blocks import facts, table
-    from cimc.target.describe import rows, summary
-
-    return [
-        facts(target.title, [(key, value) for key, value in summary(target).items() if key != "title"]),
-        table(
-            "Every figure",
-            ("field", ">value", "unit", "basis", "source"),
-            ((row.path, _number(row.value), row.unit, row.basis, row.source) for row in rows(target)),
-        ),
-    ]
-
-
-def _number(value: float | str) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

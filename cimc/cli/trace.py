@@ -31,7 +31,7 @@ _NAMED = 3  # tables that a message names
         "cimc trace --frequencies dlrm.trace.npz --plot skew.svg",
         "cimc trace --frequencies emb.0=clicks.csv --requests 1000000 -o dlrm.trace.npz",
         "cimc trace --synthetic 'emb.0:rows=1e6,zipf=0.85,pooling=20' --requests 100000 -o t.npz",
-        "cimc trace --model dlrm.cimc --requests 4096 --requests-out synthetic.npz \\",
+        "cimc trace --model bags.cimc --requests 4096 --requests-out synthetic.npz \\",
         "    --synthetic '*:zipf=0.85,pooling=poisson/4,clusters=500,affinity=0.5'",
     ),
 )

@@ -7,13 +7,12 @@ one of its copies.  Everything that asks where a row lies (counts, cost, timing)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.ir.cim import ARRAY, BLOCK_FIELDS, COL0, COLS, OFFSET, ROW0, ROWS, TILE
+from cimc.ir.cim import ARRAY, BLOCK_FIELDS, OFFSET, ROW0, TILE
 from cimc.ir.residence import Residence, dram_chip, residence_of
 from cimc.isa.program import Matrix, Program
 from cimc.target.spec import Target
@@ -93,26 +92,6 @@ class RowDirectory:
         """Where requests ``request[n]`` read row blocks ``row_block[n]``; see :meth:`entry`."""
         entry = self.entry(row_block, request)
         return Places(entry, self.entries[entry, TILE], self.entries[entry, ARRAY], self.residence[entry])
-
-    def outside_cells(self) -> Iterator[tuple[Ints, slice]]:
-        """Rows (ids, ascending) and columns that lie in SRAM or DRAM: no converter, no device between.
-
-        Copies have the residence of their block, so this holds for every request.
-        """
-        blocks = self.entries[: len(self.copies)]
-        digital = (self.residence[: len(blocks)] != int(Residence.RRAM)).reshape(self.high, self.wide)
-        if not digital.any():
-            return
-        rows = int(blocks[-1, ROW0] + blocks[-1, ROWS])
-        block = self.block(np.arange(rows)) if self._slots is not None else None
-        for column in np.flatnonzero(digital.any(axis=0)).tolist():
-            inside = (
-                np.repeat(digital[:, column], self.block_rows)[:rows]
-                if block is None
-                else (digital[block, column])
-            )
-            first = int(blocks[column, COL0])
-            yield np.flatnonzero(inside), slice(first, first + int(blocks[column, COLS]))
 
     def share(self) -> NDArray[np.float64]:
         """Share of the requests for its block that each entry serves, float64 ``[blocks + copies]``."""

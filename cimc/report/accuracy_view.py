@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,6 +148,7 @@ def draw(study: Study, path: Path, metrics: Sequence[str] = (), x: str | None = 
     title = f"{about['model']} on {about['target']}, {count(about['requests'])} requests"
     for number, (axes, metric) in enumerate(zip(panels, chosen, strict=True)):
         _panel(axes, study, metric, axis, "" if number else title)
+    figures.legend_below(drawn, panels)
     figures.save(drawn, path)
 
 
@@ -178,7 +179,7 @@ def _panel(axes: Axes, study: Study, metric: str, axis: str, title: str) -> None
     numeric = bool(values) and all(_is_number(v) for v in values)
     spread = numeric and max(values) > 10 * max(min((v for v in values if v > 0), default=1.0), 1e-12)
     places = {v: float(v) if numeric else float(i) for i, v in enumerate(values)}
-    shift = 0.0 if spread or len(lines) < 2 else 0.012 * (max(places.values()) - min(places.values()))
+    beside = _beside(list(places.values()), spread, len(lines))
     for number, (key, points) in enumerate(lines.items()):
         colour = figures.COLOURS[number % len(figures.COLOURS)]
         label = ", ".join(_label(n, v) for n, v in zip(others, key, strict=True) if v is not None)
@@ -187,7 +188,7 @@ def _panel(axes: Axes, study: Study, metric: str, axis: str, title: str) -> None
         if not placed:  # a setting that the axis does not concern, as the age of a mode without cells
             axes.axhline(level, color=colour, linestyle=":", label=label)
             continue
-        xs = [places[p.settings[axis]] + shift * (number - (len(lines) - 1) / 2) for p in placed]
+        xs = [beside(places[p.settings[axis]], number) for p in placed]
         found = [p.metrics[metric] for p in placed]
         ys = [m.value for m in found]
         bars = [
@@ -212,7 +213,21 @@ def _panel(axes: Axes, study: Study, metric: str, axis: str, title: str) -> None
         axes.set_xticks(sorted(places.values()), [f"{v:g}" for v in sorted(places.values())])
     else:
         axes.set_xticks(list(places.values()), [str(v) for v in places])
-    figures.finish(axes, x=_UNITS.get(axis, axis), y=heading(metric), title=title)
+    figures.finish(axes, x=_UNITS.get(axis, axis), y=heading(metric), title=title, legend=False)
+
+
+def _beside(places: Sequence[float], spread: bool, lines: int) -> Callable[[float, int], float]:
+    """Where a line draws its point at a place: next to those of other lines, so that all bars are seen."""
+    low, high = min(places, default=0.0), max(places, default=0.0)
+    if spread and low <= 0:
+        return lambda place, number: place
+    step = 0.012 * (math.log10(high / low) if spread else high - low)
+
+    def moved(place: float, number: int) -> float:
+        shift = step * (number - (lines - 1) / 2)
+        return place * 10.0**shift if spread else place + shift
+
+    return moved
 
 
 def _label(name: str, value: Any) -> str:

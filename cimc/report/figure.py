@@ -143,6 +143,19 @@ def finish(axes: Axes, *, x: str, y: str, title: str = "", legend: bool | Sequen
             axes.legend(handles, labels)
 
 
+def legend_below(figure: Figure, panels: Sequence[Axes]) -> None:
+    """One legend for all panels, below them, where it covers no data; for use with ``legend=False``."""
+    with style():
+        found: dict[str, Any] = {}
+        for axes in panels:
+            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+                found.setdefault(label, handle)
+        if found:
+            longest = max(map(len, found)) + 6  # characters, about 0.075 inches each
+            columns = max(1, min(len(found), int(figure.get_figwidth() / (0.075 * longest))))
+            figure.legend(list(found.values()), list(found), loc="outside lower center", ncols=columns)
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write ``figure`` to ``path``, as SVG or PNG by its suffix, atomically and without a date.
 

@@ -10,8 +10,7 @@ import numpy as np
 from cimc.errors import RequestError
 from cimc.frontend.host import run_onnx
 from cimc.frontend.loader import LoadedModel, load_model
-from cimc.frontend.trial import judge
-from cimc.frontend.widening import has_bfloat16
+from cimc.frontend.trial import judge, may_lack_kernels
 from cimc.ir.requests import Arrays
 
 
@@ -44,7 +43,7 @@ def reference_outputs(
                 "request.missing-input", f"the model's input '{value.name}' is not among the arrays"
             )
         given[value.name] = arrays[value.name].astype(dtype_of(value.type.tensor_type.elem_type), copy=False)
-    if has_bfloat16(loaded.proto) and judge(loaded):  # the file itself does not run
+    if may_lack_kernels(loaded.proto) and judge(loaded):  # the file itself does not run
         return _run_part(loaded, given, list(outputs or [v.name for v in graph.output])), loaded.digest
     return run_onnx(model, given, outputs), loaded.digest
 
@@ -71,7 +70,7 @@ def part_outputs(model: Path, arrays: Arrays, outputs: Sequence[str]) -> Arrays:
         RequestError: ``request.missing-input``.
     """
     loaded = load_model(model)
-    if has_bfloat16(loaded.proto):
+    if may_lack_kernels(loaded.proto):
         judge(loaded)
     return _run_part(loaded, arrays, outputs)
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SHOWN = 12
+_CHIPS_ABREAST = 6
 
 
 def simulation_blocks(found: Simulation, cost: Cost) -> list[Block]:
@@ -43,6 +44,15 @@ def simulation_blocks(found: Simulation, cost: Cost) -> list[Block]:
         ),
         ("energy", f"{joules(cost.energy_pj)} per request: waiting costs none here"),
     ]
+    if found.link_buffer is not None:
+        stood = sum(load.blocked_ns for load in found.loads) / max(1, found.requests)
+        lines.append(
+            (
+                "link buffers",
+                f"whole messages each: {count(found.link_buffer)}; "
+                f"full ones hold up units for {seconds(round(stood, 3))} per request in all",
+            )
+        )
     if found.host_segments:
         lines.append(("not included", f"{found.host_segments} host segments: they take no time here"))
     rows = [
@@ -89,13 +99,18 @@ def draw_load(found: Simulation, path: Path) -> None:
     used = sorted({target.coordinates(t)[0] for t in found.tile_loads()} or {0})
     width, height = target.chip.mesh
     size = max(3.5, 0.45 * max(width, height) + 1.5)
-    figure, panels = new_panels(1, len(used), width=size * len(used) + 1.0, height=size)
+    columns = min(len(used), _CHIPS_ABREAST)
+    rows = -(-len(used) // columns)
+    figure, panels = new_panels(rows, columns, width=size * columns + 1.0, height=size * rows + 0.3)
     with style():
         image: Any = None
-        for chip, axes in zip(used, panels, strict=True):
+        for chip, axes in zip(used, panels, strict=False):
             image = _chip(found, target, chip, axes)
+        for axes in panels[len(used) :]:
+            axes.set_visible(False)
+        figure.suptitle("Busiest unit of each tile; links by width", fontsize=11)
         bar = figure.colorbar(image, ax=panels)
-        bar.set_label("utilisation")
+        bar.set_label("share of the time in use")
     save(figure, path)
 
 
@@ -129,5 +144,5 @@ def _chip(found: Simulation, target: Target, chip: int, axes: Axes) -> Any:
     axes.set_xticks(range(width))
     axes.set_yticks(range(height))
     axes.grid(visible=False)
-    axes.set_title(f"chip {chip}: busiest unit of each tile; links by width")
+    axes.set_title(f"chip {chip}")
     return image

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -16,18 +16,19 @@ from numpy.typing import NDArray
 
 from cimc.errors import ProgramError, RequestError
 from cimc.frontend.host import HostRunner
-from cimc.ir.bags import Bags, RowScales, averaged, bags_of, check_ids, without
+from cimc.ir.bags import Bags, RowScales, averaged, check_ids, without
 from cimc.ir.cim import TILE
 from cimc.ir.requests import checked_arrays
 from cimc.ir.residence import Residence
 from cimc.isa.directory import RowDirectory
 from cimc.isa.footprint import accesses
 from cimc.isa.instructions import Instr
-from cimc.isa.program import ChipSegment, HostSegment, Matrix, Port, Program
+from cimc.isa.program import ChipSegment, HostSegment, Matrix, Program
 from cimc.isa.verify import verify_program
 from cimc.sim.activity import Activity, LookupActivity, Site
 from cimc.sim.devices.noise import Noise, conditions_of, local_use, port_use
 from cimc.sim.devices.spec import Device
+from cimc.sim.inputs import bind
 from cimc.sim.kernels.dense import DenseKernel
 from cimc.sim.kernels.lookup import (
     pooled_max,
@@ -73,6 +74,8 @@ class Simulator:
         self._kernels: dict[str, DenseKernel] = {}
         self._readers: dict[str, TableReader] = {}
         self._directories: dict[str, RowDirectory] = {}
+        self.threads = 1
+        """Threads that share every product and noisy lookup; any number gives the same results."""
         self.noise: Noise | None = None
         self.observer: Observer | None = None
         self._host = HostRunner()
@@ -100,6 +103,8 @@ class Simulator:
         """
         if mode not in MODES:
             raise RequestError("request.bad-mode", f"mode '{mode}' is none of {', '.join(MODES)}")
+        if self.threads < 1:
+            raise RequestError("request.bad-threads", f"{self.threads} threads", hint="give 1 or more")
         conditions = conditions_of(mode == "noisy", device, age, seed)
         if conditions is not None and (self.noise is None or self.noise.conditions != conditions):
             self.noise = Noise(self.program, self.target, conditions, self.directory)
@@ -160,15 +165,6 @@ class _Tile:
     position: int = 0
 
 
-@dataclass
-class _Inputs:
-    """What the input ports of a segment carry, for all requests."""
-
-    dense: dict[int, NDArray[Any]] = field(default_factory=dict)
-    bags: dict[int, Bags] = field(default_factory=dict)
-    batch: int = 0
-
-
 class _ChipRun:
     """One chip segment on all requests."""
 
@@ -187,7 +183,7 @@ class _ChipRun:
         self.constants = self.program.constants.reshape(1, -1)
         self.streams = {t: _unroll(s) for t, s in segment.streams.items()}
         self.sizes = {t: _memory_size(s, self.program) for t, s in segment.streams.items()}
-        self.inputs = _bind(segment.inputs, values, self._tables_of_ports())
+        self.inputs = bind(segment.inputs, values, self._tables_of_ports())
         self.messages: dict[tuple[int, int, int], list[NDArray[np.uint8]]] = {}
         self.first = 0
         self.rows = 0
@@ -304,14 +300,15 @@ class _ChipRun:
         x = raw.view(np.int8) if matrix.input_signed else raw
         left, right = kernel.columns(first, count)
         out = tile.memory.i32(item.ref("dst"), i, right - left)
+        threads, product = self.sim.threads, kernel.adc if self.mode == "adc" else kernel.exact
         try:
             if self.noise is not None:
                 use = self._local_use(f"{matrix.name} {first}")
-                out[...] = self.noise.dense(matrix).noisy(x, first, count, self.first, use)
+                out[...] = self.noise.dense(matrix).noisy(x, first, count, self.first, use, threads)
             elif len(x) != len(out):  # constant inputs
-                out[...] = (kernel.adc if self.mode == "adc" else kernel.exact)(x, first, count)
+                out[...] = product(x, first, count, threads=threads)
             else:
-                (kernel.adc if self.mode == "adc" else kernel.exact)(x, first, count, out=out)
+                product(x, first, count, threads=threads, out=out)
         except ValueError as error:
             raise ProgramError("sim.bad-operand", f"matrix {matrix.name}: {error}") from None
 
@@ -356,9 +353,11 @@ class _ChipRun:
             use = self._local_use(matrix.name) if use is None else use
             if pooled and reader.scales is None:
                 table, read, own = reader.written, bags, None
-                sums = self.noise.pooled(matrix, bags, self.first, use)
+                sums = self.noise.pooled(matrix, bags, self.first, use, self.sim.threads)
             else:
-                table, read, own = self.noise.rows(matrix, bags, reader.scales, self.first, use)
+                table, read, own = self.noise.rows(
+                    matrix, bags, reader.scales, self.first, use, self.sim.threads
+                )
         else:
             table, read, own = reader.read(bags, converted=self.mode == "adc")
         if own is not None:
@@ -450,55 +449,3 @@ def _memory_size(stream: tuple[Instr, ...], program: Program) -> int:
             if not access.ref.constant:
                 top = max(top, access.ref.at(i) + access.high)
     return -(-top // 8) * 8
-
-
-def _bind(ports: tuple[Port, ...], values: Requests, tables: dict[int, Matrix]) -> _Inputs:
-    """Values at the input ports; all must agree on the number of requests.
-
-    Raises:
-        RequestError: ``request.batch-mismatch``, or ids that do not fit their table.
-    """
-    found = _Inputs()
-    sizes: dict[str, int] = {}
-    for number, port in enumerate(ports):
-        if port.kind == "bag":
-            matrix = tables.get(number)
-            subject = matrix.name if matrix else port.value
-            bags = bags_of(
-                values[port.value],
-                values[port.offsets] if port.offsets else None,
-                values[port.weights] if port.weights else None,
-                port.layout,
-                "sum",
-                subject,
-                port.padding,
-            )
-            if matrix is not None:
-                check_ids(bags, matrix.rows, subject)
-            found.bags[number] = bags
-            sizes[port.offsets or port.value] = bags.starts.size - 1
-        else:
-            array = values[port.value]
-            found.dense[number] = _on_link(array, port)
-            sizes[port.value] = array.shape[0]
-    if len(set(sizes.values())) > 1:
-        shown = ", ".join(f"{name}: {size}" for name, size in sorted(sizes.items()))
-        raise RequestError(
-            "request.batch-mismatch", f"the arrays disagree about the number of requests ({shown})"
-        )
-    found.batch = next(iter(sizes.values()), 0)
-    return found
-
-
-def _on_link(array: NDArray[Any], port: Port) -> NDArray[Any]:
-    """An array as it crosses the host link: float32, or int32 where every integer fits."""
-    if array.shape[1:] != port.shape:
-        raise RequestError(
-            "request.bad-shape",
-            f"'{port.value}' has {list(array.shape[1:])} per request, the program takes {list(port.shape)}",
-        )
-    if port.dtype == "f32":
-        return array.astype(np.float32, copy=False)
-    if array.size and array.dtype.itemsize > 4 and np.abs(array).max() > 2**31 - 1:
-        raise RequestError("request.id-out-of-range", f"'{port.value}' holds integers beyond 32 bits")
-    return array.astype(np.int32, copy=False)

@@ -54,7 +54,10 @@ def pareto(rows: Sequence[Row], path: Path) -> bool:
             one.plot(*np.array(front).T, color="#888888", linewidth=0.8, zorder=0)
         one.set_xlim(0, 1.1 * max(r["throughput_rps"] / 1e6 for r in mine))
         one.set_ylim(0, 1.1 * max(r["energy_pj"] / 1e3 for r in mine))
-        figure.finish(one, x="throughput (million requests/s)", y="energy per request (nJ)", title=model)
+        figure.finish(
+            one, x="throughput (million requests/s)", y="energy per request (nJ)", title=model, legend=False
+        )
+    figure.legend_below(sheet, axes)
     figure.save(sheet, path)
     return True
 
@@ -102,29 +105,47 @@ _SAME = ("model", "target", "seed")
 
 
 def gap(rows: Sequence[Row], path: Path) -> bool:
-    """Gap of the placement's load over its bound against the processor time of compiling."""
+    """Gap of the placement's load over its bound against the processor time of compiling; a panel a model."""
     rows = [r for r in rows if r.get("load_gap") is not None and r.get("compile_cpu_seconds")]
     if not rows:
         return False
-    sheet, axes = figure.new_figure()
-    for number, (label, mine) in enumerate(_series(rows).items()):
-        axes.plot(
-            [r["compile_cpu_seconds"] for r in mine],
-            [100 * r["load_gap"] for r in mine],
-            linestyle="none",
-            color=figure.COLOURS[number % len(figure.COLOURS)],
-            marker=figure.MARKERS[number % len(figure.MARKERS)],
-            label=label,
-            clip_on=False,
+    models, series = _names(rows, "model"), _series(rows)
+    sheet, axes = figure.new_panels(1, len(models), width=max(6.4, 4.4 * len(models)))
+    for one, model in zip(axes, models, strict=True):
+        mine = [r for r in rows if r["model"] == model]
+        for number, (label, members) in enumerate(series.items()):
+            points = [r for r in members if r["model"] == model]
+            one.plot(
+                [r["compile_cpu_seconds"] for r in points],
+                [100 * r["load_gap"] for r in points],
+                linestyle="none",
+                color=figure.COLOURS[number % len(figure.COLOURS)],
+                marker=figure.MARKERS[number % len(figure.MARKERS)],
+                label=label,
+                clip_on=False,
+            )
+        seconds = [r["compile_cpu_seconds"] for r in mine]
+        if max(seconds) > 10 * min(seconds):
+            one.set_xscale("log")
+        top = 100 * max(r["load_gap"] for r in mine)
+        if top > 10 * _LINEAR:
+            one.set_yscale("symlog", linthresh=_LINEAR)
+            one.yaxis.set_major_formatter(lambda value, position: f"{value:g}")
+        one.set_ylim(0, max(_LINEAR, 1.2 * top))
+        figure.finish(
+            one,
+            x="processor time of the compilation (s)",
+            y="load over its lower bound (%)",
+            title=model,
+            legend=False,
         )
-    seconds = [r["compile_cpu_seconds"] for r in rows]
-    if max(seconds) > 10 * min(seconds):
-        axes.set_xscale("log")
-    axes.set_yscale("symlog", linthresh=0.1)
-    axes.set_ylim(0, max(0.1, 200 * max(r["load_gap"] for r in rows)))
-    figure.finish(axes, x="processor time of the compilation (s)", y="load over its lower bound (%)")
+    figure.legend_below(sheet, axes)
     figure.save(sheet, path)
     return True
+
+
+_LINEAR = 0.1
+"""Gaps in percent up to which the axis is linear, so that 0 is on it."""
 
 
 def _series(rows: Sequence[Row]) -> dict[str, list[Row]]:

@@ -22,7 +22,8 @@ class Store:
         path: the file; made when the first row comes.
 
     Raises:
-        CimcError: ``study.unreadable`` for a file that is something else.
+        CimcError: ``study.unreadable`` for a file that is something else; ``io.cannot-read`` for one that
+            cannot be read, or a device or pipe, which may never end.
     """
 
     def __init__(self, path: Path) -> None:
@@ -32,6 +33,8 @@ class Store:
             self._read()
 
     def _read(self) -> None:
+        if not self.path.is_file():
+            raise CimcError("io.cannot-read", f"cannot read {self.path}: it is no regular file")
         try:
             text = self.path.read_bytes()
         except OSError as error:

@@ -54,7 +54,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "activations", "array activations per request, layers and lookups", ">activations", "{:.1f}".format
     ),
-    Column("hop_bits", "bits times router hops per request", ">bit hops", count),
+    Column("hop_bits", "bits times router hops per request", ">bit hops", "{:,.0f}".format),
     Column("arrays", "arrays in use"),
     Column("utilisation", "share of the cells of those arrays that hold a weight", ">cells used", percent),
     Column("load", "largest expected load of a tile, as the placement counts it"),

@@ -188,6 +188,10 @@ def test_only_positive_requests_are_queries_and_programs_do_too(tmp_path: Path) 
         (["--mode", "noisy", "--device", "nosuch"], "device.unknown"),
         (["--mode", "noisy", "--device", "ideal", "--age", "old"], "cli.usage"),
         (["--reference", "x.onnx"], "cli.usage"),
+        (["--age", "5"], "cli.usage"),
+        (["--metric", "auc"], "cli.usage"),
+        (["--plot", "x.svg", "--x", "nosuch"], "accuracy.no-axis"),
+        (["--plot", "x.svg", "--metric", "recall@10"], "accuracy.no-metric"),
     ],
 )
 def test_refusals(tiny: Tiny, options: list[str], code: str) -> None:

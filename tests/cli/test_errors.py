@@ -233,6 +233,7 @@ def test_ctrl_c_exits_130(monkeypatch: pytest.MonkeyPatch) -> None:
     done = call("targets")
     assert done.code == 130
     assert "Traceback" not in done.err
+    assert call("targets", "--json").json["error"]["code"] == "interrupted"
 
 
 def shell(command: str) -> subprocess.CompletedProcess[str]:

@@ -33,9 +33,12 @@ from tests.cost.cost_programs import TSINGHUA, dense, layer, load, mvm, program,
 LINK, HOST, HOST_NS, HOP, BUS, STEP = 38.4, 204.7, 500.0, 2.8, 129.6, 23.08
 
 
-def run(made: Program, count: int = 1, gbps: float | None = None, **arrivals: object) -> Simulation:
+def run(
+    made: Program, count: int = 1, gbps: float | None = None, buffer: int | None = None, **arrivals: object
+) -> Simulation:
     how = Arrivals(**arrivals)  # type: ignore[arg-type]
-    return simulate_visits(made, TSINGHUA, Recorder(made, TSINGHUA), count, how, gbps)
+    recorder = Recorder(made, TSINGHUA)
+    return simulate_visits(made, TSINGHUA, recorder, count, how, gbps, link_buffer=buffer)
 
 
 def send(tile: int, size: int, at: int = 0, tag: int = 0) -> Instr:
@@ -210,9 +213,13 @@ def test_order_within_a_tile() -> None:
 # -- what holds of every simulation ---------------------------------------------------------------------
 
 
+def no_limit(units: int) -> np.ndarray:
+    return np.full(units, -1, np.int32)
+
+
 def conserved(graph: Graph, units: int, arrivals: np.ndarray | None, in_flight: int) -> None:
-    found = play(graph, units, arrivals, in_flight)
-    alone = play(graph, units, np.zeros(graph.requests), graph.requests, contention=False)
+    found = play(graph, no_limit(units), arrivals, in_flight)
+    alone = play(graph, no_limit(units), np.zeros(graph.requests), graph.requests, contention=False)
     used = graph.unit >= 0
     np.testing.assert_allclose(found.busy, np.bincount(graph.unit[used], graph.hold[used], units))
     assert (found.start >= found.ready).all()
@@ -284,7 +291,7 @@ def test_queues_conserve_work_and_agree_with_a_plain_one(graph: Graph, gaps: lis
     arrivals = np.cumsum(np.array(gaps[: graph.requests], float))
     conserved(graph, 3, arrivals, 1)
     conserved(graph, 3, None, flight)
-    assert np.array_equal(play(graph, 3, arrivals, 1).start, slowly(graph, 3, arrivals))
+    assert np.array_equal(play(graph, no_limit(3), arrivals, 1).start, slowly(graph, 3, arrivals))
 
 
 @pytest.mark.parametrize("in_flight", [1, 3, 40])
@@ -301,7 +308,14 @@ def test_a_program_conserves_work(in_flight: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "how", [{"in_flight": 5}, {"kind": "poisson", "rate": 1e6}, {"kind": "fixed", "rate": 1e8}]
+    "how",
+    [
+        {"in_flight": 5},
+        {"kind": "poisson", "rate": 1e6},
+        {"kind": "fixed", "rate": 1e8},
+        {"in_flight": 9, "buffer": 1},
+        {"kind": "poisson", "rate": 1e8, "buffer": 2},
+    ],
 )
 def test_windows_change_nothing(how: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
     made = chain((5, 40, 3, 63))
@@ -309,6 +323,20 @@ def test_windows_change_nothing(how: dict[str, object], monkeypatch: pytest.Monk
     for window in (1, 7, 30):
         monkeypatch.setattr(running, "WINDOW", window)
         assert run(made, 64, **how).to_json() == whole.to_json()
+
+
+def test_poisson_arrivals_are_the_same_everywhere() -> None:
+    """Written down, so that another generator, or another version of it, shows."""
+    times = Arrivals("poisson", rate=1e9, seed=1).times(200_000)
+    assert times is not None
+    assert times[:3] == pytest.approx([0.20679841582989109, 1.2930567503397696, 2.964753029235897], rel=1e-14)
+    shorter = Arrivals("poisson", rate=1e9, seed=1).times(1000)
+    assert np.array_equal(times[:1000], shorter)
+    gaps = np.diff(times)
+    assert gaps.mean() == pytest.approx(1, rel=0.01)
+    assert gaps.std() == pytest.approx(1, rel=0.01)
+    assert (gaps > 3).mean() == pytest.approx(np.exp(-3), rel=0.03)
+    assert np.corrcoef(gaps[1:], gaps[:-1])[0, 1] == pytest.approx(0, abs=0.01)
 
 
 def test_the_same_simulation_twice() -> None:

@@ -99,6 +99,18 @@ def test_timeline(tiny: Tiny, program: Path) -> None:
     assert again.read_bytes() == path.read_bytes()
 
 
+def test_buffers_of_limited_size(tiny: Tiny, program: Path) -> None:
+    args = ("simulate", program, "--inputs", tiny.requests, "--in-flight", 8)
+    found = json.loads(call(*args, "--link-buffer", 1, "--json").out)["simulation"]
+    assert found["link_buffer"] == 1
+    assert any(unit["blocked_ns"] for unit in found["units"])
+    assert "whole messages each: 1" in call(*args, "--link-buffer", 1).out
+    free = json.loads(call(*args, "--json").out)["simulation"]
+    assert free["link_buffer"] is None
+    assert not any(unit["blocked_ns"] for unit in free["units"])
+    assert {u["name"]: u["uses"] for u in free["units"]} == {u["name"]: u["uses"] for u in found["units"]}
+
+
 def test_limit_and_senseless_options(tiny: Tiny, program: Path) -> None:
     done = call("simulate", program, "--inputs", tiny.requests, "--limit", 7, "--json")
     assert json.loads(done.out)["simulation"]["requests"] == 7

@@ -84,15 +84,6 @@ def test_every_copy_serves_its_share(copies: list[int], first: int) -> None:
         assert (counts == period // (n + 1)).all()
 
 
-def test_rows_outside_of_cells() -> None:
-    assert list(directory(TWO_BY_TWO[:2], 4, 5, 4).outside_cells()) == []
-    found = list(directory(TWO_BY_TWO, 7, 5, 4).outside_cells())
-    assert [(rows.tolist(), c.start, c.stop) for rows, c in found] == [([4, 5, 6], 0, 3), ([4, 5, 6], 3, 5)]
-    slots = np.array([4, 0, 5, 1, 6, 2, 3], np.int32)
-    found = list(directory(TWO_BY_TWO, 7, 5, 4, slots=slots).outside_cells())
-    assert [rows.tolist() for rows, _ in found] == [[0, 2, 4], [0, 2, 4]]
-
-
 def test_who_answers() -> None:
     entries = directory(TWO_BY_TWO, 7, 5, 4).entries
     np.testing.assert_array_equal(serving_tiles(entries, TARGET), [5, 6, 7, 64])

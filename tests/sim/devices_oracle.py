@@ -63,7 +63,7 @@ def cell(levels: Levels, array: Array, key: int, row: int, col: int, s: int, dig
 def normal(key: int, index: int, col: int, cols: int) -> float:
     """Deviate of column ``col`` of ``cols`` in group ``index`` of a stream."""
     h = word(key, index * -(-cols // 4) + col // 4)
-    return float(rng.normal_quantiles()[h >> (16 * (col % 4)) & 0xFFFF])
+    return float(rng.deviates()[h >> (16 * (col % 4)) & 0xFFFF])
 
 
 def code(

@@ -81,7 +81,7 @@ def test_products_are_those_of_plain_loops(
     )  # fmt: skip
     x = inputs_for(plan, (5, rows), np.random.default_rng(seed))
     found = kernel.noisy(x, 0, 1, request, use=2)
-    (strip,) = kernel._strips[0, 1][1]
+    (strip,) = kernel._strips[0, 1]
     noisy = kernel.levels.noisy
     assert found.tolist() == oracle.mvm(x, strip, plan, array, request, 2, cols, noisy)
     kernel.compiled = False
@@ -99,7 +99,7 @@ def test_planes_hold_the_cells_of_plain_loops(array, bits, device, age, seed):
     levels = kernel.levels
     key = oracle.word(oracle.word(oracle.name_key(seed, "w"), 0), 0)
     code = encode_weights(kernel.weights, array.encoding, array.cell_levels, bits)
-    for strip in kernel._prepare(0, len(kernel.blocks))[1]:
+    for strip in kernel._prepare(0, len(kernel.blocks)):
         slices, cols = strip.scale.shape
         for s in range(slices):
             for c in range(cols):
@@ -149,7 +149,7 @@ def test_compiled_and_numpy_agree_at_size(levels_and_array):
         x = inputs_for(plan, (70, rows), np.random.default_rng(3))
         found = kernel.noisy(x, 0, len(kernel.blocks), 0)
         if dac_bits == 1:
-            assert all(strip.short for strip in kernel._strips[0, len(kernel.blocks)][1])
+            assert all(strip.short for strip in kernel._strips[0, len(kernel.blocks)])
         kernel.compiled = False
         assert (kernel.noisy(x, 0, len(kernel.blocks), 0) == found).all()
 
@@ -188,7 +188,7 @@ def test_one_draw_per_conversion_has_the_moments_of_one_per_cell(encoding, dac_b
         array, (rows, 2), (rows, 2), Conditions(device, 86400.0, 3), bits=2, input_bits=dac_bits, high=1
     )
     x = np.repeat(inputs_for(plan, (1, rows), np.random.default_rng(4)), requests, axis=0)
-    (strip,) = kernel._prepare(0, 1)[1]
+    (strip,) = kernel._prepare(0, 1)
     levels = kernel.levels
     drive = input_phases(x[:1], plan)[0, 0].astype(np.float64)
     table = np.random.default_rng(5)
@@ -207,7 +207,7 @@ def test_one_draw_per_conversion_has_the_moments_of_one_per_cell(encoding, dac_b
                 reads += sign * drive[r] * seen
         at = np.arange(requests)
         keys = rng.words(rng.words(strip.key, at), 0)
-        z = rng.normal_quantiles()[rng.lane(rng.words(keys, 0), c)]
+        z = rng.deviates()[rng.lane(rng.words(keys, 0), c)]
         unit = float(strip.step[0, 0, c])
         mean = drive @ strip.means[:, c] / unit
         spread = np.sqrt(drive**2 @ strip.spreads[:, c] * strip.scale[0, c]) / unit
@@ -248,7 +248,7 @@ def test_results_beyond_32_bits_are_refused():
     weights = np.full((4, 1), 112, np.int8)
     kernel = NoisyDense("w", weights, blocks, ranges, array, 8, 8, False, Conditions(load_device("ideal")))
     kernel._strips[0, 1] = kernel._prepare(0, 1)
-    (strip,) = kernel._strips[0, 1][1]
+    (strip,) = kernel._strips[0, 1]
     strip.factor[...] <<= 20  # no input format and matrix of a test gets there by itself
     with pytest.raises(ProgramError) as error:
         kernel.noisy(np.full((1, 4), 255, np.uint8), 0, 1, 0)

@@ -41,9 +41,18 @@ def test_normal_quantiles_have_the_moments_of_a_normal():
     assert 4.2 < table[-1] < 4.4
 
 
+def test_deviates_of_conversions_are_those_quantiles():
+    table, exact = rng.deviates().astype(np.float64), rng.normal_quantiles()
+    assert np.abs(table - exact).max() < 8e-5
+    assert (table == -table[::-1]).all()
+    assert (np.diff(table) > 0).all()
+    assert np.mean(table**2) == pytest.approx(1.0, abs=1e-7)
+    assert np.mean(table**4) == pytest.approx(np.mean(exact**4), rel=1e-4)
+
+
 def _deviates(key, n):
     words = rng.words(key, np.arange(n))
-    return rng.normal_quantiles()[rng.lane(words[:, None], np.arange(4)[None])]
+    return rng.deviates()[rng.lane(words[:, None], np.arange(4)[None])].astype(np.float64)
 
 
 def test_deviates_are_standard_normal():
@@ -74,7 +83,7 @@ def test_neighbouring_counters_keys_and_lanes_are_uncorrelated():
         for b in range(a):
             assert abs(np.mean(z[:, a] * z[:, b])) < limit
     keys = rng.words(3, np.arange(n + 1))  # streams of neighbouring requests
-    first = rng.normal_quantiles()[rng.lane(rng.words(keys, 0), 0)]
+    first = rng.deviates()[rng.lane(rng.words(keys, 0), 0)]
     assert abs(np.mean(first[:-1] * first[1:])) < limit
     assert abs(first.mean()) < limit
 

@@ -9,9 +9,10 @@ from cimc.passes.ranges import pool_rows
 from cimc.sim.devices.dense import Conditions
 from cimc.sim.devices.loader import load_device
 from cimc.sim.devices.table import NoisyTable
-from cimc.sim.kernels.lookup import pooled_sum, through_adc
+from cimc.sim.kernels.lookup import pooled_sum
 from tests.sim import devices_oracle as oracle
 from tests.sim.devices_setup import changed, make_array, weights_for
+from tests.sim.single_rows import through_adc
 
 arrays = st.builds(
     make_array,

@@ -35,7 +35,7 @@ def of_kind(kind, *arguments):
     kernel = DenseKernel(*arguments)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(converters, "usable", choose)
-        plan = kernel._adc_plans[0, len(kernel.blocks)] = kernel._plan_adc(0, len(kernel.blocks))
+        plan = kernel._plan("adc", 0, len(kernel.blocks), 0, kernel.weights.shape[1])
     named = [getattr(each, "kind", "products") for each in getattr(plan, "others", [])]
     return kernel, named.count(kind)
 
@@ -119,7 +119,7 @@ def test_certified_slices_of_a_column_are_folded():
     kernel = dense("numba", w, blocks, ranges, array, 8, 8, True)
     parts = np.concatenate([units.reshape(4, -1) for units in kernel.certified], axis=1)
     assert (parts.any(axis=0) & ~parts.all(axis=0)).any()
-    plan = kernel._plan_adc(0, len(blocks))
+    plan = kernel._plan_adc(0, len(blocks), 0, kernel.weights.shape[1])
     assert type(plan.first).__name__ == "IntegerProduct"
     assert plan.others
     np.testing.assert_array_equal(

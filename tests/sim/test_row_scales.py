@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cimc.ir.bags import Bags, RowScales, averaged, pooled_rows
-from cimc.sim.kernels.lookup import scaled_max, scaled_sum, through_adc
+from cimc.sim.kernels.lookup import scaled_max, scaled_sum
 from cimc.sim.oracle import oracle_row_scaled
 from cimc.target import load_target
+from tests.sim.single_rows import through_adc
 
 
 def case(seed: int, rows: int, dim: int, lengths: list[int], biased: bool) -> Any:

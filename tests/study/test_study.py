@@ -112,6 +112,11 @@ def test_a_store_keeps_whole_lines(tmp_path: Path) -> None:
     with pytest.raises(CimcError) as refused:
         Store(path)
     assert refused.value.code == "study.unreadable"
+    endless = tmp_path / "endless.jsonl"
+    endless.symlink_to("/dev/full")  # reads as zeros for ever
+    with pytest.raises(CimcError) as refused:
+        Store(endless)
+    assert refused.value.code == "io.cannot-read"
 
 
 # -- running ------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import RequestError
+from cimc.sim.devices.rng import name_key, words
 
 _LATEST = 1e13
 """Last arrival in ns: float64 tells times apart by 0.002 ns up to here."""
@@ -49,8 +51,7 @@ class Arrivals:
         if self.kind == "fixed":
             times = np.arange(count, dtype=np.float64) * gap
         else:
-            gaps = np.random.Generator(np.random.PCG64(self.seed)).exponential(gap, count)
-            times = np.asarray(np.cumsum(gaps), np.float64)
+            times = np.asarray(np.cumsum(gap * _exponential(self.seed, count)), np.float64)
         if count and times[-1] > _LATEST:
             raise RequestError(
                 "simulate.bad-arrivals",
@@ -59,3 +60,13 @@ class Arrivals:
                 hint="at such a rate no request meets another: --in-flight 1 says the same",
             )
         return times
+
+
+def _exponential(seed: int, count: int) -> NDArray[np.float64]:
+    """Exponential deviates of mean 1, a function of seed and position: longer streams begin as shorter ones.
+
+    Minus the logarithm of a uniform deviate, (k + 1/2) / 2**52, so the logarithm of 0 is never taken.
+    """
+    key = name_key(seed, "poisson arrivals")
+    uniform = ((words(key, np.arange(count)) >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
+    return np.array([-math.log(u) for u in uniform.tolist()], np.float64)

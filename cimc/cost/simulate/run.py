@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from cimc.cost.model import CostModel
 from cimc.cost.simulate.arrivals import Arrivals
-from cimc.cost.simulate.engine import Loop, Played, Spans, play
+from cimc.cost.simulate.engine import OUTSIDE, UNLIMITED, Loop, Played, Spans, play
 from cimc.cost.simulate.expand import expand, port_bits
 from cimc.cost.simulate.template import Template, template_of
 from cimc.cost.simulate.visits import Recorder
 from cimc.cost.units import Unit, contents, label
+from cimc.errors import RequestError
 from cimc.isa.program import HostSegment, Program
 from cimc.sim.activity import Activity
 from cimc.target.spec import Target
@@ -37,6 +38,7 @@ class Load:
         unit, name: which, and what it is called.
         busy_ns: time it was in use; ``utilisation``: the share of the simulated time.
         uses: tasks it served; ``wait_ns``: mean time that one waited for it; ``longest_wait_ns``.
+        blocked_ns: time it stood still, as the buffer that it was to send into was full.
     """
 
     unit: Unit
@@ -46,6 +48,7 @@ class Load:
     uses: int
     wait_ns: float
     longest_wait_ns: float
+    blocked_ns: float
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Simulation:
             it wait, not even for itself.
         scratchpad_gbps: rate of the scratchpad ports, ``None``: no limit.
         scratchpad_bits: tile -> mean bits per request through its scratchpad.
+        link_buffer: whole messages that the buffer of each mesh link holds, ``None``: no limit.
         host_segments: stretches that run on the host, in no time here.
     """
 
@@ -72,6 +76,7 @@ class Simulation:
     unloaded: F64 = field(repr=False)
     scratchpad_gbps: float | None
     scratchpad_bits: Mapping[int, float]
+    link_buffer: int | None
     host_segments: int
 
     @property
@@ -122,7 +127,8 @@ class Simulation:
             name = f"tile {unit.place} scratchpad port" if unit.kind == "scratchpad" else label(unit, held)
             wait = float(self.played.waited[number]) / uses
             share = busy / whole if whole > 0 else 0.0
-            found.append(Load(unit, name, busy, share, uses, wait, float(self.played.longest[number])))
+            longest, blocked = float(self.played.longest[number]), float(self.played.blocked[number])
+            found.append(Load(unit, name, busy, share, uses, wait, longest, blocked))
         return tuple(sorted(found, key=lambda each: (-each.busy_ns, each.unit)))
 
     @property
@@ -179,6 +185,7 @@ class Simulation:
                     "uses": load.uses,
                     "mean_wait_ns": load.wait_ns,
                     "longest_wait_ns": load.longest_wait_ns,
+                    "blocked_ns": load.blocked_ns,
                 }
                 for load in self.loads
             ],
@@ -188,6 +195,7 @@ class Simulation:
                 "gbps_limit": self.scratchpad_gbps,
                 "bits_per_request": {str(t): bits for t, bits in sorted(self.scratchpad_bits.items())},
             },
+            "link_buffer": self.link_buffer,
             "host_segments": self.host_segments,
         }
 
@@ -199,6 +207,7 @@ def simulate(
     arrivals: Arrivals | None = None,
     *,
     scratchpad_gbps: float | None = None,
+    link_buffer: int | None = None,
     timeline: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Simulation, Activity]:
@@ -213,12 +222,14 @@ def simulate(
         requests: an array per input of the model.
         arrivals: how requests arrive; one at a time by default.
         scratchpad_gbps: rate of the port of each scratchpad; ``None``: ports never make anything wait.
+        link_buffer: how many whole messages the buffer of each mesh link holds, that under way included; what
+            sends to a link whose buffer is full waits, and all behind it.  ``None``: any number.
         timeline: keep what units did for the first so many requests.
         progress: called with (requests done, requests in all) of the functional simulation.
 
     Raises:
         CostError, ProgramError: as :func:`cimc.cost.estimate`.
-        RequestError: as :meth:`cimc.sim.executor.Simulator.run`.
+        RequestError: ``simulate.bad-buffer``; as :meth:`cimc.sim.executor.Simulator.run`.
     """
     from cimc.sim.executor import Simulator
 
@@ -227,7 +238,14 @@ def simulate(
     simulator.observer = recorder
     _, activity = simulator.run(requests, "exact", progress)
     made = simulate_visits(
-        program, target, recorder, activity.requests, arrivals or Arrivals(), scratchpad_gbps, timeline
+        program,
+        target,
+        recorder,
+        activity.requests,
+        arrivals or Arrivals(),
+        scratchpad_gbps,
+        timeline,
+        link_buffer,
     )
     return made, activity
 
@@ -240,8 +258,11 @@ def simulate_visits(
     arrivals: Arrivals,
     scratchpad_gbps: float | None = None,
     timeline: int = 0,
+    link_buffer: int | None = None,
 ) -> Simulation:
     """Simulate ``requests`` requests whose lookups ``recorder`` has seen."""
+    if link_buffer is not None and link_buffer < 1:
+        raise RequestError("simulate.bad-buffer", "the buffer of a mesh link holds at least one message")
     template = template_of(CostModel(program, target, None), scratchpad_gbps)
     loop = Loop(requests, arrivals.times(requests), arrivals.in_flight)
     unloaded: list[F64] = [np.zeros(0)]
@@ -251,12 +272,12 @@ def simulate_visits(
         first = loop.loaded
         stop = min(requests, first + max(WINDOW, arrivals.in_flight if not first else 0))
         graph = expand(template, recorder, first, stop, target, scratchpad_gbps)
-        units = len(template.units)
-        loop.play(graph, units)
+        places = _places(template, link_buffer)
+        loop.play(graph, places)
         if timeline:
             spans.append(loop.spans(timeline))
         alone = replace(graph, request=graph.request - np.int32(first))
-        unloaded.append(play(alone, units, np.zeros(stop - first), 1, contention=False).finish)
+        unloaded.append(play(alone, places, np.zeros(stop - first), 1, contention=False).finish)
     bits = dict(template.scratchpad_bits)
     for site in template.sites:
         mean = float(port_bits(site, recorder.of(site.key)).mean()) if requests else 0.0
@@ -267,10 +288,27 @@ def simulate_visits(
         target,
         arrivals,
         template,
-        loop.result(len(template.units)),
+        loop.result(_places(template, link_buffer)),
         Spans.together(spans),
         np.concatenate(unloaded),
         scratchpad_gbps,
         bits,
+        link_buffer,
         hosts,
     )
+
+
+def _places(template: Template, of_link: int | None) -> NDArray[np.int32]:
+    """Places before each unit.
+
+    Only mesh links have a limit.  A message that has come over the last one lies in the memory of its tile,
+    or of the host, which always takes it; one from the host link waits at the edge of the chip.  Links of X-Y
+    routes never wait for each other in a ring, so nothing waits for ever.
+    """
+
+    def of(unit: Unit) -> int:
+        if unit.kind == "link" and of_link is not None:
+            return of_link
+        return UNLIMITED if unit.kind in ("link", "router out") else OUTSIDE
+
+    return np.array([of(unit) for unit in template.units.names()], np.int32)

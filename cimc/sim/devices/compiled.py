@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from cimc.sim.devices.deviates import LANES, fill
 from cimc.sim.devices.levels import FRACTION
 from cimc.sim.devices.rng import GAMMA, MULTIPLY_1, MULTIPLY_2
 from cimc.sim.kernels.backend import compiled
@@ -30,28 +31,26 @@ def _word(key: Any, index: Any) -> Any:
 
 @compiled
 def dense_epilogue(  # type: ignore[no-untyped-def]
-    acc, sums, spreads, keys, table, scale, half, step, factor, first_col, cols_total, low, high, noisy
+    acc, sums, spreads, keys, active, scale, half, step, factor, first_col, cols_total, low, high, noisy
 ):
-    """See :func:`cimc.sim.devices.plain.dense_epilogue`."""
+    """See :func:`cimc.sim.devices.plain.dense_epilogue`; ``active bool[P, B]``: phases that drive any row.
+
+    The others convert to 0 whatever the deviate.
+    """
     phases, batch, slices, cols = sums.shape
     wide = (cols_total + 3) // 4
     first_word = first_col // 4
-    last_word = (first_col + cols - 1) // 4
     skip = first_col - 4 * first_word
-    z = np.zeros(4 * (last_word - first_word + 1), table.dtype)
+    groups = -(-(skip + cols) // LANES)
+    z = np.empty(groups * LANES, np.float32)
     for b in range(batch):
         key = keys[b]
         for p in range(phases):
+            if not active[p, b]:
+                continue
             for s in range(slices):
-                base = (p * slices + s) * wide
                 if noisy:
-                    for w in range(first_word, last_word + 1):
-                        h = _word(key, base + w)
-                        at = 4 * (w - first_word)
-                        z[at] = table[h & _LANE]
-                        z[at + 1] = table[(h >> _16) & _LANE]
-                        z[at + 2] = table[(h >> np.uint64(32)) & _LANE]
-                        z[at + 3] = table[h >> np.uint64(48)]
+                    fill(key, (p * slices + s) * wide + first_word, groups, z)
                     for c in range(cols):
                         y = sums[p, b, s, c] + np.sqrt(spreads[p, b, s, c] * scale[s, c]) * z[skip + c]
                         q = np.floor((y + half[p, s, c]) / step[p, s, c])

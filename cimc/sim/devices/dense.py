@@ -16,6 +16,7 @@ recombine as in ``docs/simulator.md``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import groupby
 from typing import Any
 
@@ -27,12 +28,14 @@ from cimc.ir.cim import COL0, COLS, ROW0, ROWS
 from cimc.sim.devices import cells, plain, rng, wires
 from cimc.sim.devices.levels import FRACTION, Ints, levels_for
 from cimc.sim.devices.spec import Device
-from cimc.sim.devices.strips import ShortTables, Strip, make_strip, short_index, short_tables
+from cimc.sim.devices.strips import CHAINS, ShortTables, Strip, make_strip, short_tables
+from cimc.sim.kernels.threads import run, shares
 from cimc.target.cells import encode_weights, input_phases, phase_plan
 from cimc.target.spec import Array
 
-_TABLE_BATCH = 4  # below, tables of sums cost more to read than planes; both give the same bits
-_SUMS = 1 << 19  # column sums converted at a time
+_SUMS = 1 << 19  # column sums of products that are converted at a time
+_TABLE_BYTES = 1 << 28  # tables take 16 bytes a cell: products do a larger matrix, to the same bits
+_SAMPLES = 1 << 10  # samples whose results are added up at a time
 
 Floats = NDArray[Any]
 Inputs = NDArray[np.int8] | NDArray[np.uint8]
@@ -45,6 +48,11 @@ class Conditions:
     device: Device
     age: float = 0.0
     seed: int = 0
+
+
+def _place(strip: Strip) -> tuple[int, int, int]:
+    """What tells a strip from every other of its matrix."""
+    return strip.rows.start, strip.first_col, strip.cols.stop - strip.cols.start
 
 
 class NoisyDense:
@@ -74,33 +82,38 @@ class NoisyDense:
         self.levels = levels_for(conditions.device, conditions.age, array, int(ranges.max(initial=1)))
         self.compiled = compiled
         self._key = rng.name_key(conditions.seed, name)
-        self._strips: dict[tuple[int, int], tuple[int, list[Strip]]] = {}
-        self._short: dict[int, dict[int, ShortTables]] = {}
+        self._strips: dict[tuple[int, int], list[Strip]] = {}
+        self._cuts: dict[tuple[int, int, int, int], list[Strip]] = {}
+        self._tables: dict[tuple[int, int, int], ShortTables] = {}
 
     def columns(self, first: int, count: int) -> tuple[int, int]:
         """First column, and one past the last, that ``count`` blocks from ``first`` contribute to."""
         chosen = self.blocks[first : first + count].astype(np.int64)
         return int(chosen[:, COL0].min()), int((chosen[:, COL0] + chosen[:, COLS]).max())
 
-    def noisy(self, x: Inputs, first: int, count: int, request: int, use: int = 0) -> NDArray[np.int32]:
+    def noisy(
+        self, x: Inputs, first: int, count: int, request: int, use: int = 0, threads: int = 1
+    ) -> NDArray[np.int32]:
         """Partial product of the blocks ``first .. first + count - 1``, int32 ``[B, C]``.
 
         ``x [B, K]``: inputs of the requests ``request ..`` of the run; ``use`` counts how often the program
-        has used these blocks for a request before.  Raises ``ValueError`` for inputs out of range and
-        :class:`~cimc.errors.ProgramError` (``sim.accumulator-overflow``) for results beyond 32 bits.
+        has used these blocks for a request before; ``threads`` share the batch, or the columns where it is
+        small (products of numpy have the threads of its BLAS).  Raises ``ValueError`` for inputs out of
+        range and :class:`~cimc.errors.ProgramError` (``sim.accumulator-overflow``) for results beyond
+        32 bits.
         """
-        if (first, count) not in self._strips:
-            self._strips[first, count] = self._prepare(first, count)
-        width, strips = self._strips[first, count]
-        out = np.zeros((len(x), width), np.int64)
-        size = max(strip.factor.size for strip in strips)
-        step = max(1, min(len(x), _SUMS // size))
-        for b in range(0, len(x), step):
-            part = x[b : b + step]
-            drive = input_phases(part, self.plan)
-            requests = np.arange(request + b, request + b + len(part))
-            for strip in strips:
-                self._add(out[b : b + step, strip.cols], strip, part, drive, requests, use)
+        left, right = self.columns(first, count)
+        out = np.zeros((len(x), right - left), np.int64)
+        parts, blocks = shares(len(x), right - left, threads)
+        tasks = []
+        for block in blocks:
+            strips = self._within(first, count, block)
+            for part in parts:
+                for at in range(part.start, part.stop, _SAMPLES):
+                    some = slice(at, min(at + _SAMPLES, part.stop))
+                    requests = np.arange(request + some.start, request + some.stop)
+                    tasks.append(partial(self._add_all, out[some], strips, x[some], requests, use))
+        run(tasks, threads)
         if out.size and max(-int(out.min()), int(out.max())) > np.iinfo(np.int32).max:
             raise ProgramError(
                 "sim.accumulator-overflow",
@@ -109,20 +122,25 @@ class NoisyDense:
             )
         return out.astype(np.int32)
 
-    def _add(
-        self, out: Ints, strip: Strip, x: Inputs, drive: NDArray[np.uint8], requests: Ints, use: int
-    ) -> None:
-        """Add what ``strip`` converts for ``x`` and its phases ``drive [P, B, K]`` to ``out [B, C]``."""
-        keys = rng.words(rng.words(strip.key, requests), use)
-        acc = np.zeros((len(x), strip.constant.size), np.int64)
-        if self.compiled and strip.short and len(x) >= _TABLE_BATCH:
-            self._by_table(acc, strip, drive[:, :, strip.rows], keys)
-        else:
-            self._by_product(acc, strip, drive[:, :, strip.rows], keys)
-        acc += strip.constant
-        if strip.input_factor:
-            acc += strip.input_factor * x[:, strip.rows].sum(axis=1, dtype=np.int64)[:, np.newaxis]
-        out += acc
+    def _add_all(self, out: Ints, strips: list[Strip], x: Inputs, requests: Ints, use: int) -> None:
+        """Add what ``strips`` convert for ``x`` to ``out [B, C]``."""
+        for strip in strips:
+            acc, driven = out[:, strip.cols], x[:, strip.rows]
+            keys = rng.words(rng.words(strip.key, requests), use)
+            if self._by_tables(strip):
+                acc += self._by_table(strip, driven, keys)
+            else:
+                step = max(1, _SUMS // strip.factor.size)
+                for b in range(0, len(x), step):
+                    drive = input_phases(driven[b : b + step], self.plan)
+                    self._by_product(acc[b : b + step], strip, drive, keys[b : b + step])
+            acc += strip.constant
+            if strip.input_factor:
+                acc += strip.input_factor * driven.sum(axis=1, dtype=np.int64)[:, np.newaxis]
+
+    def _by_tables(self, strip: Strip) -> bool:
+        cells = len(strip.scale) * self.weights.size
+        return self.compiled and strip.short and 16 * cells <= _TABLE_BYTES
 
     def _by_product(self, acc: Ints, strip: Strip, drive: NDArray[np.uint8], keys: rng.Words) -> None:
         phases, slices, cols = strip.factor.shape
@@ -137,43 +155,61 @@ class NoisyDense:
                 squares *= squares
             spreads = np.matmul(squares, strip.spreads).reshape(shape).astype(sums.dtype, copy=False)
         low, high = self.array.adc_codes
-        table = rng.single_quantiles() if sums.dtype == np.float32 else rng.normal_quantiles()
         total = self.weights.shape[1]
         if self.compiled:
             from cimc.sim.devices import compiled
 
             real = sums.dtype.type
             compiled.dense_epilogue(
-                acc, sums, spreads, keys, table, strip.scale, strip.half, strip.step, strip.factor,
-                strip.first_col, total, real(low), real(high), noisy,
+                acc, sums, spreads, keys, drive.any(axis=2), strip.scale, strip.half, strip.step,
+                strip.factor, strip.first_col, total, real(low), real(high), noisy,
             )  # fmt: skip
         else:
             plain.dense_epilogue(
-                acc, sums, spreads, keys, table, strip.scale, strip.half, strip.step, strip.factor,
-                strip.first_col, total, (low, high), noisy,
+                acc, sums, spreads, keys, rng.deviates().astype(sums.dtype), strip.scale, strip.half,
+                strip.step, strip.factor, strip.first_col, total, (low, high), noisy,
             )  # fmt: skip
 
-    def _by_table(self, acc: Ints, strip: Strip, drive: NDArray[np.uint8], keys: rng.Words) -> None:
+    def _by_table(self, strip: Strip, x: Inputs, keys: rng.Words) -> NDArray[np.int32]:
         from cimc.sim.devices import onebit
 
-        if strip.key not in self._short:
-            self._short[strip.key] = {}
-        prepared = self._short[strip.key]
-        if strip.first_col not in prepared:
-            prepared[strip.first_col] = short_tables(strip)
-        t = prepared[strip.first_col]
-        phases, slices, _ = strip.factor.shape
+        t = self._tables[_place(strip)]
+        slices = strip.factor.shape[1]
+        out = np.zeros((len(x), strip.constant.size), np.int32)
         low, high = self.array.adc_codes
         onebit.multiply(
-            acc, short_index(drive), t.means, t.spreads, keys, rng.single_quantiles(),
-            t.scales, t.halves, t.steps, t.factors, strip.first_col, self.weights.shape[1], phases, slices,
-            low, high, strip.spreads.size > 0,
+            out.reshape(-1), out.shape[1], np.ascontiguousarray(x).view(np.uint8), *self._phases, t.sums,
+            t.scales, t.halves, t.steps, t.factors, t.divide, keys, strip.first_col, self.weights.shape[1],
+            slices, low, high,
         )  # fmt: skip
+        return out
 
     # -- preparation --------------------------------------------------------------------------------
 
-    def _prepare(self, first: int, count: int) -> tuple[int, list[Strip]]:
-        left, right = self.columns(first, count)
+    @cached_property
+    def _phases(self) -> tuple[NDArray[np.int64], np.uint8, np.uint8]:
+        """Source and bit of every phase, filled up to whole chains; offset and mask of the pattern."""
+        from cimc.sim.kernels.converters import SOURCES, pattern
+
+        found = [[SOURCES[phase.sign], phase.low] for phase in self.plan.phases]
+        found += [[-1, 0]] * (-len(found) % CHAINS)
+        return np.array(found, np.int64), *pattern(self.plan)
+
+    def _within(self, first: int, count: int, block: slice) -> list[Strip]:
+        """All that threads read, prepared, for the columns ``block`` of a result."""
+        if (first, count) not in self._strips:
+            self._strips[first, count] = self._prepare(first, count)
+        key = (first, count, block.start, block.stop)
+        if key not in self._cuts:
+            pieces = [strip.within(block) for strip in self._strips[first, count]]
+            self._cuts[key] = [piece for piece in pieces if piece is not None]
+            for strip in self._cuts[key]:
+                if self._by_tables(strip) and _place(strip) not in self._tables:
+                    self._tables[_place(strip)] = short_tables(strip)
+        return self._cuts[key]
+
+    def _prepare(self, first: int, count: int) -> list[Strip]:
+        left, _ = self.columns(first, count)
         chosen = self.blocks[first : first + count, [ROW0, ROWS, COL0, COLS]].astype(np.int64).tolist()
         order = sorted(range(count), key=lambda i: chosen[i])
         strips = []
@@ -185,7 +221,7 @@ class NoisyDense:
                     run += 1
                 part, members = members[:run], members[run:]
                 strips.append(self._strip(r0, rows, [(*chosen[i][2:], first + i) for i in part], left))
-        return right - left, strips
+        return strips
 
     def _strip(self, r0: int, rows: int, members: list[tuple[int, int, int]], left: int) -> Strip:
         """Prepare blocks ``(col0, cols, number)`` that stand side by side on rows ``r0 ..``."""

@@ -102,7 +102,7 @@ class Noise:
 
     # -- lookups ------------------------------------------------------------------------------------
 
-    def pooled(self, matrix: Matrix, bags: Bags, first: int, use: int) -> NDArray[np.int32]:
+    def pooled(self, matrix: Matrix, bags: Bags, first: int, use: int, threads: int = 1) -> NDArray[np.int32]:
         """Sums of the rows of each bag, int32 ``[bags, D]``; bag ``i`` belongs to request ``first + i``."""
         kernel, directory = self.table(matrix), self._directory(matrix)
         request = first + np.repeat(np.arange(bags.starts.size - 1), np.diff(bags.starts))
@@ -112,7 +112,7 @@ class Noise:
             analog = copy != _DIGITAL
             starts = _starts_of(analog, bags.starts)
             sums = kernel.pooled(
-                bags.ids[analog], starts, block[analog], matrix.pool_rows, first, use, copy[analog]
+                bags.ids[analog], starts, block[analog], matrix.pool_rows, first, use, copy[analog], threads
             )
             out[:, columns] = sums[:, columns]
             if not analog.all():
@@ -121,7 +121,7 @@ class Noise:
         return out
 
     def rows(
-        self, matrix: Matrix, bags: Bags, own: RowScales | None, first: int, use: int
+        self, matrix: Matrix, bags: Bags, own: RowScales | None, first: int, use: int, threads: int = 1
     ) -> tuple[NDArray[np.int32], Bags, RowScales | None]:
         """Every row of the bags read by itself: the rows ``[n, D]`` as a table of their own.
 
@@ -134,7 +134,7 @@ class Noise:
         out = np.empty((bags.ids.size, matrix.cols), np.int32)
         for copy, columns in self._patterns(directory, directory.block(bags.ids), request):
             analog = copy != _DIGITAL
-            read = kernel.rows(bags.ids[analog], request[analog], place[analog], use, copy[analog])
+            read = kernel.rows(bags.ids[analog], request[analog], place[analog], use, copy[analog], threads)
             out[analog, columns] = read[:, columns]
             out[~analog, columns] = kernel.table[bags.ids[~analog], columns]
         if own is not None:

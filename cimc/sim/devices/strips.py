@@ -8,13 +8,14 @@ need, which its cells alone decide; what this adds to the variance of a cell sta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cimc.sim.devices.levels import DOUBLE_LIMIT, FRACTION, SINGLE_LIMIT, Ints, Levels
+from cimc.sim.kernels.aligned import aligned
 from cimc.target.cells import EncodedWeights, PhasePlan
 from cimc.target.spec import Array
 
@@ -48,6 +49,31 @@ class Strip:
     input_factor: int
     key: int
     short: bool
+
+    def within(self, block: slice) -> Strip | None:
+        """The columns of the strip that ``block`` of the result has, if any."""
+        begin, end = max(block.start, self.cols.start), min(block.stop, self.cols.stop)
+        if begin >= end:
+            return None
+        if (begin, end) == (self.cols.start, self.cols.stop):
+            return self
+        own = slice(begin - self.cols.start, end - self.cols.start)
+        slices, cols = self.scale.shape
+
+        def plane(values: Floats) -> Floats:
+            if not values.size:
+                return values
+            chosen = values.reshape(-1, slices, cols)[:, :, own]
+            return np.ascontiguousarray(chosen.reshape(len(values), -1))
+
+        def cut(values: NDArray[Any]) -> NDArray[Any]:
+            return np.ascontiguousarray(values[..., own])
+
+        return replace(
+            self, cols=slice(begin, end), first_col=self.first_col + own.start, means=plane(self.means),
+            spreads=plane(self.spreads), scale=cut(self.scale), half=cut(self.half), step=cut(self.step),
+            factor=cut(self.factor), constant=cut(self.constant),
+        )  # fmt: skip
 
 
 def make_strip(
@@ -129,19 +155,22 @@ def _plane(values: Ints, kind: type[Any]) -> Floats:
 # --------------------------------------------------------------------------------------------------
 # Tables for one-bit phases
 
-LANES, CHAINS = 32, 4
+LANES, CHAINS = 16, 2
 
 
 @dataclass(frozen=True)
 class ShortTables:
-    """What :func:`cimc.sim.devices.onebit.multiply` takes of a strip; see there."""
+    """What :func:`cimc.sim.devices.onebit.multiply` takes of a strip; see there.
 
-    means: NDArray[np.int16]
-    spreads: NDArray[np.int16]
+    ``divide``: steps are divided by; else they are powers of two, and ``steps`` holds their reciprocals.
+    """
+
+    sums: NDArray[np.int16]
     scales: NDArray[np.float32]
     halves: NDArray[np.float32]
     steps: NDArray[np.float32]
     factors: NDArray[np.int32]
+    divide: bool
 
 
 def short_tables(strip: Strip) -> ShortTables:
@@ -149,10 +178,10 @@ def short_tables(strip: Strip) -> ShortTables:
     phases, slices, cols = strip.factor.shape
     skip = strip.first_col % 4
     tiles = -(-(cols + skip) // LANES)
-    quarters = -(-phases // CHAINS)
+    padded_phases = -(-phases // CHAINS) * CHAINS
 
     def tiled(values: NDArray[Any], fill: float) -> NDArray[Any]:
-        """``[..., S, C]`` as ``[S * tiles, ..., 32]``."""
+        """``[..., S, C]`` as ``[S * tiles, ..., 16]``."""
         wide = np.full((*values.shape[:-1], tiles * LANES), fill, values.dtype)
         wide[..., skip : skip + cols] = values
         wide = wide.reshape(*values.shape[:-1], tiles, LANES)
@@ -161,34 +190,27 @@ def short_tables(strip: Strip) -> ShortTables:
         return np.ascontiguousarray(moved.reshape(slices * tiles, *values.shape[:-2], LANES))
 
     def phased(values: NDArray[Any], fill: float, kind: Any) -> NDArray[Any]:
-        padded = np.full((quarters * CHAINS, slices, cols), fill, kind)
+        padded = np.full((padded_phases, slices, cols), fill, kind)
         padded[:phases] = values
-        return tiled(padded, fill).reshape(slices * tiles, quarters, CHAINS, LANES)
+        return tiled(padded, fill)
+
+    rows = len(strip.means)
 
     def sums(plane: Floats) -> NDArray[np.int16]:
-        rows = len(plane)
         groups = -(-rows // 4)
         cells = np.zeros((groups * 4, slices, cols), np.int64)
         cells[:rows] = plane.reshape(rows, slices, cols)
         grouped = tiled(cells, 0).reshape(slices * tiles, groups, 4, LANES)
         driven = (np.arange(16)[:, np.newaxis] >> np.arange(4)) & 1
-        table = np.einsum("nj,tgjc->tgnc", driven, grouped)
-        return np.ascontiguousarray(table.reshape(slices * tiles, groups * 16, LANES).astype(np.int16))
+        table: Ints = np.einsum("nj,tgjc->tgnc", driven, grouped)
+        return table.reshape(slices * tiles, groups * 16, LANES).astype(np.int16)
 
+    means = sums(strip.means)
+    spreads = sums(strip.spreads) if strip.spreads.size else np.zeros_like(means)
+    divide = bool((np.frexp(strip.step)[0] != 0.5).any())
+    steps = strip.step if divide else 1 / strip.step  # exact
     return ShortTables(
-        sums(strip.means), sums(strip.spreads) if strip.spreads.size else sums(0 * strip.means),
-        tiled(strip.scale.astype(np.float32), 1.0), phased(strip.half, 0.0, np.float32),
-        phased(strip.step, 1.0, np.float32), phased(strip.factor, 0, np.int32),
+        aligned(np.stack([means, spreads], axis=2)), tiled(strip.scale.astype(np.float32), 1.0),
+        phased(strip.half, 0.0, np.float32), phased(steps, 1.0, np.float32),
+        phased(strip.factor, 0, np.int32), divide,
     )  # fmt: skip
-
-
-def short_index(drive: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """Rows of the tables that one-bit phases ``drive [P, B, R]`` select, uint16 ``[B, Q, G, 4]``."""
-    phases, batch, rows = drive.shape
-    groups, quarters = -(-rows // 4), -(-phases // CHAINS)
-    bits = np.zeros((quarters * CHAINS, batch, groups * 4), np.uint8)
-    bits[:phases, :, :rows] = drive
-    bits = bits.reshape(quarters, CHAINS, batch, groups, 4)
-    nibble = (bits << np.arange(4, dtype=np.uint8)).sum(axis=-1, dtype=np.uint16)
-    nibble += (np.arange(groups) * 16).astype(np.uint16)
-    return np.ascontiguousarray(nibble.transpose(2, 0, 3, 1))

@@ -7,6 +7,9 @@ lie in one block, in ascending order of id, are dealt out to as few steps as the
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +17,7 @@ from cimc.errors import ProgramError
 from cimc.sim.devices import cells, plain, rng, wires
 from cimc.sim.devices.dense import Conditions
 from cimc.sim.devices.levels import FRACTION, Ints, Levels, levels_for
+from cimc.sim.kernels.threads import run
 from cimc.target.cells import digit_weights, encode_weights, max_weight, weight_offset
 from cimc.target.spec import Array
 
@@ -53,23 +57,24 @@ class NoisyTable:
             self._check_wires(conditions)
 
     def rows(
-        self, ids: Ints, requests: Ints, places: Ints, use: int = 0, copies: Ints | None = None
-    ) -> NDArray[np.int32]:
+        self, ids: Ints, requests: Ints, places: Ints, use: int = 0, copies: Ints | None = None,
+        threads: int = 1,
+    ) -> NDArray[np.int32]:  # fmt: skip
         """Rows ``ids [n]`` read one at a time, int32 ``[n, D]``.
 
         ``requests [n]``: number of the request in the run; ``places [n]``: which of its reads this is;
         ``use``: tells lookups in this table for the same request apart; ``copies``: which copy of the row is
-        read (0, the primary, if absent).
+        read (0, the primary, if absent).  ``threads`` share the reads.
         """
         keys = rng.words(rng.words(self._use(requests, use), _SINGLE), places)
         out = np.zeros((len(ids), self.table.shape[1]), np.int64)
         n = np.arange(len(ids) + 1, dtype=np.int64)
-        self._steps(out, ids, self._copy_keys(ids, copies), n, keys, n[:-1])
+        self._steps(out, ids, self._copy_keys(ids, copies), n, keys, n[:-1], threads)
         return self._narrow(out)
 
     def pooled(
         self, ids: Ints, starts: Ints, blocks: Ints, pool_rows: int, request: int, use: int = 0,
-        copies: Ints | None = None,
+        copies: Ints | None = None, threads: int = 1,
     ) -> NDArray[np.int32]:  # fmt: skip
         """Sums of the rows of each bag, int32 ``[bags, D]``; bag ``i`` belongs to request ``request + i``.
 
@@ -86,7 +91,7 @@ class NoisyTable:
             keys = rng.words(rng.words(keys, blocks[first]), step)
             copy_keys = self._copy_keys(ids, copies)[order]
             ends = np.append(begins, len(ids)).astype(np.int64)
-            self._steps(out, ids[order], copy_keys, ends, keys, bag[first])
+            self._steps(out, ids[order], copy_keys, ends, keys, bag[first], threads)
         return self._narrow(out)
 
     # -- inside -------------------------------------------------------------------------------------
@@ -99,9 +104,10 @@ class NoisyTable:
         return rng.words(self._cells, which)
 
     def _steps(
-        self, out: Ints, rows: Ints, copy_keys: rng.Words, starts: Ints, keys: rng.Words, targets: Ints
-    ) -> None:
-        levels, codes, normal = self.levels, self.array.adc_codes, rng.normal_quantiles()
+        self, out: Ints, rows: Ints, copy_keys: rng.Words, starts: Ints, keys: rng.Words, targets: Ints,
+        threads: int,
+    ) -> None:  # fmt: skip
+        levels, codes, normal = self.levels, self.array.adc_codes, rng.deviates()
         if not self.compiled:
             plain.table_steps(
                 out, levels, self._digits, self.weights, self.offset, self.table, rows, copy_keys, starts,
@@ -110,11 +116,19 @@ class NoisyTable:
             return
         from cimc.sim.devices import compiled
 
-        compiled.table_steps(
-            out, self._packed, self._digits, self.weights, self.offset, self.table, rows, copy_keys, starts,
-            keys, targets, normal, levels.variance_scale, self.lsb, float(codes[0]), float(codes[1]),
-            self.pair, levels.noisy, self._word_ohm * 1e-6 * levels.unit * 2.0**-FRACTION, self.group,
-        )  # fmt: skip
+        def some(a: int, b: int) -> None:
+            compiled.table_steps(
+                out, self._packed, self._digits, self.weights, self.offset, self.table, rows, copy_keys,
+                starts[a : b + 1], keys[a:b], targets[a:b], normal, levels.variance_scale, self.lsb,
+                float(codes[0]), float(codes[1]), self.pair, levels.noisy,
+                self._word_ohm * 1e-6 * levels.unit * 2.0**-FRACTION, self.group,
+            )  # fmt: skip
+
+        # targets ascend: one thread does all steps of a bag
+        whole = np.flatnonzero(np.diff(targets, append=-1)) + 1
+        wanted = np.searchsorted(whole, len(keys) * np.arange(1, threads + 1) // threads)
+        edges = np.unique(np.concatenate([[0], whole[wanted]])) if len(keys) else np.zeros(1, np.int64)
+        run([partial(some, int(a), int(b)) for a, b in pairwise(edges)], threads)
 
     def _narrow(self, out: Ints) -> NDArray[np.int32]:
         if out.size and max(-int(out.min()), int(out.max())) > np.iinfo(np.int32).max:

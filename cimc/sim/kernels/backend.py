@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Literal
 
 from cimc.errors import ProgramError
@@ -15,6 +18,17 @@ from cimc.errors import ProgramError
 Backend = Literal["numba", "numpy"]
 
 VARIABLE = "CIMC_KERNELS"
+_preferred: ContextVar[Backend | None] = ContextVar("_preferred", default=None)
+
+
+@contextmanager
+def preferring(kernels: Backend) -> Iterator[None]:
+    """Inside, :func:`backend` gives ``kernels`` unless the variable asks for others."""
+    token = _preferred.set(kernels)
+    try:
+        yield
+    finally:
+        _preferred.reset(token)
 
 
 def backend() -> Backend:
@@ -31,6 +45,9 @@ def backend() -> Backend:
         raise ProgramError(
             "sim.kernels", f"{VARIABLE} is '{asked}'", hint=f"set {VARIABLE} to numba or numpy, or unset it"
         )
+    preferred = _preferred.get()
+    if preferred is not None and not asked:
+        return preferred
     compiles = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
     if compiles and importlib.util.find_spec("numba") is not None:
         return "numba"

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.sim.kernels import products, tables
+from cimc.sim.kernels.aligned import aligned
 from cimc.sim.kernels.planes import F32_CONVERSION
 from cimc.sim.kernels.spans import Span, significance
 from cimc.target.cells import PhasePlan
@@ -21,7 +22,7 @@ Kernel = Callable[[NDArray[np.uint8], NDArray[np.int32], int, int], None]
 """Called with inputs ``uint8 [B, K]``, a flat ``int32`` array, a place, a pitch: sample ``b``'s result is
 written, or added, to ``C`` elements from ``place + b * pitch``."""
 
-_SOURCES = {
+SOURCES = {
     "pattern": products.PATTERN,
     "positive": products.POSITIVE,
     "negative": products.NEGATIVE,
@@ -112,8 +113,8 @@ class _Products:
 
     def __init__(self, spans: list[Span], plan: PhasePlan, codes: tuple[int, int]) -> None:
         self.codes = codes
-        self.offset, self.mask = _pattern(plan)
-        self.phases = np.array([[_SOURCES[p.sign], p.low, (1 << p.width) - 1] for p in plan.phases], np.int64)
+        self.offset, self.mask = pattern(plan)
+        self.phases = np.array([[SOURCES[p.sign], p.low, (1 << p.width) - 1] for p in plan.phases], np.int64)
         packer = Packer()
         panels, columns = [], []
         steps: list[NDArray[Any]] = []
@@ -157,7 +158,7 @@ class _Products:
         )  # fmt: skip
 
 
-def _pattern(plan: PhasePlan) -> tuple[np.uint8, np.uint8]:
+def pattern(plan: PhasePlan) -> tuple[np.uint8, np.uint8]:
     """What is added to an input before its bits are driven, and the mask of these bits."""
     return np.uint8(plan.input_offset & 255), np.uint8((1 << plan.bits) - 1)
 
@@ -175,7 +176,7 @@ class _Tables:
 
     def __init__(self, spans: list[Span], plan: PhasePlan, codes: tuple[int, int], kind: str) -> None:
         self.codes, self.kind = codes, kind
-        self.offset, self.mask = _pattern(plan)
+        self.offset, self.mask = pattern(plan)
         self.chunks, places = _chunks(plan)
         dtype = np.int16 if kind == "words" else np.uint8
         rows, blocks, parts, columns = [], [], [], []
@@ -209,7 +210,7 @@ class _Tables:
                         steps.append(_lanes(span.lsb[max(p, 0)][units], slots, 1))
                         factors.append(_lanes(factor[max(p, 0)][units] * (p >= 0), slots))
         self.spans, self.blocks = np.array(rows, np.int64), np.array(blocks, np.int64)
-        self.tables = _aligned(parts, at, dtype)
+        self.tables = aligned(np.concatenate(parts))
         self.columns = np.concatenate(columns).astype(np.int64)
         self.weights = np.array(weights, np.int32).reshape(-1)
         lsb = np.array(steps, np.int64).reshape(-1)
@@ -255,7 +256,7 @@ def _chunks(plan: PhasePlan) -> tuple[NDArray[np.int64], list[int]]:
             part, run = run[:chains], run[chains:]
             first, last = plan.phases[part[0]], plan.phases[part[-1]]
             top = 0 if len(part) < chains else (1 if last.weight == first.weight << (chains - 1) else -1)
-            chunks.append([_SOURCES[first.sign], first.low, chains, first.weight, top, len(places)])
+            chunks.append([SOURCES[first.sign], first.low, chains, first.weight, top, len(places)])
             places += part + [-1] * (chains - len(part))
     return np.array(chunks, np.int64), places
 
@@ -287,12 +288,3 @@ def _table(digits: NDArray[np.int8], dtype: Any) -> NDArray[Any]:
         bit = entry.bit_length() - 1
         table[:, entry] = table[:, entry & ~(1 << bit)] + cells[:, bit]
     return table.reshape(-1)
-
-
-def _aligned(parts: list[NDArray[Any]], size: int, dtype: Any) -> NDArray[Any]:
-    """``parts`` in one array that begins at a multiple of 64 bytes."""
-    raw = np.empty(size * np.dtype(dtype).itemsize + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    out = raw[start : start + size * np.dtype(dtype).itemsize].view(dtype)
-    out[:] = np.concatenate(parts)
-    return out  # type: ignore[no-any-return]

@@ -9,7 +9,7 @@ steps and certificates of any blocks, and is the place to start from for kernels
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from cimc.isa.certificate import certify, unpack
 from cimc.sim.kernels.backend import backend
 from cimc.sim.kernels.planes import ExactPlan, PlanesPlan, prepare
 from cimc.sim.kernels.spans import Span
+from cimc.sim.kernels.threads import shares
 from cimc.target.cells import digit_weights, encode_weights, phase_plan, slices_for, weight_offset
 from cimc.target.spec import Array
 
@@ -75,8 +76,8 @@ class DenseKernel:
         low, high = self.plan.bounds
         self._x_max = max(-low, high)
         self._exact_bound, self._adc_bound = self._accumulator_bounds()
-        self._exact_plans: dict[tuple[int, int], Plan] = {}
-        self._adc_plans: dict[tuple[int, int], Plan] = {}
+        self._widths: dict[tuple[int, int], int] = {}
+        self._plans: dict[tuple[str, int, int, int, int], Any] = {}
         if certificate is None:
             certificate = certify(weights, blocks, ranges, array, weight_bits, input_bits, signed)
         self.certified = unpack(certificate, blocks, self.slices)
@@ -108,18 +109,16 @@ class DenseKernel:
         """Partial product of the blocks ``first .. first + count - 1`` in integers, int32 ``[B, C]``.
 
         ``x``: int8 or uint8 ``[B, K]``, all inputs of the matrix; ``C`` spans :meth:`columns`, and a column
-        that a row range does not cover gets nothing from it.  ``threads`` share the batch.  The result is
-        written to ``out``, if given: rows contiguous, and free to lie over ``x``.
+        that a row range does not cover gets nothing from it.  ``threads`` share the batch, or the columns
+        where it is small (numpy's kernels have the threads of its BLAS).  The result is written to ``out``,
+        if given: rows contiguous, and free to lie over ``x``.
 
         Raises ``ValueError`` for inputs outside the ``input_bits`` and :class:`~cimc.errors.ProgramError`
         (``sim.accumulator-overflow``) if int32 could not hold every possible result.
         """
         self._check_inputs(x)
         self._check_accumulator(self._exact_bound)
-        plan = self._exact_plans.get((first, count))
-        if plan is None:
-            plan = self._exact_plans[first, count] = self._plan_exact(first, count)
-        return self._run(plan, x, threads, out)
+        return self._run("exact", first, count, x, threads, out)
 
     def adc(
         self, x: Inputs, first: int, count: int, threads: int = 1, out: NDArray[np.int32] | None = None
@@ -130,20 +129,42 @@ class DenseKernel:
         """
         self._check_inputs(x)
         self._check_accumulator(self._adc_bound)
-        plan = self._adc_plans.get((first, count))
-        if plan is None:
-            plan = self._adc_plans[first, count] = self._plan_adc(first, count)
-        return self._run(plan, x, threads, out)
+        return self._run("adc", first, count, x, threads, out)
 
-    def _run(self, plan: Plan, x: Inputs, threads: int, out: NDArray[np.int32] | None) -> NDArray[np.int32]:
-        if self.compiled:
-            own = np.ascontiguousarray(x) if out is None else np.array(x, order="C")
-            return plan.run(own.view(np.uint8), threads, out)
-        result = plan.run(x, threads)
+    def _run(
+        self, mode: str, first: int, count: int, x: Inputs, threads: int, out: NDArray[np.int32] | None
+    ) -> NDArray[np.int32]:
+        width = self._width(first, count)
+        if not self.compiled:
+            result: NDArray[np.int32] = self._plan(mode, first, count, 0, width).run(x)
+            if out is None:
+                return result
+            out[...] = result
+            return out
+        from cimc.sim.kernels.native import multiply
+
+        own = np.ascontiguousarray(x) if out is None else np.array(x, order="C")
         if out is None:
-            return result
-        out[...] = result
+            out = np.empty((len(x), width), np.int32)
+        parts, blocks = shares(len(x), width, threads)
+        plans = [self._plan(mode, first, count, block.start, block.stop) for block in blocks]
+        multiply(plans, own.view(np.uint8), out, parts, blocks, threads)
         return out
+
+    def _width(self, first: int, count: int) -> int:
+        """Columns of a result; kept, as finding them takes as long as a small product."""
+        if (first, count) not in self._widths:
+            left, right = self.columns(first, count)
+            self._widths[first, count] = right - left
+        return self._widths[first, count]
+
+    def _plan(self, mode: str, first: int, count: int, low: int, high: int) -> Any:
+        """Blocks prepared for the columns ``low .. high`` of their result."""
+        key = (mode, first, count, low, high)
+        if key not in self._plans:
+            make = self._plan_exact if mode == "exact" else self._plan_adc
+            self._plans[key] = make(first, count, low, high)
+        return self._plans[key]
 
     def _check_inputs(self, x: Inputs) -> None:
         if x.dtype not in (np.int8, np.uint8):
@@ -189,32 +210,32 @@ class DenseKernel:
             adc[c0 : c0 + cols] += rows * offset * (self._x_max + plan.input_offset)
         return int(exact.max()), int(np.maximum(exact, adc).max())
 
-    def _plan_exact(self, first: int, count: int) -> Plan:
+    def _plan_exact(self, first: int, count: int, low: int, high: int) -> Any:
         left, right = self.columns(first, count)
         places = _places(self._gang(first, count))
         if not self.compiled:
             return ExactPlan.of(self.weights, _merge(places), left, right, self._x_max)
         from cimc.sim.kernels.native import IntegerProduct
 
-        low, high = min(r0 for r0, _, _, _ in places), max(r0 + rows for r0, rows, _, _ in places)
-        weights = np.zeros((high - low, right - left), dtype=np.int8)
+        top, bottom = min(r0 for r0, _, _, _ in places), max(r0 + rows for r0, rows, _, _ in places)
+        weights = np.zeros((bottom - top, right - left), dtype=np.int8)
         for r0, rows, c0, cols in places:
             here = self.weights[r0 : r0 + rows, c0 : c0 + cols]
-            weights[r0 - low : r0 - low + rows, c0 - left : c0 - left + cols] = here
-        return IntegerProduct(weights, low, self.plan.signed)
+            weights[r0 - top : r0 - top + rows, c0 - left : c0 - left + cols] = here
+        return IntegerProduct(weights[:, low:high], top, self.plan.signed)
 
-    def _plan_adc(self, first: int, count: int) -> Plan:
-        left, right = self.columns(first, count)
-        spans = self.spans(first, count)
+    def _plan_adc(self, first: int, count: int, low: int, high: int) -> Any:
+        spans = [span.within(low, high) for span in self.spans(first, count)]
         if all(span.certified.all() for span in spans):
-            return self._plan_exact(first, count)  # no converter changes anything
+            return self._plan_exact(first, count, low, high)  # no converter changes anything
         if not self.compiled:
             groups = [prepare(span, self.plan, self.array.adc_codes) for span in spans]
-            return PlanesPlan(groups, self.plan, right - left)
+            return PlanesPlan(groups, self.plan, high - low)
         from cimc.sim.kernels.native import NativePlan
 
+        spans = [span for span in spans if span.columns.size]
         by_table = 4 * self.slices * self.weights.size <= _TABLE_BYTES
-        return NativePlan(spans, self.plan, right - left, self.array.adc_codes, self.plan.signed, by_table)
+        return NativePlan(spans, self.plan, high - low, self.array.adc_codes, self.plan.signed, by_table)
 
     def spans(self, first: int, count: int) -> list[Span]:
         """Cell digits, steps and certificates of some blocks, those on the same rows together.
@@ -235,13 +256,6 @@ class DenseKernel:
             sure = np.concatenate([self.certified[i] for _, _, i in members], axis=1)
             found.append(Span(slice(r0, r0 + rows), columns - left, part, code, steps.astype(np.int64), sure))
         return found
-
-
-class Plan(Protocol):
-    """Prepared blocks."""
-
-    def run(self, x: Any, threads: int = 1, out: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
-        """Partial products of ``x [B, K]``, int32 ``[B, C]``."""
 
 
 def _check_blocks(shape: tuple[int, ...], blocks: NDArray[np.integer[Any]]) -> None:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from cimc.errors import ProgramError
 from cimc.ir.bags import RowScales
-from cimc.ir.streaming import blocks
 from cimc.sim.kernels import gather
 from cimc.target.cells import encode_weights, max_weight
 from cimc.target.spec import Array
@@ -37,7 +36,7 @@ def adc_levels(array: Array, weight_bits: int, lsb: int) -> NDArray[np.int16]:
 
     int16 ``[256]``, indexed by the value's two's complement byte (``value & 255``).  Each digit ``d`` becomes
     ``clip(floor((d + lsb // 2) / lsb)) * lsb`` before slices recombine.  Values that the cells cannot hold
-    map to themselves: :func:`through_adc` refuses them.
+    map to themselves: who reads rows refuses them.
     """
     values = np.arange(-128, 128, dtype=np.int16)
     levels = values.copy()
@@ -47,21 +46,6 @@ def adc_levels(array: Array, weight_bits: int, lsb: int) -> NDArray[np.int16]:
     seen = np.clip((code.digits.astype(np.int64) + lsb // 2) // lsb, *array.adc_codes) * lsb
     levels[held] = np.tensordot(code.digit_weights, seen, axes=1) - code.weight_offset
     return np.roll(levels, -128)  # from -128..127 to byte order 0..127, -128..-1
-
-
-def through_adc(table: NDArray[np.int8], array: Array, weight_bits: int, lsb: int) -> Table:
-    """``table int8[R, D]`` as its rows read one at a time; ``table`` itself if every value reads as written.
-
-    Raises ``ValueError`` for values that ``weight_bits`` cells cannot hold.
-    """
-    low, high = weight_bounds(array, weight_bits)
-    for _, part in blocks(table):  # a table may be a memory map, larger than memory
-        if part.size and (int(part.min()) < low or int(part.max()) > high):
-            raise ValueError(f"table values must lie in {low}..{high}, got {part.min()}..{part.max()}")
-    levels = adc_levels(array, weight_bits, lsb)
-    if np.array_equal(levels.astype(np.int8), np.arange(256).astype(np.int8)) and np.abs(levels).max() <= 128:
-        return table
-    return levels[table.view(np.uint8)]
 
 
 def weight_bounds(array: Array, weight_bits: int) -> tuple[int, int]:

@@ -9,19 +9,18 @@ Importing this module imports numba.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from cimc.sim.kernels import products
+from cimc.sim.kernels import products, threads
 from cimc.sim.kernels.backend import compiled
 from cimc.sim.kernels.converters import Kernel, Packer, converters_of
 from cimc.sim.kernels.spans import Span
 from cimc.target.cells import PhasePlan
-
-_SPLIT = 32  # samples of a part of a batch, where threads share it
 
 Bytes = NDArray[np.uint8]
 Out = NDArray[np.int32]
@@ -55,10 +54,6 @@ class IntegerProduct:
         products.product(
             x, self.row0, self.rows, self.flip, self.weights, self.panels, self.constants, out, place, pitch
         )
-
-    def run(self, x: Bytes, threads: int = 1, out: Out | None = None) -> Out:
-        """The product, int32 ``[B, C]``; in ``out``, whose rows are contiguous, if that is given."""
-        return in_threads(self, x, self.cols, threads, out)
 
 
 class NativePlan:
@@ -94,30 +89,31 @@ class NativePlan:
         for kernel in self.others:
             kernel(x, out, place, pitch)
 
-    def run(self, x: Bytes, threads: int = 1, out: Out | None = None) -> Out:
-        """The partial product, int32 ``[B, C]``; in ``out``, whose rows are contiguous, if that is given."""
-        return in_threads(self, x, self.cols, threads, out)
 
+def multiply(
+    kernels: Sequence[Kernel], x: Bytes, out: Out, parts: list[slice], blocks: list[slice], count: int
+) -> None:
+    """Write to ``out int32 [B, C]``, whose rows are contiguous, what ``kernels`` make of ``x``.
 
-def in_threads(kernel: Kernel, x: Bytes, cols: int, threads: int, out: Out | None) -> Out:
-    """``kernel`` on parts of the batch, each sample in one of them; int32 ``[B, cols]``."""
-    if out is None:
-        out = np.empty((len(x), cols), dtype=np.int32)
+    Each of them makes the columns of one of ``blocks``, and each of ``parts`` of the batch by itself, shared
+    by ``count`` threads.
+    """
     if not out.size:
-        return out
-    pitch = out.strides[0] // 4
-    flat = (
-        out.reshape(-1) if out.flags.c_contiguous else as_strided(out, ((len(x) - 1) * pitch + cols,), (4,))
+        return
+    size, pitch = out.shape[1], out.strides[0] // 4
+    contiguous = out.flags.c_contiguous
+    flat = out.reshape(-1) if contiguous else as_strided(out, ((len(x) - 1) * pitch + size,), (4,))
+    if len(parts) == len(blocks) == 1:
+        kernels[0](x, flat, 0, pitch)
+        return
+    threads.run(
+        [
+            partial(kernel, x[part], flat, part.start * pitch + block.start, pitch)
+            for part in parts
+            for kernel, block in zip(kernels, blocks, strict=True)
+        ],
+        count,
     )
-    if threads == 1 or len(x) < 2 * _SPLIT:
-        kernel(x, flat, 0, pitch)
-        return out
-    step = max(_SPLIT, -(-len(x) // threads))
-    with ThreadPoolExecutor(threads) as pool:
-        parts = [pool.submit(kernel, x[b : b + step], flat, b * pitch, pitch) for b in range(0, len(x), step)]
-        for part in parts:
-            part.result()
-    return out
 
 
 def _that_fold(span: Span) -> Span:

@@ -119,10 +119,8 @@ class PlanesPlan:
     plan: PhasePlan
     cols: int
 
-    def run(
-        self, x: NDArray[np.integer[Any]], threads: int = 1, out: NDArray[np.int32] | None = None
-    ) -> NDArray[np.int32]:
-        """Partial products of ``x [B, K]`` in a new array int32 ``[B, cols]``; threads are the BLAS's."""
+    def run(self, x: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
+        """Partial products of ``x [B, K]``, int32 ``[B, cols]``; threads are the BLAS's."""
         return multiply(self.groups, x, self.plan, self.cols)
 
 
@@ -152,10 +150,8 @@ class ExactPlan:
             parts.append((slice(r0, r0 + rows), here, part.astype(np.float32), w_max))
         return cls(parts, right - left, x_max)
 
-    def run(
-        self, x: NDArray[np.integer[Any]], threads: int = 1, out: NDArray[np.int32] | None = None
-    ) -> NDArray[np.int32]:
-        """Partial products of ``x [B, K]`` in a new array int32 ``[B, cols]``; threads are the BLAS's."""
+    def run(self, x: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
+        """Partial products of ``x [B, K]``, int32 ``[B, cols]``; threads are the BLAS's."""
         result = np.zeros((len(x), self.cols), dtype=np.int32)
         for rows, here, weights, w_max in self.parts:
             result[:, here] += integer_matmul(x[:, rows], weights, self.x_max, w_max)

@@ -31,6 +31,17 @@ class Span:
         """The same with fewer units certified: a converter that changes nothing may always be asked."""
         return replace(self, certified=certified)
 
+    def within(self, low: int, high: int) -> Span:
+        """The columns ``low .. high`` of the result alone, counted from ``low``."""
+        kept = (self.columns >= low) & (self.columns < high)
+        if low == 0 and kept.all():
+            return self
+        return Span(
+            self.rows, self.columns[kept] - low, self.weights[:, kept],
+            replace(self.code, digits=self.code.digits[:, :, kept]), self.lsb[:, :, kept],
+            self.certified[:, kept],
+        )  # fmt: skip
+
     def recombined(self, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Digits times significance of the ``chosen [S, C]`` units, summed over slices: ``[R, C]``."""
         total = np.zeros(self.code.digits.shape[1:], dtype=np.int64)

@@ -11,7 +11,7 @@ remove ``__pycache__``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -60,7 +60,7 @@ def splat(builder: Any, value: Any, lanes: int) -> Any:
     return builder.shuffle_vector(first, undefined, constant(I32, [0] * lanes))
 
 
-def constant(kind: Any, values: list[int]) -> Any:
+def constant(kind: Any, values: Sequence[float]) -> Any:
     """A constant vector."""
     return ir.Constant(ir.VectorType(kind, len(values)), values)
 

@@ -1,0 +1,53 @@
+"""Sharing a product among threads: parts of the batch, or blocks of columns where the batch is small.
+
+Compiled kernels run without the interpreter lock.  Every result is computed by one thread, in operations that
+do not depend on its neighbours, so neither the number of threads nor the split changes a bit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
+
+SAMPLES = 32
+"""Samples that are worth a part of a batch."""
+COLUMNS = 64
+"""Columns that are worth a block; blocks begin at multiples of them."""
+
+
+def shares(batch: int, cols: int, threads: int) -> tuple[list[slice], list[slice]]:
+    """Parts of ``batch`` samples and blocks of ``cols`` columns, whose pairs are tasks for ``threads``.
+
+    The batch alone is cut where that occupies all threads; else the columns are, always into the same blocks,
+    as weights have to be laid out for each of them.
+    """
+    if threads == 1:
+        return [slice(0, batch)], [slice(0, cols)]
+    by_column = 1 if batch >= SAMPLES * threads else min(threads, -(-cols // COLUMNS))
+    by_sample = min(-(-threads // by_column), max(1, batch // SAMPLES))
+    return _cut(batch, by_sample, 1), _cut(cols, by_column, COLUMNS)
+
+
+def _cut(size: int, parts: int, multiple: int) -> list[slice]:
+    step = -(-size // (parts * multiple)) * multiple
+    edges = [*range(0, size, max(step, 1)), size] if size else [0, 0]
+    return [slice(a, b) for a, b in pairwise(edges)]
+
+
+def run(tasks: Sequence[Callable[[], None]], threads: int) -> None:
+    """Run all ``tasks``, at most ``threads`` at a time; the first exception of one is raised."""
+    if threads == 1 or len(tasks) == 1:
+        for task in tasks:
+            task()
+        return
+    for done in [_pool(threads, os.getpid()).submit(task) for task in tasks]:
+        done.result()
+
+
+@cache
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """Threads are kept between calls; ``process``: those of a parent do not outlive a fork."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="cimc-kernel")
