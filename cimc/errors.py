@@ -112,10 +112,11 @@ class InfeasibleError(CimcError):
     """The target cannot hold the model; ``shortage`` says in which resource and by how much."""
 
     def __init__(self, shortage: Shortage, *, subject: str = "the model") -> None:
+        unit, resource = shortage.unit, shortage.resource
+        what = unit if unit == resource else f"{unit} of {resource}"
         super().__init__(
             "mapping.infeasible",
-            f"{subject} needs {shortage.demand} {shortage.unit} of {shortage.resource}, "
-            f"the target has {shortage.bound}",
+            f"{subject} needs {shortage.demand} {what}, the target has {shortage.bound}",
             hint="; or ".join(shortage.levers) or None,
         )
         self.shortage = shortage

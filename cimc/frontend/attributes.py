@@ -86,7 +86,8 @@ def body_names_of(op: NodeOp) -> tuple[str, ...]:
     names = usual or ("body",)
     if len(names) != len(op.bodies):
         raise ModelError(
-            "frontend.unnamed-bodies", f"{op.kind} has {len(op.bodies)} bodies and no attribute '{BODIES}'"
+            "frontend.unnamed-bodies",
+            f"{op.operator} has {len(op.bodies)} bodies and no attribute '{BODIES}'",
         )
     return names
 

@@ -10,23 +10,23 @@ from __future__ import annotations
 
 import math
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
-from xdsl.dialects.builtin import FloatAttr, IntegerAttr, StringAttr, UnrankedTensorType
+from xdsl.dialects.builtin import FloatAttr, IntegerAttr, StringAttr
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Attribute, SSAValue
-from xdsl.rewriter import InsertPoint, Rewriter
+from xdsl.ir import SSAValue
+from xdsl.rewriter import Rewriter
 
-from cimc.frontend.attributes import dense_from_array
-from cimc.frontend.constants import float_attribute
-from cimc.frontend.match import absent
+from cimc.frontend.constants import ConstantReader, float_attribute
+from cimc.frontend.expansion import Expansion, Unknown
+from cimc.frontend.match import Graph, absent
+from cimc.frontend.recurrent import recurrent
 from cimc.frontend.shapes import ShapeAnalysis
-from cimc.ir import onnx, rec
+from cimc.frontend.unroll import has_layers, unrolled
+from cimc.ir import onnx
 from cimc.ir.context import CompilerContext
-from cimc.ir.onnx import int_attribute
-from cimc.ir.store import Array
-from cimc.ir.types import element_from_dtype, f32, i1, i64, tensor
+from cimc.ir.types import f32, i1, i64
 
 _MASK_LIMIT = 1 << 22
 """Elements of a causal mask made at compile time."""
@@ -39,147 +39,77 @@ _MASKED = -1e30
 """Added to a masked score: its exponential is zero beside that of any other."""
 
 
-class _Unknown(Exception):
-    """The node is left as it is."""
-
-
-def has_compound(function: FuncOp) -> bool:
+def has_compound(function: FuncOp, constants: ConstantReader) -> bool:
     """Whether ``function`` has a node that :func:`expand` may rewrite."""
-    return any(isinstance(op, onnx.NodeOp) and op.kind in _RULES for op in function.body.block.ops)
+    nodes = [op for op in function.body.block.ops if isinstance(op, onnx.NodeOp)]
+    return any(op.kind in _RULES or (op.kind in _LOOPS and has_layers(op, constants)) for op in nodes)
 
 
-def expand(function: FuncOp, analysis: ShapeAnalysis, ctx: CompilerContext, opset: int) -> Made:
-    """Rewrite compound operators of ``function`` in place."""
+def expand(
+    function: FuncOp,
+    analysis: ShapeAnalysis,
+    ctx: CompilerContext,
+    opset: int,
+    whole: Collection[onnx.NodeOp] = (),
+) -> tuple[Made, dict[onnx.NodeOp, str]]:
+    """Rewrite compound operators of ``function`` in place, but for those that shall stay ``whole``.
+
+    Returns where new nodes come from, and why nodes stayed as they were, as far as a user would want to know.
+    """
     made: Made = {}
-    for op in list(function.body.block.ops):
-        if not isinstance(op, onnx.NodeOp) or op.kind not in _RULES:
-            continue
-        work = _Expansion(op, analysis, ctx, opset)
-        attrs = op.attrs.data if op.attrs else {}
-        if not set(attrs) <= _ATTRIBUTES[op.kind]:  # of a later version: it changes what the node means
-            continue
-        try:
-            values = _RULES[op.kind](work)
-        except _Unknown:
-            work.forget()
-            continue
-        work.insert()
-        made.update(dict.fromkeys(work.nodes, op))
-        for old, new in zip(op.results, values, strict=False):
-            if new is not None:
-                new.name_hint = old.name_hint
-                old.replace_all_uses_with(new)
-        Rewriter.erase_op(op)
-    return made
+    refused: dict[onnx.NodeOp, str] = {}
+    for rules in (_LOOPS, _RULES):  # first loops, whose bodies may have other compound operators
+        if made:
+            analysis = ShapeAnalysis(function, ctx)
+            analysis.refine_types()
+        for op in list(function.body.block.ops):
+            if not isinstance(op, onnx.NodeOp) or op.kind not in rules or op in whole:
+                continue
+            work = Expansion(op, analysis, ctx, opset)
+            try:
+                values = rules[op.kind](work)
+            except Unknown as unknown:
+                work.forget()
+                if str(unknown):
+                    refused[made.get(op, op)] = str(unknown)
+                continue
+            work.insert()
+            made.update(dict.fromkeys(work.nodes, made.get(op, op)))
+            for old, new in zip(op.results, values, strict=False):
+                if new is not None:
+                    new.name_hint = old.name_hint
+                    analysis.alias(new, old)
+                    old.replace_all_uses_with(new)
+            made.pop(op, None)
+            Rewriter.erase_op(op)
+    return made, refused
 
 
-class _Expansion:
-    """The nodes that one compound node becomes."""
-
-    def __init__(self, op: onnx.NodeOp, analysis: ShapeAnalysis, ctx: CompilerContext, opset: int) -> None:
-        self.op, self.analysis, self.ctx, self.opset = op, analysis, ctx, opset
-        self.ops: list[onnx.NodeOp | onnx.ConstantOp | onnx.InitializerOp] = []
-
-    @property
-    def nodes(self) -> list[onnx.NodeOp]:
-        return [op for op in self.ops if isinstance(op, onnx.NodeOp)]
-
-    def insert(self) -> None:
-        for op in self.ops:
-            Rewriter.insert_op(op, InsertPoint.before(self.op))
-
-    def forget(self) -> None:
-        for op in self.ops:
-            op.drop_all_references()
-
-    # -- the node -----------------------------------------------------------------------------------
-
-    def given(self, index: int) -> SSAValue | None:
-        """Input ``index``, if there."""
-        inputs = self.op.inputs
-        return None if index >= len(inputs) or absent(inputs[index]) else inputs[index]
-
-    def input(self, index: int) -> SSAValue:
-        found = self.given(index)
-        self.need(found is not None)
-        assert found is not None
-        return found
-
-    def number_of(self, name: str, default: int) -> int:
-        return int_attribute(self.op, name, default)
-
-    def need(self, condition: object) -> None:
-        if not condition:
-            raise _Unknown
-
-    def none(self, *indices: int) -> None:
-        """Inputs that the rule has no use for must be absent."""
-        self.need(all(self.given(i) is None for i in indices))
-
-    def unused(self, *results: int) -> None:
-        for r in results:
-            self.need(r >= len(self.op.results) or not any(True for _ in self.op.results[r].uses))
-
-    def dims(self, value: SSAValue) -> list[int]:
-        """Extents, -1 where they are not numbers."""
-        found = self.analysis.shape(value)
-        self.need(found is not None)
-        assert found is not None
-        return [d if isinstance(d, int) else -1 for d in found]
-
-    # -- building -----------------------------------------------------------------------------------
-
-    def make(self, kind: str, *inputs: SSAValue, **attrs: Attribute) -> SSAValue:
-        node = onnx.NodeOp(kind, inputs, [UnrankedTensorType(f32)], attrs, location=self.op.location)
-        self.ops.append(node)
-        return node.outputs[0]
-
-    def constant(self, array: Array) -> SSAValue:
-        if array.size <= onnx.INLINE_LIMIT:
-            new: onnx.ConstantOp | onnx.InitializerOp = onnx.ConstantOp(
-                dense_from_array(np.ascontiguousarray(array)), location=self.op.location
-            )
-        else:
-            name = self.ctx.store.add(f"{onnx.name_of(self.op) or self.op.kind}.constant", array)
-            new = onnx.InitializerOp(
-                name, tensor(array.shape, element_from_dtype(array.dtype)), location=self.op.location
-            )
-        self.ops.append(new)
-        return new.output
-
-    def number(self, value: float) -> SSAValue:
-        return self.constant(np.array(value, np.float32))
-
-    def reshape(self, x: SSAValue, *dims: int) -> SSAValue:
-        return self.make("Reshape", x, self.constant(np.array(dims, np.int64)))
-
-    def transpose(self, x: SSAValue, *perm: int) -> SSAValue:
-        return self.make("Transpose", x, perm=rec.ints(perm))
-
-    def mean_of_last(self, x: SSAValue) -> SSAValue:
-        keep = IntegerAttr(1, i64)
-        if self.opset >= 18:
-            return self.make("ReduceMean", x, self.constant(np.array([-1], np.int64)), keepdims=keep)
-        return self.make("ReduceMean", x, axes=rec.ints([-1]), keepdims=keep)
-
-    def scaled(self, x: SSAValue, factor: float) -> SSAValue:
-        return x if factor == 1.0 else self.make("Mul", x, self.number(factor))
+def torn_apart(made: Made, graph: Graph) -> dict[onnx.NodeOp, str]:
+    """Sequences of steps of which a product did not get to the chip, and why; the rest is not worth it."""
+    found: dict[onnx.NodeOp, str] = {}
+    for new, old in made.items():
+        if old.kind in _UNROLLED and new.kind in ("MatMul", "Gemm"):
+            node = graph.twins.get(new, new)
+            if graph.stays(node):
+                found.setdefault(old, graph.reason(node) or "a product of its steps does not go to the chip")
+    return found
 
 
 # -- activations and normalisation --------------------------------------------------------------------
 
 
-def _gelu(w: _Expansion, x: SSAValue | None = None) -> list[SSAValue | None]:
+def _gelu(w: Expansion, x: SSAValue | None = None) -> list[SSAValue | None]:
     x = w.input(0) if x is None else x
     erf = w.make("Erf", w.make("Div", x, w.number(math.sqrt(2))))
     return [w.make("Mul", x, w.scaled(w.make("Add", erf, w.number(1.0)), 0.5))]
 
 
-def _bias_gelu(w: _Expansion) -> list[SSAValue | None]:
+def _bias_gelu(w: Expansion) -> list[SSAValue | None]:
     return _gelu(w, w.make("Add", w.input(0), w.input(1)))
 
 
-def _fast_gelu(w: _Expansion) -> list[SSAValue | None]:
+def _fast_gelu(w: Expansion) -> list[SSAValue | None]:
     x, bias = w.input(0), w.given(1)
     x = x if bias is None else w.make("Add", x, bias)
     cube = w.make("Mul", w.make("Mul", x, x), x)
@@ -187,18 +117,18 @@ def _fast_gelu(w: _Expansion) -> list[SSAValue | None]:
     return [w.make("Mul", x, w.scaled(w.make("Add", w.make("Tanh", inner), w.number(1.0)), 0.5))]
 
 
-def _quick_gelu(w: _Expansion) -> list[SSAValue | None]:
+def _quick_gelu(w: Expansion) -> list[SSAValue | None]:
     x = w.input(0)
     return [w.make("Mul", x, w.make("Sigmoid", w.scaled(x, float_attribute(w.op, "alpha", 1.702))))]
 
 
-def _rms(w: _Expansion, x: SSAValue, gamma: SSAValue) -> SSAValue:
+def _rms(w: Expansion, x: SSAValue, gamma: SSAValue) -> SSAValue:
     epsilon = w.number(float_attribute(w.op, "epsilon", 1e-5))
     root = w.make("Sqrt", w.make("Add", w.mean_of_last(w.make("Mul", x, x)), epsilon))
     return w.make("Mul", w.make("Div", x, root), gamma)
 
 
-def _skip(w: _Expansion) -> list[SSAValue | None]:
+def _skip(w: Expansion) -> list[SSAValue | None]:
     """``normalise(x + skip (+ bias))``; the fourth result is the sum."""
     w.unused(1, 2)
     simple = w.op.op_type.data == "SkipSimplifiedLayerNormalization"
@@ -217,8 +147,9 @@ def _skip(w: _Expansion) -> list[SSAValue | None]:
 # -- products -----------------------------------------------------------------------------------------
 
 
-def _fused_matmul(w: _Expansion) -> list[SSAValue | None]:
-    w.need(not w.number_of("transBatchA", 0) and not w.number_of("transBatchB", 0))
+def _fused_matmul(w: Expansion) -> list[SSAValue | None]:
+    given = w.number_of("transBatchA", 0) or w.number_of("transBatchB", 0)
+    w.need(not given, "the batch is transposed")
     sides = []
     for index, name in ((0, "transA"), (1, "transB")):
         value = w.input(index)
@@ -234,10 +165,10 @@ def _fused_matmul(w: _Expansion) -> list[SSAValue | None]:
     return [w.scaled(w.make("MatMul", *sides), float_attribute(w.op, "alpha", 1.0))]
 
 
-def _fused_gemm(w: _Expansion) -> list[SSAValue | None]:
+def _fused_gemm(w: Expansion) -> list[SSAValue | None]:
     kinds = {"Relu", "Sigmoid", "Tanh", "LeakyRelu", "Elu"}
     activation = w.op.attribute("activation")
-    w.need(isinstance(activation, StringAttr) and activation.data in kinds)
+    w.need(isinstance(activation, StringAttr) and activation.data in kinds, "its activation is not known")
     assert isinstance(activation, StringAttr)
     attrs = w.op.attrs.data if w.op.attrs else {}
     plain = {k: attrs[k] for k in ("transA", "transB", "alpha", "beta") if k in attrs}
@@ -248,7 +179,7 @@ def _fused_gemm(w: _Expansion) -> list[SSAValue | None]:
     return [w.make(activation.data, value)]
 
 
-def _einsum(w: _Expansion) -> list[SSAValue | None]:
+def _einsum(w: Expansion) -> list[SSAValue | None]:
     """A product of three or more operands, two at a time from the left."""
     w.need(len(w.op.inputs) > 2)
     equation = w.op.attribute("equation")
@@ -272,7 +203,7 @@ def _einsum(w: _Expansion) -> list[SSAValue | None]:
 # -- attention ----------------------------------------------------------------------------------------
 
 
-def _heads(w: _Expansion, x: SSAValue, count: int) -> SSAValue:
+def _heads(w: Expansion, x: SSAValue, count: int) -> SSAValue:
     """``[B, L, heads * depth]`` to ``[B, heads, L, depth]``."""
     wide = w.dims(x)[-1]
     w.need(count > 0 and wide > 0 and wide % count == 0)
@@ -280,7 +211,7 @@ def _heads(w: _Expansion, x: SSAValue, count: int) -> SSAValue:
 
 
 def _attend(
-    w: _Expansion,
+    w: Expansion,
     q: SSAValue,
     k: SSAValue,
     v: SSAValue,
@@ -298,26 +229,29 @@ def _attend(
     return w.make("MatMul", shares, v)
 
 
-def _causal(w: _Expansion, queries: int, keys: int) -> SSAValue:
-    w.need(queries > 0 and keys > 0 and queries * keys <= _MASK_LIMIT)
+def _causal(w: Expansion, queries: int, keys: int) -> SSAValue:
+    known = queries > 0 and keys > 0
+    w.need(known, "the lengths that a causal mask needs are not known at compile time")
+    w.need(queries * keys <= _MASK_LIMIT, "its causal mask would be too large")
     return w.constant(np.triu(np.full((queries, keys), -np.inf, np.float32), 1)[None, None])
 
 
-def _joined(w: _Expansion, x: SSAValue, heads: int, depth: int) -> SSAValue:
+def _joined(w: Expansion, x: SSAValue, heads: int, depth: int) -> SSAValue:
     return w.reshape(w.transpose(x, 0, 2, 1, 3), 0, 0, heads * depth)
 
 
-def _attention(w: _Expansion) -> list[SSAValue | None]:
+def _attention(w: Expansion) -> list[SSAValue | None]:
     """ONNX's own Attention, without a cache of earlier keys, as many heads of keys as of queries."""
     w.none(4, 5, 6)
     w.unused(1, 2, 3)
-    w.need(float_attribute(w.op, "softcap", 0.0) == 0.0)
+    w.need(float_attribute(w.op, "softcap", 0.0) == 0.0, "its scores are capped (softcap)")
     q, k, v = w.input(0), w.input(1), w.input(2)
     dims = [w.dims(x) for x in (q, k, v)]
     w.need(len({len(d) for d in dims}) == 1 and len(dims[0]) in (3, 4))
     flat = len(dims[0]) == 3
     heads = w.number_of("q_num_heads", 0) if flat else dims[0][1]
-    w.need(heads > 0 and heads == (w.number_of("kv_num_heads", 0) if flat else dims[1][1]))
+    same = heads == (w.number_of("kv_num_heads", 0) if flat else dims[1][1])
+    w.need(heads > 0 and same, "queries and keys differ in their number of heads")
     depth = dims[0][-1] // heads if flat else dims[0][-1]
     wide = dims[2][-1] // heads if flat else dims[2][-1]
     w.need(depth > 0 and wide > 0)
@@ -326,7 +260,8 @@ def _attention(w: _Expansion) -> list[SSAValue | None]:
     mask, keep = w.given(3), None
     if mask is not None:
         extents = w.dims(mask)
-        w.need(extents and extents[-1] in (1, keys) and (keys > 0 or extents[-1] == 1))
+        fits = extents and extents[-1] in (1, keys) and (keys > 0 or extents[-1] == 1)
+        w.need(fits, "its mask does not cover all keys, as far as is known")
         known = w.analysis.constants.read(mask)
         # a query that may look at no key gets zeros, so what is masked counts little, and then nothing
         if known is not None and known.dtype == np.bool_:
@@ -336,7 +271,7 @@ def _attention(w: _Expansion) -> list[SSAValue | None]:
             keep = w.make("Where", mask, w.number(1.0), w.number(0.0))
             mask = w.make("Where", mask, w.number(0.0), w.number(_MASKED))
         biases.append(mask)
-    if w.number_of("is_causal", 0):
+    if w.number_of("is_causal", 0) == 1:  # as onnxruntime reads it
         biases.append(_causal(w, queries, keys))
     if flat:
         q, k, v = (_heads(w, x, heads) for x in (q, k, v))
@@ -345,7 +280,7 @@ def _attention(w: _Expansion) -> list[SSAValue | None]:
     return [_joined(w, value, heads, wide) if flat else value]
 
 
-def _multi_head(w: _Expansion) -> list[SSAValue | None]:
+def _multi_head(w: Expansion) -> list[SSAValue | None]:
     """onnxruntime's MultiHeadAttention on ``[B, L, heads * depth]``."""
     w.none(4, 6, 7, 8, 9)
     w.unused(1, 2, 3)
@@ -353,14 +288,14 @@ def _multi_head(w: _Expansion) -> list[SSAValue | None]:
     dims = [w.dims(x) for x in parts]
     w.need(all(len(d) == 3 and d[-1] > 0 for d in dims))
     bias = None if w.given(3) is None else w.analysis.constants.read(w.input(3))
-    w.need(w.given(3) is None or bias is not None)
+    w.need(w.given(3) is None or bias is not None, "its bias is not constant")
     if bias is not None:
         cuts = np.cumsum([d[-1] for d in dims])[:-1]
         parts = [w.make("Add", x, w.constant(b)) for x, b in zip(parts, np.split(bias, cuts), strict=True)]
     heads = w.number_of("num_heads", 0)
     w.need(heads > 0 and all(d[-1] % heads == 0 for d in dims))
     biases = [b for b in [w.given(5)] if b is not None]
-    if w.number_of("unidirectional", 0):
+    if w.number_of("unidirectional", 0) == 1:
         biases.append(_causal(w, dims[0][1], dims[1][1]))
     depth, wide = dims[0][-1] // heads, dims[2][-1] // heads
     q, k, v = (_split_heads(w, x, heads, d[-1]) for x, d in zip(parts, dims, strict=True))
@@ -368,17 +303,19 @@ def _multi_head(w: _Expansion) -> list[SSAValue | None]:
     return [_joined(w, _attend(w, q, k, v, scale, biases), heads, wide)]
 
 
-def _packed(w: _Expansion) -> list[SSAValue | None]:
+def _packed(w: Expansion) -> list[SSAValue | None]:
     """onnxruntime's Attention: queries, keys and values from one input by one matrix ``[K, 3 N]``."""
     w.none(3, 4, 5, 6)
     w.unused(1)
     weight = w.analysis.constants.read(w.input(1))
     bias = None if w.given(2) is None else w.analysis.constants.read(w.input(2))
     heads = w.number_of("num_heads", 0)
-    w.need(weight is not None and weight.ndim == 2 and (w.given(2) is None or bias is not None))
+    fixed = weight is not None and weight.ndim == 2 and (w.given(2) is None or bias is not None)
+    w.need(fixed, "its weights are not constant")
     assert weight is not None
     wide = weight.shape[1] // 3
-    w.need(w.op.attribute("qkv_hidden_sizes") is None and not w.number_of("do_rotary", 0))
+    w.need(w.op.attribute("qkv_hidden_sizes") is None, "queries, keys and values differ in width")
+    w.need(not w.number_of("do_rotary", 0), "it rotates queries and keys")
     w.need(heads > 0 and weight.shape[1] == 3 * wide and wide % heads == 0)
     length = w.dims(w.input(0))[1]
     parts = []
@@ -388,18 +325,18 @@ def _packed(w: _Expansion) -> list[SSAValue | None]:
             x = w.make("Add", x, w.constant(bias[n * wide : (n + 1) * wide].copy()))
         parts.append(_split_heads(w, x, heads, wide))
     q, k, v = parts
-    biases = [_causal(w, length, length)] if w.number_of("unidirectional", 0) else []
+    biases = [_causal(w, length, length)] if w.number_of("unidirectional", 0) == 1 else []
     scale = float_attribute(w.op, "scale", 0.0) or 1 / math.sqrt(wide // heads)
     return [_joined(w, _attend(w, q, k, v, scale, biases), heads, wide // heads)]
 
 
-def _split_heads(w: _Expansion, x: SSAValue, heads: int, wide: int) -> SSAValue:
+def _split_heads(w: Expansion, x: SSAValue, heads: int, wide: int) -> SSAValue:
     return w.transpose(w.reshape(x, 0, 0, heads, wide // heads), 0, 2, 1, 3)
 
 
-def _rotary(w: _Expansion) -> list[SSAValue | None]:
+def _rotary(w: Expansion) -> list[SSAValue | None]:
     """ONNX's RotaryEmbedding on halves: ``(x1 cos - x2 sin, x1 sin + x2 cos)``."""
-    w.need(not w.number_of("interleaved", 0))
+    w.need(not w.number_of("interleaved", 0), "its pairs are interleaved")
     x = w.input(0)
     dims = w.dims(x)
     flat = len(dims) == 3
@@ -407,7 +344,8 @@ def _rotary(w: _Expansion) -> list[SSAValue | None]:
     heads = w.number_of("num_heads", 0) if flat else dims[1]
     w.need(heads > 0)
     depth = dims[-1] // heads if flat else dims[-1]
-    w.need(w.number_of("rotary_embedding_dim", 0) in (0, depth) and depth % 2 == 0)
+    whole = w.number_of("rotary_embedding_dim", 0) in (0, depth) and depth % 2 == 0
+    w.need(whole, "it rotates a part of each head")
     half = depth // 2
     positions = w.given(3)
     angles = []
@@ -429,34 +367,12 @@ def _rotary(w: _Expansion) -> list[SSAValue | None]:
     return [w.reshape(value, 0, 0, heads * depth) if flat else value]
 
 
-def _part(w: _Expansion, x: SSAValue, start: int, stop: int) -> SSAValue:
+def _part(w: Expansion, x: SSAValue, start: int, stop: int) -> SSAValue:
     bounds = [w.constant(np.array([v], np.int64)) for v in (start, stop, 3)]
     return w.make("Slice", x, *bounds)
 
 
-_ATTRIBUTES: Mapping[str, frozenset[str]] = {
-    kind: frozenset(names.split())
-    for kind, names in {
-        "Attention": "is_causal kv_num_heads q_num_heads qk_matmul_output_mode scale softcap "
-        "softmax_precision",
-        "RotaryEmbedding": "interleaved num_heads rotary_embedding_dim",
-        "Einsum": "equation",
-        "com.microsoft.SkipLayerNormalization": "epsilon",
-        "com.microsoft.SkipSimplifiedLayerNormalization": "epsilon",
-        "com.microsoft.Gelu": "",
-        "com.microsoft.BiasGelu": "",
-        "com.microsoft.FastGelu": "",
-        "com.microsoft.QuickGelu": "alpha",
-        "com.microsoft.FusedMatMul": "alpha transA transB transBatchA transBatchB",
-        "com.microsoft.FusedGemm": "activation activation_alpha alpha beta transA transB",
-        "com.microsoft.MultiHeadAttention": "mask_filter_value num_heads scale unidirectional",
-        "com.microsoft.Attention": "do_rotary mask_filter_value num_heads qkv_hidden_sizes scale "
-        "unidirectional",
-    }.items()
-}
-"""Attributes that the rules know; a node with any other is left as it is."""
-
-_RULES: Mapping[str, Callable[[_Expansion], list[SSAValue | None]]] = {
+_RULES: Mapping[str, Callable[[Expansion], list[SSAValue | None]]] = {
     "Attention": _attention,
     "RotaryEmbedding": _rotary,
     "Einsum": _einsum,
@@ -470,4 +386,10 @@ _RULES: Mapping[str, Callable[[_Expansion], list[SSAValue | None]]] = {
     "com.microsoft.FusedGemm": _fused_gemm,
     "com.microsoft.MultiHeadAttention": _multi_head,
     "com.microsoft.Attention": _packed,
+    **dict.fromkeys(("GRU", "LSTM", "RNN"), recurrent),
 }
+
+_LOOPS: Mapping[str, Callable[[Expansion], list[SSAValue | None]]] = dict.fromkeys(("Loop", "Scan"), unrolled)
+
+_UNROLLED = frozenset({"GRU", "LSTM", "RNN", *_LOOPS})
+"""Operators that become many nodes: they are worth that only if all of their products go to the chip."""

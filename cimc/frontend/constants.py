@@ -48,12 +48,22 @@ def _from_integers(op: onnx.NodeOp) -> bool:
     return narrow and len(shape_of(source.type) or ()) == 2
 
 
-def _scales_integers(op: onnx.NodeOp) -> bool:
-    """Whether ``op`` is arithmetic in f32 on what :func:`_from_integers` or a DequantizeLinear made."""
-    if op.kind not in _ARITHMETIC or len(op.inputs) != 2 or element_of(op.outputs[0].type) != f32:
+def _scales_integers(op: onnx.NodeOp, depth: int = 6) -> bool:
+    """Whether ``op`` is arithmetic in f32 on what :func:`_from_integers` or a DequantizeLinear made.
+
+    Zero points, scales and biases are that many operations at most: long chains are no constants.
+    """
+    if (
+        not depth
+        or op.kind not in _ARITHMETIC
+        or len(op.inputs) != 2
+        or element_of(op.outputs[0].type) != f32
+    ):
         return False
     made = [v.owner for v in op.inputs if isinstance(v.owner, onnx.NodeOp)]
-    return any(_from_integers(m) or m.kind == "DequantizeLinear" or _scales_integers(m) for m in made)
+    return any(
+        _from_integers(m) or m.kind == "DequantizeLinear" or _scales_integers(m, depth - 1) for m in made
+    )
 
 
 _ARITHMETIC: dict[str, Callable[[Array, Array], Array]] = {

@@ -7,7 +7,7 @@ value it says nothing about is ``!onnx.opaque`` until ``shapes.py`` knows better
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -32,6 +32,7 @@ from cimc.frontend.attributes import (
     opaque_constant,
 )
 from cimc.frontend.loader import LoadedModel
+from cimc.frontend.stated import EXTENTS, symbolic_extents
 from cimc.ir import onnx as onnx_ir
 from cimc.ir.context import CompilerContext
 from cimc.ir.store import Array
@@ -54,10 +55,11 @@ def import_model(loaded: LoadedModel, ctx: CompilerContext) -> ModuleOp:
     module = ModuleOp([])
     module.attributes["onnx.opset"] = _strings(f"{o.domain}:{o.version}" for o in proto.opset_import)
     graph = _with_inferred_types(proto, ctx).graph
+    symbolic = symbolic_extents(proto)
     weights = {t.name for t in proto.graph.initializer}
     inputs = [v for v in graph.input if v.name not in weights]
     block = Block(arg_types=[type_from_onnx(v.type, zero_is_dynamic=True) for v in inputs])
-    run = _Importer(loaded, ctx, proto)
+    run = _Importer(loaded, ctx, proto, symbolic)
     for value, argument in zip(inputs, block.args, strict=True):
         run.define(value.name, argument)
     results = run.graph(graph, block, [v.name for v in graph.output], proto.graph.initializer)
@@ -133,8 +135,14 @@ def _with_inferred_types(proto: onnx.ModelProto, ctx: CompilerContext) -> onnx.M
 
 
 class _Importer:
-    def __init__(self, loaded: LoadedModel, ctx: CompilerContext, proto: onnx.ModelProto) -> None:
-        self.loaded, self.ctx, self.proto = loaded, ctx, proto
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        ctx: CompilerContext,
+        proto: onnx.ModelProto,
+        symbolic: Mapping[str, Sequence[str]],
+    ) -> None:
+        self.loaded, self.ctx, self.proto, self.symbolic = loaded, ctx, proto, symbolic
         self.scopes: list[dict[str, SSAValue]] = [{}]
 
     def define(self, name: str, value: SSAValue) -> None:
@@ -195,6 +203,8 @@ class _Importer:
             bodies=[self.body(graphs[n]) for n in names],
             location=location,
         )
+        if len(self.scopes) == 1 and any(n in self.symbolic for n in node.output):
+            op.attributes[EXTENTS] = ArrayAttr([_strings(self.symbolic.get(n, ())) for n in node.output])
         block.add_op(op)
         for name, result in zip(node.output, op.outputs, strict=True):
             if name:

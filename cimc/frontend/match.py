@@ -63,6 +63,7 @@ class Graph:
         hosted: why a node stays on the host; filled by ``segments.py``.
         pinned: nodes that a recogniser wants on the host, whatever others could make of them.
         twins: which node stands for one of the model that was rewritten before recognition started.
+        matrices: name in the store of what a layer uses in place of a constant, by that constant's name.
     """
 
     function: FuncOp
@@ -74,6 +75,7 @@ class Graph:
     hosted: dict[onnx.NodeOp, str] = field(default_factory=dict)
     pinned: set[onnx.NodeOp] = field(default_factory=set)
     twins: dict[onnx.NodeOp, onnx.NodeOp] = field(default_factory=dict)
+    matrices: dict[str, str] = field(default_factory=dict)
     _made: dict[onnx.NodeOp, tuple[list[Operation], list[SSAValue | None]]] = field(default_factory=dict)
     _derived: dict[tuple[str, str, bytes], str] = field(default_factory=dict)
 
@@ -131,6 +133,10 @@ class Graph:
     def users(self, value: SSAValue) -> list[Operation]:
         """Operations that use ``value`` and have not been replaced."""
         return [u.operation for u in value.uses if not self._is_replaced(u.operation)]
+
+    def stays(self, op: onnx.NodeOp) -> bool:
+        """Whether no recogniser has replaced ``op``, and something needs it."""
+        return op.parent is not None and not self._is_replaced(op) and not self.is_dead(op)
 
     def is_dead(self, op: onnx.NodeOp) -> bool:
         """Whether nothing needs ``op`` (any more)."""
@@ -274,7 +280,7 @@ class Graph:
     def note(self, op: onnx.NodeOp, recogniser: str, reason: str, *, near: bool = True) -> None:
         """Remember why ``op`` was left alone."""
         self.misses.setdefault(op, {})[recogniser] = Miss(
-            recogniser, onnx.name_of(op) or op.kind, reason, near
+            recogniser, onnx.name_of(op) or op.operator, reason, near
         )
 
     def reason(self, op: onnx.NodeOp) -> str | None:

@@ -161,9 +161,9 @@ def _segment(graph: Graph, group: Sequence[onnx.NodeOp], reason: str | None) -> 
     """One ``rec.host`` in place of ``group``, not yet in the block."""
     reasons: dict[str, None] = {}
     for op in group:
-        why = reason or graph.reason(op) or NO_COUNTERPART
+        why = reason or graph.reason(op) or _unknown_part(op) or NO_COUNTERPART
         graph.hosted[op] = why
-        reasons[f"{op.kind}: {why}"] = None
+        reasons[f"{op.operator}: {why}"] = None
     location = group[0].location
     members: set[Operation] = set(group)
     outputs = [
@@ -201,6 +201,11 @@ def _segment(graph: Graph, group: Sequence[onnx.NodeOp], reason: str | None) -> 
         value.replace_uses_with_if(result, lambda use: not _within(use.operation, body))
     body.add_op(rec.YieldOp(outputs))
     return host
+
+
+def _unknown_part(op: onnx.NodeOp) -> str | None:
+    strange = op.strange
+    return None if strange is None else f"{strange} of {op.operator} is not known here"
 
 
 def _input_types(graph: Graph, values: Sequence[SSAValue]) -> list[str]:

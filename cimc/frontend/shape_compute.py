@@ -50,8 +50,8 @@ def _equal(x: Dim, y: Dim) -> Dim:
 
 
 def _mod(x: Dim, y: Dim) -> Dim:
-    if isinstance(x, int) and isinstance(y, int) and y > 0:
-        return x % y
+    if isinstance(x, int) and isinstance(y, int):
+        return x % y if x >= 0 and y > 0 else None  # of other signs it depends on the attribute fmod
     return 0 if d.divide(x, y) is not None else None
 
 
@@ -139,7 +139,8 @@ def _neg(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     *("LogSoftmax", "Erf", "Gelu", "Elu", "Selu", "Softplus", "Softsign", "HardSigmoid", "HardSwish", "Celu"),
     *("Mish", "Swish", "ThresholdedRelu", "Floor", "Ceil", "Round", "Sign", "CumSum", "BatchNormalization"),
     *("LayerNormalization", "LpNormalization", "Hardmax", "ScatterND", "ScatterElements", "Trilu"),
-    *("RMSNormalization", "Shrink", "Sin", "Cos", "InstanceNormalization", "GroupNormalization"),
+    *("RMSNormalization", "Shrink", "Sin", "Cos", "InstanceNormalization", "GroupNormalization", "Tan"),
+    *("Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh"),
 )
 def _same(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     return Info(a.shape(op.inputs[0]), a.element(op.inputs[0]))
@@ -268,7 +269,7 @@ def _reduce(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
         return Info(tuple(1 if k in normal else None for k in range(len(declared))), element)
     if axes is None:
         return Info((None,) * len(shape) if keep else None, element)
-    if not axes and not int_attribute(op, "noop_with_empty_axes", 0):
+    if not axes and int_attribute(op, "noop_with_empty_axes", 0) != 1:
         axes = list(range(len(shape)))
     normal = normal_axes(axes, len(shape))
     if normal is None:

@@ -11,15 +11,17 @@ from collections.abc import Callable, Sequence
 from itertools import zip_longest
 
 import numpy as np
+from xdsl.dialects.builtin import ArrayAttr, StringAttr
 from xdsl.ir import Attribute, SSAValue
 
 from cimc.frontend import dims as d
 from cimc.frontend.constants import ints_attribute
 from cimc.frontend.dims import Dim
 from cimc.frontend.shapes import CONTENT_LIMIT, Content, Info, ShapeAnalysis, entries
+from cimc.frontend.stated import EXTENTS
 from cimc.ir import onnx
 from cimc.ir.onnx import int_attribute
-from cimc.ir.types import NoneType, element_from_dtype, f32, i64
+from cimc.ir.types import NoneType, element_from_dtype, element_of, f32, i64
 
 Rule = Callable[[onnx.NodeOp, ShapeAnalysis], "Info | list[Info]"]
 RULES: dict[str, Rule] = {}
@@ -39,7 +41,7 @@ def rule(*kinds: str) -> Callable[[Rule], Rule]:
 def apply_rule(op: onnx.NodeOp, a: ShapeAnalysis) -> None:
     """Set what is known of the results of ``op``."""
     found = RULES[op.kind](op, a) if op.kind in RULES else []
-    infos = [found] if isinstance(found, Info) else found
+    infos = [found] if isinstance(found, Info) else found or _stated(op, a)
     if op.bodies and op.kind not in RULES:
         for region in op.bodies:
             for argument in region.block.args:
@@ -48,6 +50,20 @@ def apply_rule(op: onnx.NodeOp, a: ShapeAnalysis) -> None:
     for result, info in zip_longest(op.outputs, infos[: len(op.outputs)], fillvalue=Info()):
         assert isinstance(result, SSAValue)
         a.set(result, info)
+
+
+def _stated(op: onnx.NodeOp, a: ShapeAnalysis) -> list[Info]:
+    """Extents of an operator without a rule, as far as ONNX's shape inference knows them (``stated.py``)."""
+    given = op.attributes.get(EXTENTS)
+    if not isinstance(given, ArrayAttr):
+        return []
+    infos = []
+    for result, extents in zip(op.outputs, given, strict=False):
+        known = extents if isinstance(extents, ArrayAttr) else ()
+        names = [e.data for e in known if isinstance(e, StringAttr)]
+        shape = tuple(int(n) if n.isdigit() else d.symbol(n) if n else None for n in names)
+        infos.append(Info(shape if names else None, element_of(result.type)))
+    return infos
 
 
 # -- helpers ------------------------------------------------------------------------------------------
@@ -204,7 +220,7 @@ def _reshape(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     if target is None:
         return moved(op, a, None)
     out = list(target)
-    if not int_attribute(op, "allowzero", 0) and shape is not None:
+    if int_attribute(op, "allowzero", 0) != 1 and shape is not None:
         out = [shape[k] if x == 0 and k < len(shape) else x for k, x in enumerate(out)]
     open_ = [k for k, x in enumerate(out) if x is None or x == -1]
     if len(open_) == 1 and shape is not None:

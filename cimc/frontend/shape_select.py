@@ -44,6 +44,11 @@ def _gather(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     return Info((*data[:axis], *indices, *data[axis + 1 :]), info.element, picked, info.splat)
 
 
+@rule("GatherElements")
+def _gather_elements(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+    return Info(a.shape(op.inputs[1]), a.element(op.inputs[0]))
+
+
 @rule("GatherND")
 def _gather_nd(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     data, indices = (a.shape(v) for v in op.inputs)

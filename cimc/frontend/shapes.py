@@ -199,7 +199,7 @@ class ShapeAnalysis:
 
     def _block(self, block: Block) -> None:
         # The rules are written in terms of this class, hence imported late; these modules register theirs.
-        from cimc.frontend import shape_compute, shape_control, shape_select  # noqa: F401
+        from cimc.frontend import shape_compute, shape_control, shape_select, windows  # noqa: F401
         from cimc.frontend.shape_rules import apply_rule
 
         for op in block.ops:

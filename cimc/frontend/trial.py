@@ -11,6 +11,8 @@ from onnx import TensorProto
 
 from cimc.errors import CimcError, Location, ModelError, printable
 from cimc.frontend.host import HostRunner
+from cimc.frontend.layouts import NOTE as LAYOUT_NOTE
+from cimc.frontend.layouts import has_batch_first, sequences_first
 from cimc.frontend.loader import LoadedModel
 from cimc.frontend.structure import graphs_of, node_name
 from cimc.frontend.widening import NOTE, has_bfloat16, widen
@@ -57,10 +59,14 @@ def try_model(loaded: LoadedModel) -> None:
 
 
 def judge(loaded: LoadedModel) -> list[str]:
-    """As :func:`try_model`; a model that onnxruntime lacks bfloat16 kernels for is made float32, in place.
+    """As :func:`try_model`; a model that onnxruntime lacks kernels for is changed to one it has, in place.
 
-    Returns notes for the user.
+    That is one of bfloat16, made float32, and recurrent layers of layout 1.  Returns notes for the user.
     """
+    notes = []
+    if has_batch_first(loaded.proto):
+        sequences_first(loaded.proto)
+        notes.append(LAYOUT_NOTE)
     try:
         try_model(loaded)
     except ModelError as error:
@@ -69,8 +75,13 @@ def judge(loaded: LoadedModel) -> list[str]:
         widen(loaded.proto)
         if not _opens(loaded.proto):
             raise
-        return [NOTE]
-    return []
+        notes.append(NOTE)
+    return notes
+
+
+def may_lack_kernels(model: onnx.ModelProto) -> bool:
+    """Whether :func:`judge` may change the model."""
+    return has_bfloat16(model) or has_batch_first(model)
 
 
 def _opens(model: onnx.ModelProto) -> bool:

@@ -36,6 +36,7 @@ from xdsl.irdl import (
 from xdsl.traits import IsTerminator, Pure
 from xdsl.utils.exceptions import VerifyException
 
+from cimc.ir.signatures import SIGNATURES, Signature
 from cimc.ir.types import NoneType, OpaqueType
 
 INLINE_LIMIT = 64
@@ -84,9 +85,42 @@ class NodeOp(IRDLOperation):
             self.location = location
 
     @property
-    def kind(self) -> str:
+    def operator(self) -> str:
         """The ONNX operator, qualified by its domain unless that is the default one."""
         return f"{self.domain.data}.{self.op_type.data}" if self.domain else self.op_type.data
+
+    @property
+    def kind(self) -> str:
+        """What rules know the node as: :attr:`operator`, or a name that no rule looks for if it is strange.
+
+        This is the one place where a node with an attribute or an input that no rule was written for is kept
+        from being taken for the operator that it names; see ``signatures.py``.
+        """
+        name = self.operator
+        found = SIGNATURES.get(name)
+        return name if found is None or self._strange(found) is None else f"{name}?"
+
+    @property
+    def strange(self) -> str | None:
+        """What the node has that no rule knows of its operator: ``attribute 'x'``, ``input 5``, ``output 2``;
+        ``None`` for a node that rules understand."""
+        found = SIGNATURES.get(self.operator)
+        return None if found is None else self._strange(found)
+
+    def _strange(self, known: Signature) -> str | None:
+        operands = self.operands
+        if len(operands) > known.inputs:
+            for index in range(known.inputs, len(operands)):
+                if not isinstance(operands[index].type, NoneType):
+                    return f"input {index}"
+        if len(self.results) > known.outputs:
+            return f"output {known.outputs}"
+        attrs = self.attrs
+        if attrs is not None and not attrs.data.keys() <= known.attributes:
+            for key, value in attrs.data.items():
+                if key not in known.attributes and _text(value) != known.neutral.get(key):
+                    return f"attribute '{key}'"
+        return None
 
     def attribute(self, key: str) -> Attribute | None:
         """The ONNX attribute ``key``, if present."""
@@ -181,6 +215,13 @@ class NoneOp(IRDLOperation):
 
     def __init__(self) -> None:
         super().__init__(result_types=[NoneType()])
+
+
+def _text(value: Attribute) -> str:
+    """An attribute's value as ``signatures.py`` writes it; "" for what it does not write."""
+    if isinstance(value, IntegerAttr):
+        return str(value.value.data)
+    return value.data if isinstance(value, StringAttr) else ""
 
 
 def name_of(op: Operation) -> str | None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import FunctionType, ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Region
 from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import GreedyRewritePatternApplier, PatternRewriteWalker
 
 from cimc.errors import PassError
-from cimc.frontend.compound import Made, expand, has_compound
+from cimc.frontend.compound import Made, expand, has_compound, torn_apart
 from cimc.frontend.exporter import opset_of
 from cimc.frontend.match import Graph, Recogniser
 from cimc.frontend.precision import has_other_floats, to_f32
@@ -88,37 +90,67 @@ class FuseRecsys(ModulePass):
 
         Compound operators become what they stand for; ``Made`` says which nodes come from which.
         A quantised model is brought into the one form that recognisers read, and one of other float types
-        into f32; if nothing of it goes to the chip, it stays as it was.
+        into f32; if nothing of it goes to the chip, it stays as it was.  So does a sequence of steps of which
+        the chip would get some products only.
         """
+        notes, stored = len(ctx.notes), set(ctx.store)
+        whole: dict[int, str] = {}
+        while True:
+            found = self._attempt(function, module, ctx, whole)
+            on_chip = _on_chip(function)
+            if found.original is None or (on_chip and not found.torn):
+                return found.graph, found.names, found.made
+            del ctx.notes[notes:]
+            for name in [n for n in ctx.store if n not in stored]:
+                ctx.store.remove(name)
+            function.detach_region(function.body)
+            function.add_region(found.original)
+            if not on_chip:
+                break
+            whole |= found.torn
+        graph, names = Graph(function, ctx, ShapeAnalysis(function, ctx), opset_of(module)), _names(function)
+        refused = {o: found.refused.get(k) for k, o in enumerate(function.body.block.ops)}
+        self._rewritten(function, graph)
+        for op in names:
+            if reason := refused[op]:
+                graph.note(op, "compound", reason)
+        return graph, names, {}
+
+    def _attempt(
+        self, function: FuncOp, module: ModuleOp, ctx: CompilerContext, whole: Mapping[int, str]
+    ) -> _Attempt:
+        """Take apart all compound operators but those at the places in ``whole``, and recognise."""
         analysis = ShapeAnalysis(function, ctx)
         analysis.refine_types()
         floats, integers = has_other_floats(function), is_quantised(function)
         rows = gathers_integers(function, analysis.constants)
-        compound = not self.only and has_compound(function)
-        original = function.body.clone() if floats or integers or rows or compound else None
-        names, notes = _names(function), len(ctx.notes)
-        made: Made = {}
-        if original is not None:
-            if compound:
-                made = expand(function, analysis, ctx, opset_of(module).get("", 1))
-                ShapeAnalysis(function, ctx).refine_types()
-            if floats:
-                to_f32(function)
-            if integers:
-                to_float_form(function, ctx)
-            if rows:
-                to_scaled_tables(function, ctx)
-            analysis = ShapeAnalysis(function, ctx)
-            analysis.refine_types()
-        graph = self._rewritten(function, Graph(function, ctx, analysis, opset_of(module)))
-        if original is None or _on_chip(function):
-            return graph, names, made
-        del ctx.notes[notes:]
-        function.detach_region(function.body)
-        function.add_region(original)
+        compound = not self.only and has_compound(function, analysis.constants)
         names = _names(function)
-        graph = Graph(function, ctx, ShapeAnalysis(function, ctx), opset_of(module))
-        return self._rewritten(function, graph), names, {}
+        if not (floats or integers or rows or compound):
+            graph = self._rewritten(function, Graph(function, ctx, analysis, opset_of(module)))
+            return _Attempt(graph, names, None)
+        places = {o: k for k, o in enumerate(function.body.block.ops)}
+        original = function.body.clone()
+        made: Made = {}
+        refused = {o: whole[k] for o, k in places.items() if k in whole and isinstance(o, onnx.NodeOp)}
+        if compound:
+            made, reasons = expand(function, analysis, ctx, opset_of(module).get("", 1), refused)
+            refused |= reasons
+            ShapeAnalysis(function, ctx).refine_types()
+        if floats:
+            to_f32(function)
+        if integers:
+            to_float_form(function, ctx)
+        if rows:
+            to_scaled_tables(function, ctx)
+        analysis = ShapeAnalysis(function, ctx)
+        analysis.refine_types()
+        graph = Graph(function, ctx, analysis, opset_of(module))
+        self._rewritten(function, graph)
+        for op, reason in refused.items():
+            graph.note(op, "compound", reason)
+        torn = {places[o]: reason for o, reason in torn_apart(made, graph).items()}
+        return _Attempt(graph, names, original, made, {places[o]: r for o, r in refused.items()}, torn)
 
     def _rewritten(self, function: FuncOp, graph: Graph) -> Graph:
         if not self.only:
@@ -134,9 +166,29 @@ class FuseRecsys(ModulePass):
         return graph
 
 
+@dataclass(frozen=True)
+class _Attempt:
+    """What came of one way to take compound operators apart.
+
+    Attributes:
+        names: name and operator of every node of the model.
+        original: the function as it was; None if nothing was rewritten before recognition.
+        made: which node of the model each new node comes from.
+        refused: why nodes stayed whole, by their place in the original.
+        torn: nodes of which only a part went to the chip, by place, and why.
+    """
+
+    graph: Graph
+    names: dict[onnx.NodeOp, tuple[str, str]]
+    original: Region | None
+    made: Made = field(default_factory=dict)
+    refused: dict[int, str] = field(default_factory=dict)
+    torn: dict[int, str] = field(default_factory=dict)
+
+
 def _names(function: FuncOp) -> dict[onnx.NodeOp, tuple[str, str]]:
     nodes = [o for o in function.body.block.ops if isinstance(o, onnx.NodeOp)]
-    return {o: (onnx.name_of(o) or o.kind, o.kind) for o in nodes}
+    return {o: (onnx.name_of(o) or o.operator, o.operator) for o in nodes}
 
 
 def _stand_in(op: onnx.NodeOp, graph: Graph, made: Made) -> onnx.NodeOp:

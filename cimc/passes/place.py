@@ -207,6 +207,7 @@ def _problem(
         capacity=np.full(target.n_tiles, target.tile.arrays),
         distance=np.array([target.hops(centre, t) for t in range(target.n_tiles)], np.float64),
         item_unit="arrays",
+        resource="arrays",
         labels=(*(f"table array {a}" for a in range(arrays)), *(f"{g.matrix}[{g.first}]" for g in gangs)),
     )
 

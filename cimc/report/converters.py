@@ -37,9 +37,7 @@ def blocks(program: Program) -> list[Block]:
         lines: list[tuple[str, object]] = []
         for (decision, reason, rows, bound), members in groups.items():
             lines += _lookups(decision, reason, rows, bound, members)
-        out.append(
-            facts("Lookups (modelled: arrays alone, expected per lookup, before rows are grouped)", lines)
-        )
+        out.append(facts("Lookups (modelled: arrays alone, expected per lookup)", lines))
     return out
 
 

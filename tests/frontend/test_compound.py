@@ -135,22 +135,36 @@ def test_attention_of_onnx(opset: int, extra: list[str], attrs: dict[str, Any], 
 
 
 @pytest.mark.parametrize(
-    "attrs", [{"softcap": 2.0}, {"q_num_heads": 4, "kv_num_heads": 2}], ids=["softcap", "grouped queries"]
+    ("attrs", "reason"),
+    [
+        ({"softcap": 2.0}, "its scores are capped (softcap)"),
+        ({"q_num_heads": 4, "kv_num_heads": 2}, "queries and keys differ in their number of heads"),
+    ],
+    ids=["softcap", "grouped queries"],
 )
-def test_attention_that_is_not_taken_apart_stays_whole(attrs: dict[str, Any]) -> None:
+def test_attention_that_is_not_taken_apart_stays_whole(attrs: dict[str, Any], reason: str) -> None:
     given = {"q_num_heads": 2, "kv_num_heads": 2, **attrs}
     inputs = dict(QKV)
     if given["q_num_heads"] == 4:
         inputs |= {"k": floats(3, 6, 4, seed=4), "v": floats(3, 6, 4, seed=5)}
     found = run([node("Attention", ["h", "k", "v"], ["y"], **given)], inputs, {}, 23)
-    assert [h["op"] for h in found.ctx.facts["frontend"]["host"]] == ["Attention"]
+    assert found.reasons() == {"Attention": reason}
 
 
 def test_attributes_of_later_versions_are_not_ignored() -> None:
     given = {"q_num_heads": 2, "kv_num_heads": 2, "left_window_size": 2}
     nodes = [node("MatMul", ["x", "anchor"], ["h"]), node("Attention", ["h", "k", "v"], ["y"], **given)]
     fused = fuse(graph(nodes, QKV, {"anchor": floats(8, 8)}, ["y"], 25))
-    assert [h["op"] for h in fused.ctx.facts["frontend"]["host"]] == ["Attention"]
+    assert fused.reasons() == {"Attention": "attribute 'left_window_size' of Attention is not known here"}
+
+
+def test_what_follows_a_whole_operator_is_on_the_chip() -> None:
+    """The symbolic analysis has no rule for it; ONNX's inference knows that it keeps the batch."""
+    given = {"q_num_heads": 2, "kv_num_heads": 2, "softcap": 2.0}
+    nodes = [node("Attention", ["h", "h", "h"], ["a"], **given), node("MatMul", ["a", "w"], ["y"])]
+    found = run(nodes, X, {"w": floats(8, 3)}, 23)
+    assert set(found.reasons()) == {"Attention"}
+    assert found.counts() == {"linear": 2, "host": 1}
 
 
 @pytest.mark.parametrize("positions", [True, False])

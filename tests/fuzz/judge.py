@@ -106,14 +106,40 @@ def _compare(
     found = _difference(reference, outputs, Bound())
     if not found:
         return Verdict("agrees")
+    noise = _noise(model)
     try:
-        wrong = _difference(reference, _evaluated(model, inputs, "canonicalize,fuse-recsys"), FLOAT)
+        evaluated = _evaluated(model, inputs, "canonicalize,fuse-recsys")
+        wrong = _difference(_without_noise(reference, evaluated, noise), evaluated, FLOAT)
         if wrong:
             return Verdict("mismatch", "float", wrong)
         wrong = _difference(_evaluated(model, inputs, "canonicalize,fuse-recsys,quantize"), outputs, FLOAT)
     except CimcError as error:
         return Verdict("mismatch", error.code, f"{found}; and when the IR is executed: {error.message[:300]}")
     return Verdict("mismatch", "integer", wrong) if wrong else Verdict("coarse", "", found)
+
+
+def _noise(model: Path) -> float:
+    """How far onnxruntime itself is off where the model has a Sigmoid: it gives 0 from -18 on, for 1.5e-8."""
+    return 1.2e-7 if any(n.op_type == "Sigmoid" for n in load_model(model).proto.graph.node) else 0.0
+
+
+def _without_noise(
+    want: dict[str, np.ndarray], have: dict[str, np.ndarray], noise: float
+) -> dict[str, np.ndarray]:
+    """``want``, with what was computed in place of outputs that differ from it by no more than ``noise``."""
+    out = {}
+    for name, array in want.items():
+        other = have.get(name)
+        near = (
+            isinstance(array, np.ndarray)
+            and other is not None
+            and array.dtype.kind == "f" == np.asarray(other).dtype.kind
+            and array.shape == np.asarray(other).shape
+            and array.size
+            and float(np.max(np.abs(array.astype(np.float64) - other))) <= noise
+        )
+        out[name] = np.asarray(other) if near else array
+    return out
 
 
 def _evaluated(model: Path, inputs: dict[str, np.ndarray], passes: str) -> dict[str, np.ndarray]:

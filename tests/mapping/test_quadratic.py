@@ -18,6 +18,7 @@ from cimc.mapping.quadratic import (
     solve_quadratic,
 )
 from cimc.mapping.quadratic.hops import from_sides, hop_layouts
+from cimc.mapping.quadratic.landmarks import landmarks
 from cimc.mapping.quadratic.legalise import legalise
 from cimc.mapping.quadratic.problem import make_graph
 
@@ -139,14 +140,14 @@ def test_a_layout_turns_its_side_to_the_terminal() -> None:
         position=mesh.position,
         terminals=np.array([[6, 5]]),
     )
-    (best, *_) = hop_layouts(problem)
+    (best, *_) = hop_layouts(problem, landmarks(problem))
     assert problem.position[best[corner]].tolist() == [5, 5]
     assert evaluate_quadratic(problem, best).cost == pytest.approx(float(problem.flow.sum()))
 
 
 def test_sides_give_a_whole_mesh_back() -> None:
     problem = planted(7, 5)
-    (sites, *_) = hop_layouts(problem)
+    (sites, *_) = hop_layouts(problem, landmarks(problem))
     assert legalise(problem, from_sides(problem, sites)).tolist() == sites.tolist()
 
 

@@ -358,6 +358,7 @@ def test_a_model_too_large_is_refused_with_its_shortage() -> None:
         Pipeline.parse(BACKEND).run(made, ctx)
     shortage = error.value.shortage
     assert (shortage.resource, shortage.bound) == ("arrays", 2)
+    assert f"needs {shortage.demand} arrays, the target has 2" in str(error.value)
     assert shortage.demand > 2
     assert any("quantize{weights=4" in lever for lever in shortage.levers)
 

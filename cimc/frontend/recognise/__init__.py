@@ -16,11 +16,14 @@ from cimc.frontend.recognise.einsum import Einsum
 from cimc.frontend.recognise.elementwise import Binary, Unary
 from cimc.frontend.recognise.interaction import DotInteraction, MatMul
 from cimc.frontend.recognise.linear import LeftLinear, Linear
-from cimc.frontend.recognise.logic import Compare, Truth, Where
+from cimc.frontend.recognise.logic import Compare, Triangle, Truth, Where
 from cimc.frontend.recognise.normalise import BatchNormalization, LayerNormalization, LpNormalization
+from cimc.frontend.recognise.pick import OneHot, Pick
+from cimc.frontend.recognise.pool import Pool
 from cimc.frontend.recognise.quantised import GridRounding, QuantisedLinear
 from cimc.frontend.recognise.reduce import GlobalPool, Reduce, Softmax
 from cimc.frontend.recognise.reshape import Cast, Reshape, Tile, Transpose
+from cimc.frontend.recognise.scan import Product, RunningSum
 from cimc.frontend.recognise.select import Concat, Gather, Pad, Slice, Split
 
 PATTERNS: tuple[type[Recogniser], ...] = (
@@ -48,12 +51,16 @@ OPERATORS: tuple[type[Recogniser], ...] = (
     Compare,
     Truth,
     Where,
+    Triangle,
     Softmax,
     BatchNormalization,
     LayerNormalization,
     LpNormalization,
     Reduce,
+    Product,
+    RunningSum,
     GlobalPool,
+    Pool,
     Concat,
     Reshape,
     Transpose,
@@ -61,6 +68,8 @@ OPERATORS: tuple[type[Recogniser], ...] = (
     Slice,
     Split,
     Gather,
+    Pick,
+    OneHot,
     Pad,
     Cast,
 )

@@ -9,33 +9,15 @@ from xdsl.ir import SSAValue
 
 from cimc.frontend.constants import float_attribute
 from cimc.frontend.match import Emitter, Recogniser
-from cimc.frontend.recognise.operands import number
-from cimc.ir import onnx, rec
+from cimc.frontend.recognise.angles import arctangent, cosine, sine
+from cimc.frontend.recognise.operands import Terms
+from cimc.ir import onnx
 
 _SELU = (1.67326319217681884765625, 1.05070102214813232421875)
 """Defaults of ``Selu``, from the ONNX operator specification."""
 
 
-class _Terms:
-    """Writes formulas over one activation."""
-
-    def __init__(self, emit: Emitter, x: SSAValue) -> None:
-        self.emit, self.x, self.rank = emit, x, len(rec.shape(x))
-
-    def __call__(self, kind: str, a: SSAValue, b: SSAValue | float) -> SSAValue:
-        other = b if isinstance(b, SSAValue) else number(self.emit, b, self.rank)
-        return self.emit.add(rec.BinaryOp(kind, a, other))
-
-    def unary(
-        self, kind: str, a: SSAValue, alpha: float | None = None, beta: float | None = None
-    ) -> SSAValue:
-        return self.emit.add(rec.UnaryOp(kind, a, alpha, beta))
-
-    def scaled(self, a: SSAValue, factor: float) -> SSAValue:
-        return a if factor == 1.0 else self("mul", a, factor)
-
-
-def _gelu(op: onnx.NodeOp, t: _Terms) -> SSAValue:
+def _gelu(op: onnx.NodeOp, t: Terms) -> SSAValue:
     approximate = getattr(op.attribute("approximate"), "data", "none") == "tanh"
     if approximate:
         cube = t("mul", t("mul", t.x, t.x), t.x)
@@ -45,49 +27,49 @@ def _gelu(op: onnx.NodeOp, t: _Terms) -> SSAValue:
     return t("mul", t("mul", t.x, 0.5), t("add", inner, 1.0))
 
 
-def _hard_sigmoid(op: onnx.NodeOp, t: _Terms) -> SSAValue:
+def _hard_sigmoid(op: onnx.NodeOp, t: Terms) -> SSAValue:
     alpha, beta = float_attribute(op, "alpha", 0.2), float_attribute(op, "beta", 0.5)
     return t.unary("clip", t("add", t("mul", t.x, alpha), beta), 0.0, 1.0)
 
 
-def _hard_swish(op: onnx.NodeOp, t: _Terms) -> SSAValue:
+def _hard_swish(op: onnx.NodeOp, t: Terms) -> SSAValue:
     return t("mul", t.x, t.unary("clip", t("add", t("mul", t.x, 1 / 6), 0.5), 0.0, 1.0))
 
 
-def _selu(op: onnx.NodeOp, t: _Terms) -> SSAValue:
+def _selu(op: onnx.NodeOp, t: Terms) -> SSAValue:
     alpha, gamma = float_attribute(op, "alpha", _SELU[0]), float_attribute(op, "gamma", _SELU[1])
     return t.scaled(t.unary("elu", t.x, alpha), gamma)
 
 
-def _celu(op: onnx.NodeOp, t: _Terms) -> SSAValue:
+def _celu(op: onnx.NodeOp, t: Terms) -> SSAValue:
     alpha = float_attribute(op, "alpha", 1.0)
     return t.scaled(t.unary("elu", t.scaled(t.x, 1 / alpha), 1.0), alpha)
 
 
-def _mish(op: onnx.NodeOp, t: _Terms) -> SSAValue:
+def _mish(op: onnx.NodeOp, t: Terms) -> SSAValue:
     return t("mul", t.x, t.unary("tanh", t.unary("softplus", t.x)))
 
 
-def _swish(op: onnx.NodeOp, t: _Terms) -> SSAValue:
+def _swish(op: onnx.NodeOp, t: Terms) -> SSAValue:
     return t("mul", t.x, t.unary("sigmoid", t.scaled(t.x, float_attribute(op, "alpha", 1.0))))
 
 
-def _softsign(op: onnx.NodeOp, t: _Terms) -> SSAValue:
+def _softsign(op: onnx.NodeOp, t: Terms) -> SSAValue:
     return t("div", t.x, t("add", t.unary("abs", t.x), 1.0))
 
 
-def _thresholded(op: onnx.NodeOp, t: _Terms) -> SSAValue:
-    limit = number(t.emit, float_attribute(op, "alpha", 1.0), t.rank)
+def _thresholded(op: onnx.NodeOp, t: Terms) -> SSAValue:
+    limit = t.number(float_attribute(op, "alpha", 1.0))
     return t("mask", t.x, t("less", limit, t.x))
 
 
-def _shrink(op: onnx.NodeOp, t: _Terms) -> SSAValue:
+def _shrink(op: onnx.NodeOp, t: Terms) -> SSAValue:
     limit, bias = float_attribute(op, "lambd", 0.5), float_attribute(op, "bias", 0.0)
-    above = t("mask", t("sub", t.x, bias), t("less", number(t.emit, limit, t.rank), t.x))
+    above = t("mask", t("sub", t.x, bias), t("less", t.number(limit), t.x))
     return t("add", above, t("mask", t("add", t.x, bias), t("less", t.x, -limit)))
 
 
-_FORMULAS: dict[str, Callable[[onnx.NodeOp, _Terms], SSAValue]] = {
+_FORMULAS: dict[str, Callable[[onnx.NodeOp, Terms], SSAValue]] = {
     "Gelu": _gelu,
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": _hard_swish,
@@ -98,6 +80,9 @@ _FORMULAS: dict[str, Callable[[onnx.NodeOp, _Terms], SSAValue]] = {
     "Softsign": _softsign,
     "ThresholdedRelu": _thresholded,
     "Shrink": _shrink,
+    "Sin": lambda op, t: sine(t),
+    "Cos": lambda op, t: cosine(t),
+    "Atan": lambda op, t: arctangent(t),
 }
 
 
@@ -110,6 +95,9 @@ class Activation(Recogniser):
     Mish(x)  = x tanh(softplus(x))               Swish(x) = x sigmoid(alpha x)
     Softsign(x) = x / (1 + |x|)                  ThresholdedRelu(x) = x where x > alpha, else 0
     Shrink(x) = x - bias where x > lambd, x + bias where x < -lambd, else 0
+
+    ``Sin``, ``Cos`` and ``Atan`` are polynomials (``angles.py``), to an error of 3e-7 in f32; sine and cosine
+    lose digits beyond arguments of 25,000.
     """
 
     name = "activation"
@@ -117,4 +105,4 @@ class Activation(Recogniser):
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
         self.graph.activation(op.inputs[0])
-        return [_FORMULAS[op.kind](op, _Terms(emit, op.inputs[0]))]
+        return [_FORMULAS[op.kind](op, Terms(emit, op.inputs[0]))]

@@ -69,6 +69,7 @@ class LoopBag(Recogniser):
             if found is None:
                 raise NotMine("the sequence does not come from a loop")
             need(int_attribute(op, "axis", 0) == 0, "the sequence is not joined along axis 0")
+            need(not int_attribute(op, "new_axis", 0), "the sequence is stacked along a new axis")
             loop, position, results = found, self._position(found, op.inputs[0]), [None]
         need_sound(loop, self.graph)
         value = self._bag(loop, yielded(body_of(loop))[position + 1], emit)

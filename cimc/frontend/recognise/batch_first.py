@@ -8,6 +8,7 @@ factored out of the dimension that holds it and put first, the other dimensions 
     [B * L, D]    ->  [B, L, D]              [L, B, D]  ->  [B, L, 1, D]
     [L * B, D]    ->  [B, L, D]              [B, D]     ->  [B, 1, D]
 
+An input of the model that holds an open batch along a later axis is transposed by the host first.
 Operators are repeated on the twins; a result whose dimension 0 is the batch again takes its original's
 place.  A chain that never returns to such a form is left as it was.  The twins are ``onnx`` nodes, which the
 recognisers then see.
@@ -152,15 +153,19 @@ def batch_first(graph: Graph) -> None:
     made: list[Operation] = []
     mains: dict[onnx.NodeOp, onnx.NodeOp] = {}
     block = graph.function.body.block
-    for op in list(block.ops):
+    nodes = list(block.ops)
+    for argument in block.args:
+        made += _turned(lifter, argument)
+    for op in nodes:
         if not isinstance(op, onnx.NodeOp) or op.kind not in RULES or not _concerns(op, lifter):
             continue
-        known = dict(lifter.twins)
+        known = len(lifter.twins)
         lifter.emit = Emitter(graph, op)
         try:
             results = list(RULES[op.kind](op, lifter))
         except NoMatch:
-            lifter.twins = known
+            while len(lifter.twins) > known:  # made for this operator
+                lifter.twins.popitem()
             continue
         main = results[0].value.owner
         if isinstance(main, onnx.NodeOp) and main in lifter.emit.ops:
@@ -181,6 +186,28 @@ def batch_first(graph: Graph) -> None:
             old.detach()  # type: ignore[no-untyped-call]
             old.erase()
     graph.twins.update({op: main for op, main in mains.items() if op in dead and main not in dead})
+
+
+def _turned(lifter: Lifter, argument: SSAValue) -> Sequence[Operation]:
+    """Make the twin of an input ``[.., batch, ..]``, if it is one."""
+    graph = lifter.graph
+    shape, element = graph.analysis.shape(argument), graph.analysis.element(argument)
+    users = [u for u in graph.users(argument) if isinstance(u, onnx.NodeOp)]
+    if not isinstance(graph.batch, d.Poly) or not shape or element is None or not _held(element) or not users:
+        return []
+    rest = [e for e in shape if isinstance(e, int)]
+    if graph.batch not in shape[1:] or len(rest) != len(shape) - 1:
+        return []
+    axis = shape.index(graph.batch)
+    perm = rec.ints([axis, *(k for k in range(len(shape)) if k != axis)])
+    lifter.emit = Emitter(graph, users[0])
+    front = lifter.emit.node("Transpose", [argument], (graph.batch, *rest), element, {"perm": perm})
+    dims = (*rest[:axis], 1, *rest[axis:])
+    lifter.twins[argument] = Lifted(lifter.view(front, dims), dims, axis)
+    block = graph.function.body.block
+    assert block.first_op is not None
+    block.insert_ops_before(lifter.emit.ops, block.first_op)
+    return lifter.emit.ops
 
 
 def _concerns(op: onnx.NodeOp, lifter: Lifter) -> bool:

@@ -39,6 +39,7 @@ def _rule(*kinds: str) -> Callable[[Rule], Rule]:
 @_rule("Relu", "LeakyRelu", "Sigmoid", "Tanh", "Exp", "Log", "Sqrt", "Neg", "Abs", "Reciprocal", "Clip")
 @_rule("Erf", "Gelu", "Elu", "Selu", "Celu", "Softplus", "Softsign", "HardSigmoid", "HardSwish", "Mish")
 @_rule("Swish", "ThresholdedRelu", "Shrink", "Sign", "Floor", "Ceil", "Round", "Cast", "Identity", "Dropout")
+@_rule("Sin", "Cos", "Atan")
 def _elementwise(op: onnx.NodeOp, lift: Lifter) -> Sequence[Lifted]:
     """Operands are aligned at their last dimension, as the originals are."""
     need(all(not lift.graph.users(r) for r in op.outputs[1:]), "a second result is used")
@@ -51,6 +52,7 @@ def _elementwise(op: onnx.NodeOp, lift: Lifter) -> Sequence[Lifted]:
         if filled and value not in lift.twins:
             continue
         twins[value] = lift.need_twin(value)
+    need(all(len(t.dims) <= rank for t in twins.values()), "the extents contradict each other")
     places = {(rank - len(t.dims) + t.axis, t.before, t.dims[t.axis]) for t in twins.values()}
     need(len(places) == 1, "the batch is not in the same place in all operands")
     ((axis, before, extent),) = places
@@ -226,12 +228,18 @@ def _split(op: onnx.NodeOp, lift: Lifter) -> Sequence[Lifted]:
 def _sliced(
     op: onnx.NodeOp, lift: Lifter, found: Lifted, axis: int, cut: tuple[int, int, int], size: int
 ) -> Lifted:
-    need(lift.graph.opset >= 10, "this operator set slices by attributes")
     start, end, step = cut
-    bounds = [lift.integers([n]) for n in (start, end, axis + 1, step)]
     dims = list(found.dims)
     dims[axis] = size
     element = lift.analysis.element(op.inputs[0])
+    if lift.graph.opset < 10:
+        attrs: dict[str, Attribute] = {
+            "starts": rec.ints([start]),
+            "ends": rec.ints([end]),
+            "axes": rec.ints([axis + 1]),
+        }
+        return found.like(lift.node("Slice", [found.value], dims, element, attrs), dims)
+    bounds = [lift.integers([n]) for n in (start, end, axis + 1, step)]
     return found.like(lift.node("Slice", [found.value, *bounds], dims, element), dims)
 
 

@@ -16,7 +16,7 @@ from cimc.frontend.recognise.weights import known_matrix, linear, matrix, swappe
 from cimc.ir import onnx, rec
 from cimc.ir.onnx import int_attribute
 from cimc.ir.store import Array
-from cimc.ir.types import f32
+from cimc.ir.types import f32, symbol
 
 _PRODUCTS = ("Gemm", "MatMul")
 _AFFINE = ("Add", "Sub", "Mul", "Div", "BatchNormalization")
@@ -118,10 +118,7 @@ class Linear(Recogniser):
         if bias is None and len(steps) == 1 and steps[0].source is not None:
             bias, beta, steps = steps[0].source, 1.0, ()
         if not steps:
-            name = known_matrix(emit, array)
-            if name is None:
-                stored = self.graph.symbol_of(weight)
-                name = self.graph.derive(weight, suffix, lambda: _dense(array)) if suffix else stored
+            name = self._stored(weight, array, suffix, emit)
             offset = self._bias(bias, units, beta) if bias is not None else None
             return emit.add(rec.LinearOp(x, name, units, offset))
         scale, shift = np.ones(units), np.zeros(units)
@@ -134,6 +131,20 @@ class Linear(Recogniser):
         folded = array if (scale == 1).all() else (array.astype(np.float64) * scale).astype(np.float32)
         name = matrix(emit, folded, f"{base}.folded")
         return emit.add(rec.LinearOp(x, name, units, vector(emit, shift, f"{base}.bias")))
+
+    def _stored(self, weight: SSAValue, array: Array, suffix: str, emit: Emitter) -> str:
+        """The name of ``array``, which is ``weight`` changed as ``suffix`` says, in the store."""
+        owner, known = weight.owner, self.graph.matrices
+        key = symbol(owner.symbol) + suffix if isinstance(owner, onnx.InitializerOp) else ""
+        if key in known and suffix in ("", ".t"):  # steps of a sequence share their weights
+            return known[key]
+        name = known_matrix(emit, array)
+        if name is None:
+            stored = self.graph.symbol_of(weight)
+            name = self.graph.derive(weight, suffix, lambda: _dense(array)) if suffix else stored
+        if key:
+            known[key] = name
+        return name
 
     # -- products -----------------------------------------------------------------------------------
 

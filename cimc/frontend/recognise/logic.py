@@ -13,8 +13,9 @@ import numpy as np
 from xdsl.dialects.func import ReturnOp
 from xdsl.ir import SSAValue
 
-from cimc.frontend.match import Emitter, Recogniser, need, node_of, show
+from cimc.frontend.match import Emitter, NoMatch, Recogniser, need, node_of, show
 from cimc.frontend.recognise.operands import aligned, number, place, shared_array
+from cimc.frontend.shape_rules import operand
 from cimc.ir import onnx, rec
 from cimc.ir.store import Array
 from cimc.ir.types import DYNAMIC, f32, i1, i32, i64
@@ -134,6 +135,29 @@ class Where(Recogniser):
             need(found[0] in (DYNAMIC, 1, dims[0]), "the batch would be repeated")
             value = emit.add(rec.ExpandOp(value, dims))
         return [value]
+
+
+class Triangle(Recogniser):
+    """``Trilu``: the upper or lower triangle of the last two axes, the rest 0; ``mask`` by a constant."""
+
+    name = "triangle"
+    kinds = frozenset({"Trilu"})
+
+    def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
+        x, k = op.inputs[0], 0
+        dims = self.graph.activation(x)
+        need(len(dims) > 2, "the batch is an axis of the triangle")
+        if (given := operand(op, 1)) is not None:
+            array = self.graph.constant(given)
+            if array is None or array.size != 1:
+                raise NoMatch("the diagonal is not constant")
+            k = int(array.reshape(-1)[0])
+        upper = onnx.int_attribute(op, "upper", 1) != 0
+        rows, columns = np.ogrid[: dims[-2], : dims[-1]]
+        kept = columns - rows >= k if upper else columns - rows <= k
+        wide = kept.reshape((1,) * (len(dims) - 2) + kept.shape)
+        name = f"triangle.{'upper' if upper else 'lower'}.{k}.{dims[-2]}x{dims[-1]}.r{len(dims)}"
+        return [emit.add(rec.BinaryOp("mask", x, place(emit, wide, name, len(dims))))]
 
 
 def as_truth(emit: Emitter, x: SSAValue, dtype: np.dtype[Any]) -> SSAValue:

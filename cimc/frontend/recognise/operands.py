@@ -94,3 +94,25 @@ def number(emit: Emitter, value: float, rank: int) -> SSAValue:
     """A ``rec.constant`` that holds one f32 number."""
     array = np.full((1,) * rank, value, np.float32)
     return emit.shared(array, f"number.{float(np.float32(value))!r}.r{rank}", rank)
+
+
+class Terms:
+    """Writes formulas over one activation."""
+
+    def __init__(self, emit: Emitter, x: SSAValue) -> None:
+        self.emit, self.x, self.rank = emit, x, len(rec.shape(x))
+
+    def __call__(self, kind: str, a: SSAValue, b: SSAValue | float) -> SSAValue:
+        other = b if isinstance(b, SSAValue) else self.number(b)
+        return self.emit.add(rec.BinaryOp(kind, a, other))
+
+    def number(self, value: float) -> SSAValue:
+        return number(self.emit, value, self.rank)
+
+    def unary(
+        self, kind: str, a: SSAValue, alpha: float | None = None, beta: float | None = None
+    ) -> SSAValue:
+        return self.emit.add(rec.UnaryOp(kind, a, alpha, beta))
+
+    def scaled(self, a: SSAValue, factor: float) -> SSAValue:
+        return a if factor == 1.0 else self("mul", a, factor)

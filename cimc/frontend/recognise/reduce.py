@@ -56,7 +56,7 @@ class Reduce(Recogniser):
         axes = axes_of(op, self.analysis)
         if axes is None:
             raise NoMatch("the axes are not known at compile time")
-        if not axes and int_attribute(op, "noop_with_empty_axes", 0):
+        if not axes and int_attribute(op, "noop_with_empty_axes", 0) == 1:
             raise NoMatch("reduces over no axis")
         normal = sorted({a % len(dims) for a in axes})
         need(normal, "reduces over all axes, the batch among them")

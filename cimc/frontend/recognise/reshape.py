@@ -71,6 +71,9 @@ class Transpose(Plumbing):
         need(perm[0] == 0, "the batch does not stay dimension 0")
         if list(perm) == list(range(len(dims))):
             return [op.inputs[0]]
+        moved = [p for p in perm if p == 0 or dims[p] != 1]
+        if moved == sorted(moved):  # only axes of a single element change places
+            return [emit.add(rec.ReshapeOp(op.inputs[0], [dims[p] for p in perm]))]
         return [emit.add(rec.TransposeOp(op.inputs[0], perm))]
 
 

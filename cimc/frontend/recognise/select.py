@@ -82,6 +82,8 @@ class Gather(Plumbing):
         axis = axis_of(op, len(shape), 0)
         if axis == 0:
             raise NotMine("selects along axis 0, the batch")
+        if self.graph.constant(op.inputs[0]) is not None:
+            raise NotMine("selects from a constant")
         dims = self.carried(op)
         indices = self.analysis.integers(op.inputs[1])
         if indices is None:

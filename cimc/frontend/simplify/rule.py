@@ -69,8 +69,7 @@ class Rule(RewritePattern):
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter, /) -> None:
         if (
             isinstance(op, NodeOp)
-            and op.op_type.data in self.ops
-            and op.domain is None
+            and op.kind in self.ops
             and self.apply(op, rewriter)
         ):
             self.scope.counts[self.name] += 1

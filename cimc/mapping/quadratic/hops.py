@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from cimc.mapping.problem import FloatArray, IntArray
+from cimc.mapping.quadratic.landmarks import Landmarks, relocate
 from cimc.mapping.quadratic.legalise import legalise
 from cimc.mapping.quadratic.problem import QuadraticProblem, cost_of
 
@@ -23,8 +24,8 @@ _STARTS = 6
 _TURNS = 6
 
 
-def hop_layouts(problem: QuadraticProblem) -> list[IntArray]:
-    """Legal placements int64[n] from hop distances, first to corners, then to sides; the cheapest first.
+def hop_layouts(problem: QuadraticProblem, marks: Landmarks) -> list[IntArray]:
+    """Legal placements int64[n] by hop distances to corners, then sides, then ``marks``; the cheapest first.
 
     One from each search for corners, all different, at least one.
     """
@@ -36,6 +37,9 @@ def hop_layouts(problem: QuadraticProblem) -> list[IntArray]:
         for _ in range(_TURNS):
             found.append(_legal(problem, from_sides(problem, found[-1][1])))
         best = min(found, key=_cost)
+        located = relocate(problem, marks, best[1])
+        if located is not None:
+            best = min(best, (cost_of(problem, located), located), key=_cost)
         layouts.setdefault(best[1].tobytes(), best)
     return [sites for _, sites in sorted(layouts.values(), key=_cost)]
 

@@ -14,6 +14,7 @@ from cimc.mapping.problem import FloatArray, IntArray
 from cimc.mapping.quadratic.anneal import budget, check, cool, start_of
 from cimc.mapping.quadratic.bounds import quadratic_bound
 from cimc.mapping.quadratic.hops import from_sides, hop_layouts
+from cimc.mapping.quadratic.landmarks import landmarks, relocate
 from cimc.mapping.quadratic.legalise import legalise
 from cimc.mapping.quadratic.problem import QuadraticProblem, QuadraticProposal, cost_of, make_graph
 from cimc.mapping.quadratic.relax import relaxations
@@ -59,7 +60,7 @@ def multilevel(
     if problem.n_blocks == 0 or problem.graph.flow.size == 0:
         return QuadraticProposal(start, f"{how} (there is no flow)")
     least, work = quadratic_bound(problem) * (1 + _ENOUGH), _Work()
-    guesses = hop_layouts(problem)
+    guesses = hop_layouts(problem, landmarks(problem))
     guess = Mesh(problem, guesses[0])
     if guess.cost() <= least:
         return QuadraticProposal(guess.sites, "layout by hop distances", {"proposals": 0})
@@ -159,6 +160,8 @@ def _copies(mesh: Mesh) -> list[IntArray]:
     for _ in range(_SIDES):
         sites = legalise(mesh.problem, from_sides(mesh.problem, sites))
         found.append(sites)
+    located = relocate(mesh.problem, landmarks(mesh.problem), mesh.sites)
+    found += [] if located is None else [located]
     return sorted(found, key=lambda sites: -cost_of(mesh.problem, sites))
 
 

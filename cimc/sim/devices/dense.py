@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,9 @@ from cimc.sim.devices.strips import CHAINS, ShortTables, Strip, make_strip, shor
 from cimc.sim.kernels.threads import run, shares
 from cimc.target.cells import encode_weights, input_phases, phase_plan
 from cimc.target.spec import Array
+
+if TYPE_CHECKING:
+    from cimc.sim.devices.integers import IntegerPlane
 
 _SUMS = 1 << 19  # column sums of products that are converted at a time
 _TABLE_BYTES = 1 << 28  # tables take 16 bytes a cell: products do a larger matrix, to the same bits
@@ -85,6 +88,7 @@ class NoisyDense:
         self._strips: dict[tuple[int, int], list[Strip]] = {}
         self._cuts: dict[tuple[int, int, int, int], list[Strip]] = {}
         self._tables: dict[tuple[int, int, int], ShortTables] = {}
+        self._integers: dict[tuple[int, int, int, bool], IntegerPlane | None] = {}
 
     def columns(self, first: int, count: int) -> tuple[int, int]:
         """First column, and one past the last, that ``count`` blocks from ``first`` contribute to."""
@@ -146,14 +150,11 @@ class NoisyDense:
         phases, slices, cols = strip.factor.shape
         shape = (phases, len(acc), slices, cols)
         driven = drive.reshape(phases * len(acc), -1)
-        sums = np.matmul(driven.astype(strip.means.dtype), strip.means).reshape(shape)
+        sums = self._sums(strip, driven, False).reshape(shape)
         noisy = strip.spreads.size > 0
         spreads = np.zeros((0, 0, 0, 0), sums.dtype)
         if noisy:
-            squares = driven.astype(strip.spreads.dtype)
-            if self.array.dac_bits > 1:
-                squares *= squares
-            spreads = np.matmul(squares, strip.spreads).reshape(shape).astype(sums.dtype, copy=False)
+            spreads = self._sums(strip, driven, True).reshape(shape).astype(sums.dtype, copy=False)
         low, high = self.array.adc_codes
         total = self.weights.shape[1]
         if self.compiled:
@@ -169,6 +170,18 @@ class NoisyDense:
                 acc, sums, spreads, keys, rng.deviates().astype(sums.dtype), strip.scale, strip.half,
                 strip.step, strip.factor, strip.first_col, total, (low, high), noisy,
             )  # fmt: skip
+
+    def _sums(self, strip: Strip, driven: NDArray[np.uint8], squared: bool) -> Floats:
+        """``driven [n, R]`` times the strip's means, or its squares times the spreads: ``[n, S*C]``."""
+        plane = strip.spreads if squared else strip.means
+        several = squared and self.array.dac_bits > 1
+        prepared = self._integers.get((*_place(strip), squared))
+        if prepared is not None and self.compiled:
+            return prepared(driven * driven if several else driven)
+        inputs = driven.astype(plane.dtype)
+        if several:
+            inputs *= inputs
+        return np.asarray(np.matmul(inputs, plane))
 
     def _by_table(self, strip: Strip, x: Inputs, keys: rng.Words) -> NDArray[np.int32]:
         from cimc.sim.devices import onebit
@@ -204,9 +217,21 @@ class NoisyDense:
             pieces = [strip.within(block) for strip in self._strips[first, count]]
             self._cuts[key] = [piece for piece in pieces if piece is not None]
             for strip in self._cuts[key]:
-                if self._by_tables(strip) and _place(strip) not in self._tables:
+                if not self._by_tables(strip):
+                    self._integer_planes(strip)
+                elif _place(strip) not in self._tables:
                     self._tables[_place(strip)] = short_tables(strip)
         return self._cuts[key]
+
+    def _integer_planes(self, strip: Strip) -> None:
+        if not self.compiled or (*_place(strip), False) in self._integers:
+            return
+        from cimc.sim.devices.integers import IntegerPlane
+
+        drive = max((1 << phase.width) - 1 for phase in self.plan.phases)
+        for squared, plane in enumerate((strip.means, strip.spreads)):
+            found = IntegerPlane.of(plane, drive * drive if squared else drive)
+            self._integers[(*_place(strip), bool(squared))] = found
 
     def _prepare(self, first: int, count: int) -> list[Strip]:
         left, _ = self.columns(first, count)

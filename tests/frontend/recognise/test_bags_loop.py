@@ -198,7 +198,13 @@ def test_per_sample_weights_inside_the_loop() -> None:
     found.check({"ids": IDS, "offsets": OFFSETS, "scale": floats(7)})
 
 
-def sequence(*, zero: str = "zero", last: str = "Slice(rows, from, total, k0)", limit: str = "many") -> Fused:
+def sequence(
+    *,
+    zero: str = "zero",
+    last: str = "Slice(rows, from, total, k0)",
+    limit: str = "many",
+    new: str = "0",
+) -> Fused:
     """The torch.export form of a mean, with one part changed."""
     many = "seq(float[1, 4])"
     return fused(
@@ -238,7 +244,7 @@ def sequence(*, zero: str = "zero", last: str = "Slice(rows, from, total, k0)", 
                 next = Add(i, s1)
                 on = Less(next, {limit})
             }}>(, some, s0, none)
-            y = ConcatFromSequence<axis = 0>(all)
+            y = ConcatFromSequence<axis = 0, new_axis = {new}>(all)
         }}""",
         CONSTANTS
         | {
@@ -262,6 +268,7 @@ def test_sequence_form() -> None:
         ({"zero": "one4"}, "an empty bag does not give zeros"),
         ({"last": "Slice(rows, from, k2, k0)"}, "does not end where the next one starts"),
         ({"limit": "s1"}, "the number of iterations is not known"),
+        ({"new": "1"}, "stacked along a new axis"),
     ],
 )
 def test_sequence_near_misses(change: dict[str, str], reason: str) -> None:

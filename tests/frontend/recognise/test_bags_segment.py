@@ -110,3 +110,19 @@ def test_a_row_at_the_end_that_counts() -> None:
     )
     assert "embedding_bag" not in found.counts()
     assert "bag-segment: the row at the end is not neutral" in found.misses()
+
+
+@pytest.mark.parametrize("reduction", ["add", "mul"])
+def test_rows_that_are_not_just_written(reduction: str) -> None:
+    """A rule that reads of a ScatterND only its operands must not take one that adds to what is there."""
+    scattered = SUM.replace("ScatterND(", f'ScatterND<reduction = "{reduction}">(')
+    found = fused(
+        f"""m (int64[N] ids, int64[N] seg, float[B, 4] x) => (float[B, 4] y) {{
+            s = Shape(x) segments = Slice(s, a0, a1) rows = Gather(table, ids) {scattered}
+        }}""",
+        CONSTANTS,
+        opset=17,
+    )
+    assert "embedding_bag" not in found.counts()
+    assert found.reasons()["ScatterND"] == "attribute 'reduction' of ScatterND is not known here"
+    found.check({"ids": np.array([3, 1, 4]), "seg": np.array([0, 2, 2]), "x": floats(3, 4)})
