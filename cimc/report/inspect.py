@@ -338,11 +338,14 @@ def _table_block(payload: dict[str, Any]) -> Block:
 
 
 def _layer_block(payload: dict[str, Any]) -> Block:
+    """A line per layer: a recurrent one multiplies by the same weights at every step."""
+    same = ("name", "kind", "rows", "cols", "vectors", "place")
+    uses = Counter(tuple(e[k] for k in same) for e in payload["layers"])
     return table(
         "Layers",
-        ("name", "kind", ">in", ">out", ">vectors", ">MACs", "place"),
+        ("name", "kind", ">in", ">out", ">uses", ">vectors", ">MACs", "place"),
         (
-            (e["name"], e["kind"], e["rows"], e["cols"], e["vectors"], count(e["macs"]), e["place"])
-            for e in payload["layers"]
+            (name, kind, rows, cols, n, n * vectors, count(n * rows * cols * vectors), place)
+            for (name, kind, rows, cols, vectors, place), n in uses.items()
         ),
     )
