@@ -257,8 +257,8 @@ def _squeeze(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
 @rule("Unsqueeze")
 def _unsqueeze(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     shape, axes = a.shape(op.inputs[0]), axes_of(op, a)
-    normal = normal_axes(axes, len(shape) + len(axes)) if shape is not None and axes else None
-    if shape is None or not normal:
+    normal = normal_axes(axes, len(shape) + len(axes)) if shape is not None and axes is not None else None
+    if shape is None or normal is None:
         return Info(None, a.element(op.inputs[0]))
     rest = iter(shape)
     out = tuple(1 if k in normal else next(rest) for k in range(len(shape) + len(normal)))

@@ -80,6 +80,7 @@ CONSTANTS: Arrays = {
     "s0": np.array(0), "s1": np.array(1), "c16": np.array([16]), "c432": np.array([-1, 27, 16]),
     "half": np.float32(0.5),
     "two": np.array([0, -1, 8]), "grid": np.array([2, 3]), "three": np.array(3),
+    "none": np.zeros(0, np.int64),
 }  # fmt: skip
 
 
@@ -101,6 +102,7 @@ CONSTANTS: Arrays = {
         ("float[B] x", "n = Shape(x)\n c = Concat<axis = 0>(x, x)\n y = Slice(c, k1, big, k0)", "2*B - 1"),
         ("float[B, 5] x", "a, b, c = Split<axis = 1, num_outputs = 3>(x)\n y = Identity(c)", "B, 1"),
         ("float[B, 5] x", "y = Transpose(x)", "5, B"),
+        ("float[B, 5] x", "y = Unsqueeze(x, none)", "B, 5"),
         ("float[B, 5] x", "s = Shape(x)\n y = Expand(half, s)", "B, 5"),
         ("float[B, 1] x", "y = Expand(x, grid)", "2, 3"),
         ("float[B, 2, 5] x", "y = ReduceMean<keepdims = 0>(x, km1)", "B, 2"),

@@ -289,8 +289,9 @@ class _Body:
 
     def _column(self, value: SSAValue) -> SSAValue:
         op = node_of(value, "Unsqueeze", "Reshape")
-        need(op is not None and len(self.graph.shape(op.inputs[0])) == 1, "weights are not one per id")
-        assert op is not None
+        one_each = self.graph.shape(value)[1:] == (1,)
+        if op is None or not one_each or len(self.graph.shape(op.inputs[0])) != 1:
+            raise NoMatch("weights are not one per id")
         return op.inputs[0]
 
     def pooled(self, value: SSAValue, last: bool = False) -> tuple[str, _Rows]:

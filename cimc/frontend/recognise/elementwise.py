@@ -36,7 +36,7 @@ _BINARY = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Max": "max",
 
 
 class Unary(Recogniser):
-    """``y = f(x)`` for one f32 operand; ``Clip`` with constant bounds (a missing one is infinite)."""
+    """``y = f(x)`` for one f32 operand; ``Clip`` with constant bounds (a missing one is the end of f32)."""
 
     name = "unary"
     kinds = frozenset({*_UNARY, "LeakyRelu", "Elu", "Clip"})
@@ -50,7 +50,8 @@ class Unary(Recogniser):
             return [emit.add(rec.UnaryOp("leaky_relu", x, float_attribute(op, "alpha", 0.01)))]
         if op.kind == "Elu":
             return [emit.add(rec.UnaryOp("elu", x, float_attribute(op, "alpha", 1.0)))]
-        low, high = self._bound(op, 1, "min", -np.inf), self._bound(op, 2, "max", np.inf)
+        end = float(np.finfo(np.float32).max)
+        low, high = self._bound(op, 1, "min", -end), self._bound(op, 2, "max", end)
         return [emit.add(rec.UnaryOp("clip", x, low, high))]
 
     def _bound(self, op: onnx.NodeOp, index: int, key: str, default: float) -> float:

@@ -275,3 +275,44 @@ def test_sequence_near_misses(change: dict[str, str], reason: str) -> None:
     found = sequence(**change)
     assert found.counts() == {"host": 1}
     assert any(reason in miss for miss in found.misses()), found.misses()
+
+
+def _weighted_first(axes: str) -> Fused:
+    """Rows are scaled before the loop; the axes of ``Unsqueeze`` are the constant ``axes``."""
+    return fused(
+        f"""m (int64[nnz] ids, int64[B] offsets, float[nnz] scale) => (float[M, 4] y) {{
+            plain = Gather(table, ids)
+            column = Unsqueeze(scale, {axes})
+            rows = Mul(plain, column)
+            n = Shape(ids)
+            starts = Concat<axis = 0>(offsets, n)
+            ends = Slice(starts, k1, big, k0)
+            many = Shape(ends)
+            trips = Squeeze(many, k0)
+            y = Loop<body = body (int64 i, bool going) => (bool on, float[4] row) {{
+                first = Gather(starts, i)
+                past = Gather(ends, i)
+                from = Unsqueeze(first, k0)
+                to = Unsqueeze(past, k0)
+                bag = Slice(rows, from, to, k0)
+                row = ReduceSum<keepdims = 0>(bag, k0)
+                on = Identity(true)
+            }}>(trips, true)
+        }}""",
+        CONSTANTS | {"none": np.zeros(0, np.int64)},
+    )
+
+
+def test_per_sample_weights_before_the_loop() -> None:
+    found = _weighted_first("k1")
+    (bag,) = found.ops()
+    assert len(bag.operands) == 3
+    found.check({"ids": IDS, "offsets": OFFSETS, "scale": floats(7)})
+
+
+def test_weights_of_columns_are_not_weights_of_ids() -> None:
+    """Without axes to unsqueeze, four ids of four columns each are scaled by column."""
+    found = _weighted_first("none")
+    assert "embedding_bag" not in found.counts()
+    assert any("weights are not one per id" in miss for miss in found.misses()), found.misses()
+    found.check({"ids": IDS[:4], "offsets": np.array([0, 2]), "scale": floats(4)})

@@ -40,6 +40,13 @@ def test_clip(bounds: str) -> None:
     found.check({"x": floats(3, 6)})
 
 
+def test_a_missing_bound_is_the_end_of_float32() -> None:
+    """What overflows counts as the largest float, as in onnxruntime, and not as infinite."""
+    body = "e = Exp(h)\n c = Clip(e, lo)\n q = Div(huge, c)\n y = Mul(h, q)"
+    found = around(body, {"lo": np.float32(0), "huge": np.float32(1e38)})
+    found.check({"x": np.full((2, 6), 300, np.float32)}, 1e-4)
+
+
 def test_clip_with_attributes() -> None:
     found = around("y = Clip<min: float = -0.1, max: float = 0.2>(h)", opset=6)
     assert found.counts() == {"linear": 1, "unary": 1}
