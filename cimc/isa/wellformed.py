@@ -187,6 +187,10 @@ def _matrix(matrix: Matrix, program: Program, target: Target) -> None:
         fail(why)
     if ranges.dtype.kind != "i" or ranges.shape != shape or int(ranges.min(initial=1)) < 1:
         fail(f"has ADC steps that are not {list(shape)} integers of at least 1")
+    if not dense and matrix.pool_rows > 1:
+        highest = matrix.pool_rows * target.array.digit_bounds[1]
+        if int(ranges[0]) != 1 or highest > target.array.adc_codes[1]:  # sums are taken to read exactly
+            fail(f"adds up {matrix.pool_rows} rows at a time, which its converters cannot read exactly")
 
 
 def _row_scales(matrix: Matrix, program: Program) -> str:

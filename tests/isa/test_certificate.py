@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from cimc.api import Program
 from cimc.errors import ProgramError
-from cimc.isa.certificate import certify
+from cimc.isa.artifact import save_program
+from cimc.isa.certificate import certify, unpack
 from cimc.isa.instructions import instr
 from cimc.isa.verify import verify_program
+from cimc.passes.pipeline import Pipeline
 from cimc.report import certificate as report
+from cimc.sim.executor import Simulator
+from cimc.sim.kernels import dense
+from tests.build import mlp
 from tests.isa.test_verify import LOAD, MVM, QUANT, TARGET, program
 
 
@@ -85,3 +93,55 @@ def test_the_summary_counts_units_and_conversions():
     assert len(report.blocks(found)) == 1
     del found.data["w.certificate"]
     assert report.to_json(found)["conversions_certified"] == 0
+
+
+# --------------------------------------------------------------------------------------------------
+# From the compiler to a file and back
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    made, ctx = mlp((40, 30, 8), target="isaac32")
+    Pipeline.parse("quantize,shard,place,schedule,lower").run(made, ctx)
+    return ctx.program, ctx.target
+
+
+def test_every_layer_has_one_and_the_simulator_takes_it(compiled, monkeypatch):
+    found, target = compiled
+    layers = [m for m in found.matrices if m.kind == "dense"]
+    assert len(layers) == 2
+    simulator = Simulator(found, target)
+    monkeypatch.setattr(dense, "certify", lambda *arguments: pytest.fail("computed anew"))
+    for layer in layers:
+        stored = unpack(
+            found.data[f"{layer.name}.certificate"], found.data[f"{layer.name}.blocks"], layer.slices
+        )
+        taken = simulator.kernel(layer).certified
+        assert all(a.tolist() == b.tolist() for a, b in zip(stored, taken, strict=True))
+        assert any(units.any() for units in taken)
+
+
+def test_a_bit_of_a_file_is_enough_to_be_refused(compiled, tmp_path):
+    """Damage is found by the digest; a file that was written so, by computing the certificate anew."""
+    found, _ = compiled
+    layer = next(m for m in found.matrices if m.kind == "dense")
+    name = f"{layer.name}.certificate"
+    path = tmp_path / "p.cimc"
+    save_program(found, path)
+    requests = {"x": np.ones((2, 40), np.float32)}
+    Program.load(path).run(requests)
+
+    raw = bytearray(path.read_bytes())
+    at = raw.rfind(found.data[name].tobytes())
+    raw[at] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(ProgramError) as caught:
+        Program.load(path)
+    assert caught.value.code == "program.corrupt"
+
+    wrong = found.data[name].copy()
+    wrong[0] ^= 1
+    save_program(replace(found, data={**found.data, name: wrong}), path)
+    with pytest.raises(ProgramError, match=layer.name) as caught:
+        Program.load(path).run(requests)
+    assert caught.value.code == "isa.certificate"

@@ -115,6 +115,23 @@ def test_other_targets_are_refused() -> None:
     assert error.value.code == "program.target"
 
 
+@pytest.mark.parametrize(
+    ("rows", "step", "good"), [(18, 1, True), (19, 1, False), (2, 2, False), (1, 2, True)]
+)
+def test_rows_that_are_added_up_must_read_exactly(rows: int, step: int, good: bool) -> None:
+    """18 rows of digits up to 7 are 126, the last code 127; the simulator adds integers."""
+    found = program({3: [LOAD]})
+    dense, table = found.matrices
+    found = replace(found, matrices=(dense, replace(table, pool_rows=rows)))
+    found.data["t.ranges"] = np.full(1, step, np.int32)
+    if good:
+        verify_program(found, TARGET)
+        return
+    with pytest.raises(ProgramError, match=f"matrix t adds up {rows} rows at a time") as error:
+        verify_program(found, TARGET)
+    assert error.value.code == "isa.invalid"
+
+
 def test_missing_matrix_data_is_refused() -> None:
     broken = program({3: [LOAD]})
     broken = replace(broken, data={k: v for k, v in broken.data.items() if k != "w.ranges"})

@@ -84,22 +84,34 @@ def test_without_numba_the_bits_are_the_same(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_other_matrices_do_not_matter() -> None:
-    """A table read in another program, under its name, gives the same rows."""
-    from cimc.sim.devices.dense import Conditions
+    """A table and a layer by themselves, under their names, give what they give inside a program."""
+    from cimc.sim.devices.dense import Conditions, NoisyDense
     from cimc.sim.devices.table import NoisyTable
 
     simulator = built()
-    requests = dlrm_requests(5, 9)
-    run(simulator, requests, **WAN)
+    run(simulator, dlrm_requests(5, 9), **WAN)
     assert simulator.noise is not None
-    matrix = next(m for m in simulator.program.matrices if m.kind == "table")
-    inside = simulator.noise.table(matrix)
-    alone = NoisyTable(
-        matrix.name, inside.table, simulator.target.array, matrix.bits, inside.lsb, inside.group,
-        Conditions(WAN["device"], 86400.0, 3),
-    )  # fmt: skip
-    ids = np.arange(matrix.rows)
-    assert (alone.rows(ids, ids, ids) == inside.rows(ids, ids, ids)).all()
+    conditions, array = Conditions(WAN["device"], 86400.0, 3), simulator.target.array
+    data = simulator.program.data
+    for matrix in simulator.program.matrices:
+        if matrix.kind == "table":
+            inside = simulator.noise.table(matrix)
+            alone = NoisyTable(
+                matrix.name, inside.table, array, matrix.bits, inside.lsb, inside.group, conditions
+            )
+            ids = np.arange(matrix.rows)
+            assert (alone.rows(ids, ids, ids) == inside.rows(ids, ids, ids)).all()
+            continue
+        blocks, ranges = data[f"{matrix.name}.blocks"], data[f"{matrix.name}.ranges"]
+        layer = NoisyDense(
+            matrix.name, data[f"{matrix.name}.data"], blocks, ranges, array, matrix.bits, matrix.input_bits,
+            matrix.input_signed, conditions,
+        )  # fmt: skip
+        x = np.random.default_rng(0).integers(0, 64, (4, matrix.rows))
+        x = x.astype(np.int8 if matrix.input_signed else np.uint8)
+        within = simulator.noise.dense(matrix).noisy(x, 0, len(blocks), 11)
+        assert (layer.noisy(x, 0, len(blocks), 11) == within).all()
+        assert (layer.noisy(x, 0, len(blocks), 12) != within).any()
 
 
 def _with(simulator: Simulator, change: Any) -> Simulator:

@@ -315,6 +315,17 @@ for step in (1, 3):
         kernel, _ = of_kind(kind, w, blocks, ranges * step, array, 8, 8, True)
         assert np.array_equal(kernel.adc(x, 0, len(blocks)), expected.adc(x, 0, len(blocks))), (step, kind)
     assert np.array_equal(kernel.exact(x, 0, len(blocks)), expected.exact(x, 0, len(blocks)))
+
+from cimc.sim.devices.dense import Conditions
+from cimc.sim.devices.loader import load_device
+from tests.sim.devices_setup import inputs_for, make_array, make_dense
+conditions = Conditions(load_device("wan2022"), 3600.0)
+kernel, plan = make_dense(make_array("differential", 8, 4), (130, 20), (130, 20), conditions)
+x = inputs_for(plan, (9, 130), np.random.default_rng(0))
+found = kernel.noisy(x, 0, 1, 0)
+assert any(kernel._integers.values())
+kernel.compiled = False
+assert np.array_equal(kernel.noisy(x, 0, 1, 0), found)
 """
 
 

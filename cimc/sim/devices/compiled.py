@@ -30,6 +30,15 @@ def _word(key: Any, index: Any) -> Any:
 
 
 @compiled
+def branches(key, first, second):  # type: ignore[no-untyped-def]
+    """``words(words(key, first), second)`` of :mod:`cimc.sim.devices.rng` for ``first int64[n]``."""
+    out = np.empty(len(first), np.uint64)
+    for i in range(len(first)):
+        out[i] = _word(_word(key, first[i]), second)
+    return out
+
+
+@compiled
 def dense_epilogue(  # type: ignore[no-untyped-def]
     acc, sums, spreads, keys, active, scale, half, step, factor, first_col, cols_total, low, high, noisy
 ):

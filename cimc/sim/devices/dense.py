@@ -8,9 +8,9 @@ each phase ``p`` with drive ``x``, slice and column::
     code = clip(floor((P + sqrt(V') z + lsb / 2) / lsb))
 
 The two sums are matrix products of integers in float32 or float64, small enough to be exact
-(:mod:`cimc.sim.devices.strips`), so neither the batch nor the BLAS can change a bit.  One Gaussian per
-conversion stands for one per cell: the sum of independent reads has this mean and this variance.  Codes
-recombine as in ``docs/simulator.md``.
+(:mod:`cimc.sim.devices.strips`), or the same on the integer units (:mod:`cimc.sim.devices.integers`), so
+neither the batch nor the BLAS can change a bit.  One Gaussian per conversion stands for one per cell: the sum
+of independent reads has this mean and this variance.  Codes recombine as in ``docs/simulator.md``.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _SUMS = 1 << 19  # column sums of products that are converted at a time
 _TABLE_BYTES = 1 << 28  # tables take 16 bytes a cell: products do a larger matrix, to the same bits
+_DRIVEN = 1 << 17  # inputs turned into phases at a time
 _SAMPLES = 1 << 10  # samples whose results are added up at a time
 
 Floats = NDArray[Any]
@@ -128,19 +129,35 @@ class NoisyDense:
 
     def _add_all(self, out: Ints, strips: list[Strip], x: Inputs, requests: Ints, use: int) -> None:
         """Add what ``strips`` convert for ``x`` to ``out [B, C]``."""
+        by_product = []
         for strip in strips:
             acc, driven = out[:, strip.cols], x[:, strip.rows]
-            keys = rng.words(rng.words(strip.key, requests), use)
             if self._by_tables(strip):
-                acc += self._by_table(strip, driven, keys)
+                acc += self._by_table(strip, driven, self._keys(strip, requests, use))
             else:
-                step = max(1, _SUMS // strip.factor.size)
-                for b in range(0, len(x), step):
-                    drive = input_phases(driven[b : b + step], self.plan)
-                    self._by_product(acc[b : b + step], strip, drive, keys[b : b + step])
+                by_product.append(strip)
             acc += strip.constant
             if strip.input_factor:
                 acc += strip.input_factor * driven.sum(axis=1, dtype=np.int64)[:, np.newaxis]
+        if not by_product:
+            return
+        low, high = min(s.rows.start for s in by_product), max(s.rows.stop for s in by_product)
+        step = max(1, min(_DRIVEN // (high - low), _SUMS // max(s.factor.size for s in by_product)))
+        for b in range(0, len(x), step):
+            some = slice(b, b + step)
+            drive = input_phases(x[some, low:high], self.plan)
+            for strip in by_product:
+                driven = drive[:, :, strip.rows.start - low : strip.rows.stop - low]
+                keys = self._keys(strip, requests[some], use)
+                self._by_product(out[some, strip.cols], strip, driven, keys)
+
+    def _keys(self, strip: Strip, requests: Ints, use: int) -> rng.Words:
+        """Streams of the conversions of ``requests``."""
+        if not self.compiled:
+            return rng.words(rng.words(strip.key, requests), use)
+        from cimc.sim.devices import compiled
+
+        return np.asarray(compiled.branches(np.uint64(strip.key), requests, np.uint64(use)))
 
     def _by_tables(self, strip: Strip) -> bool:
         cells = len(strip.scale) * self.weights.size
@@ -149,7 +166,7 @@ class NoisyDense:
     def _by_product(self, acc: Ints, strip: Strip, drive: NDArray[np.uint8], keys: rng.Words) -> None:
         phases, slices, cols = strip.factor.shape
         shape = (phases, len(acc), slices, cols)
-        driven = drive.reshape(phases * len(acc), -1)
+        driven = np.ascontiguousarray(drive).reshape(phases * len(acc), -1)
         sums = self._sums(strip, driven, False).reshape(shape)
         noisy = strip.spreads.size > 0
         spreads = np.zeros((0, 0, 0, 0), sums.dtype)

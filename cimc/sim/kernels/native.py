@@ -29,7 +29,7 @@ Out = NDArray[np.int32]
 class IntegerProduct:
     """``x[:, row0 : row0 + R] @ weights + constants`` in integers, for bytes ``x``, ``signed`` or not.
 
-    ``weights int8 [R, C]``; ``constants int64 [C]``.
+    ``weights [R, C]``, integers that fit :data:`cimc.sim.kernels.products.WEIGHT`; ``constants int64 [C]``.
     """
 
     def __init__(

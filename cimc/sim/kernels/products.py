@@ -5,11 +5,11 @@ A product of small integers runs on the processor's dot-product instructions (:d
 - ``vnni``: 4 unsigned bytes x 4 signed bytes added to an int32, four times the rate of a float32
   multiply-add;
 - ``pairs``: 2 x 2 16-bit integers added to an int32, twice that rate on x86-64, which always has it;
-  elsewhere LLVM
-  expands the same meaning.
+  elsewhere LLVM expands the same meaning.
 
-Weights are packed in panels of up to four vectors of 16 columns (``pack.py``); a micro-tile of six samples x
-one panel keeps its sums in registers over all rows.  Sums are int32 and exact: 65,536 rows of 255 x 127 fit.
+Weights are packed in panels of up to four vectors of 16 columns (``converters.py``); a micro-tile of six
+samples x one panel keeps its sums in registers over all rows.  Sums are int32 and exact: 65,536 rows of
+255 x 127 fit.
 """
 
 from __future__ import annotations
@@ -285,6 +285,33 @@ def source_bits(value, source, offset, mask):  # type: ignore[no-untyped-def]
 
 
 @compiled
+def _drive(x, b0, count, phases, offset, mask, inputs, driven):  # type: ignore[no-untyped-def]
+    """What phases of samples ``b0 .. b0 + count - 1`` drive, in the rows of ``inputs``; how many they are.
+
+    Those of phase ``p`` of sample ``b0 + i`` are named ``p * count + i`` in ``driven``; a phase that drives
+    no row of a sample is left out, as it converts to 0.
+    """
+    rows, used = x.shape[1], 0
+    for p in range(phases.shape[0]):
+        source, shift, digit = phases[p, 0], np.uint8(phases[p, 1]), np.uint8(phases[p, 2])
+        for i in range(count):
+            value, target = x[b0 + i], inputs[used]
+            if source == PATTERN:
+                for k in range(rows):
+                    target[k] = (np.uint8(np.uint8(value[k] + offset) & mask) >> shift) & digit
+            else:
+                for k in range(rows):
+                    target[k] = (source_bits(value[k], source, offset, mask) >> shift) & digit
+            k = 0
+            while k < rows and target[k] == 0:
+                k += 1
+            if k < rows:
+                driven[used] = p * count + i
+                used += 1
+    return used
+
+
+@compiled
 def converted_products(  # type: ignore[no-untyped-def]
     x, phases, offset, mask, weights, panels, columns, halves, reciprocals, factors, steps, low, high,
     out, place, pitch
@@ -303,34 +330,26 @@ def converted_products(  # type: ignore[no-untyped-def]
     block = max(1, min(batch, _SAMPLES))
     inputs = np.zeros((n_phases * block, stride), INPUT)
     samples = inputs.reshape(-1)
+    driven = np.empty(n_phases * block, np.int64)
     lanes_max = PANELS[0] * LANES
     sums, zeros = np.empty(6 * lanes_max, np.int32), np.zeros(lanes_max, np.int32)
     results = np.empty(lanes_max, np.int32)
     for b0 in range(0, batch, block):
         count = min(block, batch - b0)
-        for p in range(n_phases):
-            source, shift, digit = phases[p, 0], np.uint8(phases[p, 1]), np.uint8(phases[p, 2])
-            for i in range(count):
-                value, target = x[b0 + i], inputs[p * count + i]
-                if source == PATTERN:
-                    for k in range(rows):
-                        target[k] = (np.uint8(np.uint8(value[k] + offset) & mask) >> shift) & digit
-                else:
-                    for k in range(rows):
-                        target[k] = (source_bits(value[k], source, offset, mask) >> shift) & digit
+        used = _drive(x, b0, count, phases, offset, mask, inputs, driven)
         for n in range(panels.shape[0]):
             vectors, width, first = panels[n, 1], panels[n, 6], panels[n, 4]
             lanes = vectors * LANES
             left = columns[first]
             dense = width == lanes and columns[first + width - 1] - left == width - 1
             m = 0
-            while m < n_phases * count:
+            while m < used:
                 done = _tile(
-                    vectors, n_phases * count - m, weights, panels[n, 0], samples, m * stride + panels[n, 2],
+                    vectors, used - m, weights, panels[n, 0], samples, m * stride + panels[n, 2],
                     stride, panels[n, 3], zeros, 0, sums, 0, lanes,
                 )  # fmt: skip
                 for i in range(done):
-                    p, here = (m + i) // count, place + (b0 + (m + i) % count) * pitch
+                    p, here = driven[m + i] // count, place + (b0 + driven[m + i] % count) * pitch
                     at = panels[n, 5] + p * lanes
                     if steps.size:
                         for c in range(width):
