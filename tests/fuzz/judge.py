@@ -23,7 +23,7 @@ BUGS = ("crash", "hang", "memory", "mismatch", "touched", "accepted")
 OUTCOMES = ("agrees", "coarse", "refused", "runtime-refuses", "runtime-folds", *BUGS)
 """``coarse``: right in float, beyond the bound once quantised to 8 bits, as a check of the user's would say.
 ``runtime-refuses``: cimc runs what onnxruntime does not run, so there is nothing to compare with.
-``runtime-folds``: onnxruntime contradicts itself; it agrees once its optimisations are off, and not with them on
+``runtime-folds``: onnxruntime contradicts itself; it agrees with its optimisations off, and not with them on
 (it folds ``Shape`` of a value whose stated extents are wrong)."""
 
 FLOAT = Bound(min_sqnr_db=40.0, max_error=None, peak_share=1e-3, agreement=0.99)
