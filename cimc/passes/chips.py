@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import InfeasibleError, Shortage
+from cimc.passes.crossings import Demand, crossings
 from cimc.passes.packing import Gang, arrays_of
 from cimc.passes.tables import Places
 from cimc.target.spec import Target
@@ -29,7 +30,13 @@ class ChipPlacement:
 
 
 def assign_chips(
-    policy: str, places: Places, items: Ints, gangs: list[Gang], target: Target, seed: int
+    policy: str,
+    places: Places,
+    items: Ints,
+    gangs: list[Gang],
+    target: Target,
+    seed: int,
+    demand: Demand | None = None,
 ) -> ChipPlacement:
     """Chips of the places in ``items`` (those in crossbar cells), and of the gangs.
 
@@ -41,8 +48,10 @@ def assign_chips(
     * ``solve``: tables whole, such that the slowest chip is as fast as possible, by
       :func:`cimc.mapping.chips.place_on_chips`: array time, and answers over the chip's link but for the
       first chip, where the layers are.  Tables of more than half a chip are cut into even runs before.
-    * ``near``: blocks by traffic per cell column, the most first, to the first chip until it is full, then to
-      the next: as little as possible crosses between chips.
+    * ``near``: as little as possible crosses between chips.  Blocks go by traffic per cell column, the most
+      first, to the first chip until it is full, then to the next.  Tables whose lookups read many rows send
+      less when they stay together and the lookup's home is with them: with ``demand``, those are dealt as by
+      ``load`` after the first chip is full of the others, or else all are, where that crosses less.
 
     Raises:
         InfeasibleError: the arrays of all chips together are too few.
@@ -51,22 +60,87 @@ def assign_chips(
     if policy == "solve":
         of_item, facts = _solved(places, items, chips, target, seed)
         return ChipPlacement(of_item, of_gang, facts)
-    runs = _tables(places, items) if policy == "load" else [_densest(places, items)]
-    of_item = np.zeros(len(items), np.int64)
-    wanted = Blocks.of(places, items)
-    for run in runs:
-        left = run
-        while len(left):
-            blocks = wanted.at(left)
-            chip = _least_loaded(chips, blocks) if policy == "load" else _first(chips, blocks)
-            count = chips[chip].fits(blocks)
-            if count == 0:
-                # one array more would have room for one of them, so all chips are full
-                raise _full(target.n_arrays + blocks.arrays(target.array.cols), target)
-            chips[chip].add(blocks.first(count), float(places.load[items[left[:count]]].sum()))
-            of_item[left[:count]] = chip
-            left = left[count:]
-    return ChipPlacement(of_item, of_gang, {})
+    if policy == "near":
+        of_item, facts = _nearest(places, items, gangs, target, demand)
+        return ChipPlacement(of_item, of_gang, facts)
+    filling = _Filling(places, items, chips, target)
+    for run in _tables(places, items):
+        filling.deal(run)
+    return ChipPlacement(filling.of_item, of_gang, {})
+
+
+def _nearest(
+    places: Places, items: Ints, gangs: list[Gang], target: Target, demand: Demand | None
+) -> tuple[Ints, dict[str, Any]]:
+    """The chips of ``near``, and for the report tables that stay together and what is expected to cross."""
+    order = _densest(places, items)
+    spread = _Filling(places, items, rooms(gangs, target)[0], target)
+    spread.in_turn(order)
+    if demand is None:
+        return spread.of_item, {}
+    tables = _tables(places, items)
+    found = crossings(places, items, spread.of_item, demand, target).apart
+    best, least, kept = spread.of_item, float(found.sum()), 0
+
+    def consider(together: NDArray[np.bool_]) -> Ints | None:
+        nonlocal best, least, kept
+        filling = _Filling(places, items, rooms(gangs, target)[0], target)
+        loose = order[~together[places.matrix[items[order]]]]
+        try:
+            rest = loose[filling.take(0, loose) :]
+            for run in tables:
+                if len(run) and together[places.matrix[items[run[0]]]]:
+                    filling.deal(run)
+            filling.in_turn(rest)
+        except InfeasibleError:  # arrays of blocks of different widths fit in one order and not in another
+            return None
+        bits = float(crossings(places, items, filling.of_item, demand, target).apart.sum())
+        if bits < least:
+            best, least, kept = filling.of_item, bits, int(together.sum())
+        return filling.of_item
+
+    whole = consider(np.ones(len(places.names), np.bool_))
+    if whole is not None:
+        gain = crossings(places, items, whole, demand, target).whole < found
+        if 0 < np.count_nonzero(gain) < len(gain):
+            consider(gain)
+    return best, {"tables_together": kept, "crossing_bits": least}
+
+
+class _Filling:
+    """Chips that fill up with places, and the chip of each place."""
+
+    def __init__(self, places: Places, items: Ints, chips: list[ChipRoom], target: Target) -> None:
+        self.load, self.chips, self.target = places.load[items], chips, target
+        self.wanted = Blocks.of(places, items)
+        self.of_item = np.zeros(len(items), np.int64)
+
+    def take(self, chip: int, run: Ints) -> int:
+        """Give a chip as many of the places, from the first on, as fit; how many."""
+        blocks = self.wanted.at(run)
+        count = self.chips[chip].fits(blocks)
+        if count:
+            self.chips[chip].add(blocks.first(count), float(self.load[run[:count]].sum()))
+            self.of_item[run[:count]] = chip
+        return count
+
+    def in_turn(self, run: Ints) -> None:
+        """All places to the first chip with room for the next of them, and so on."""
+        while len(run):
+            run = self._rest(run, _first(self.chips, self.wanted.at(run)))
+
+    def deal(self, run: Ints) -> None:
+        """All places to the least loaded chip with room for all, else the largest run that fits anywhere."""
+        while len(run):
+            run = self._rest(run, _least_loaded(self.chips, self.wanted.at(run)))
+
+    def _rest(self, run: Ints, chip: int) -> Ints:
+        count = self.take(chip, run)
+        if count == 0:
+            # one array more would have room for one of them, so all chips are full
+            arrays = self.wanted.at(run).arrays(self.target.array.cols)
+            raise _full(self.target.n_arrays + arrays, self.target)
+        return run[count:]
 
 
 def rooms(gangs: list[Gang], target: Target) -> tuple[list[ChipRoom], Ints]:
@@ -169,8 +243,19 @@ class Blocks:
 def _least_loaded(chips: list[ChipRoom], blocks: Blocks) -> int:
     """The least loaded chip with room for all of these blocks, else the one with room for the most."""
     ranked = sorted(range(len(chips)), key=lambda c: (chips[c].load, c))
-    whole = next((c for c in ranked if chips[c].fits(blocks) == len(blocks)), None)
-    return whole if whole is not None else max(ranked, key=lambda c: chips[c].fits(blocks))
+    of_empty: dict[int, int] = {}  # chips without tables differ by what layers leave alone
+    count = {}
+    for c in ranked:
+        chip = chips[c]
+        if chip.held.blocks or chip.held.copies:
+            count[c] = chip.fits(blocks)
+        else:
+            if chip.free not in of_empty:
+                of_empty[chip.free] = chip.fits(blocks)
+            count[c] = of_empty[chip.free]
+        if count[c] == len(blocks):
+            return c
+    return max(ranked, key=lambda c: count[c])
 
 
 def _first(chips: list[ChipRoom], blocks: Blocks) -> int:

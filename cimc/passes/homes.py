@@ -33,6 +33,8 @@ _TRIED = 32
 _FILL = 0.5
 """Share of a scratchpad that results may take, none sharing memory, on a tile that becomes a home."""
 _LEAST = 1e-6
+_NEARLY = 1.1
+"""Times the least: among first homes that are busy up to this the one in the middle of the rows is chosen."""
 _IN, _OUT, _VECTOR = range(3)
 """Units of a tile: router input, router output, vector unit."""
 
@@ -81,22 +83,21 @@ def spread_homes(
 ) -> tuple[dict[Operation, int], dict[str, Any]]:
     """New homes for some of ``lookups`` (those whose ids stream in from outside).
 
-    While a router port or a vector unit is the busiest unit (arrays are the others looked at), one of the
-    lookups with their home on its tile moves to an owner of its rows: the one that leaves the units of the
-    two tiles least busy.
+    First, a lookup whose rows are on another chip gets its home there, where that saves crossing more than a
+    result.  Then, while a router port or a vector unit is the busiest unit (arrays are the others looked at),
+    one of the lookups with their home on its tile moves to an owner of its rows: the one that leaves the
+    units of the two tiles least busy.
 
     Returns:
         The tile of each lookup that moves, and the busiest of these units before and after, ns per request.
     """
     busy = _others(chip, stages, tiles, lookups, target)
     flows = [_flow(op, data, target) for op in lookups]
-    home = [tiles[f.op] for f in flows]
-    consumer = list(home)
-    for flow, at in zip(flows, home, strict=True):
-        flow.add(busy, at, at, 1.0)
+    consumer = [tiles[f.op] for f in flows]
+    held = _held(chip, stages, tiles)
+    home = _on_their_chips(busy, flows, consumer, held, stages, target)
     before = float(busy.max(initial=0.0))
     enough = _busiest_array_ns(chip, data, target)
-    held = _held(chip, stages, tiles)
     while busy.max(initial=0.0) > max(enough, before * _LEAST):
         at = int(busy.argmax()) % target.n_tiles
         move = _best_move(busy, at, flows, home, consumer, held, stages, target)
@@ -132,6 +133,58 @@ def hoist(moved: Iterable[Operation]) -> None:
             block.insert_op_after(op, last)
         elif block.first_op is not None:
             block.insert_op_before(op, block.first_op)
+
+
+def _on_their_chips(
+    busy: Floats,
+    flows: list[_Flow],
+    consumer: list[int],
+    held: dict[tuple[int, int], int],
+    stages: dict[Operation, int],
+    target: Target,
+) -> list[int]:
+    """A first home for each lookup: the consumer, or a tile on the chip from which the least crosses.
+
+    Adds the flows to ``busy`` and the results of those away from the consumer to ``held``.
+    """
+    room = _FILL * target.tile.scratchpad_bytes
+    home = list(consumer)
+    for number, flow in enumerate(flows):
+        at = consumer[number]
+        chip = flow.tile // target.tiles_per_chip
+        sent = np.bincount(chip, flow.out + flow.back, target.system.chips)
+        there = int(sent.argmax())
+        here = at // target.tiles_per_chip
+        key, size = stages[flow.op], request_bytes(flow.op.result)
+        fits = [
+            tile
+            for tile in np.unique(flow.tile[chip == there]).tolist()
+            if size + held.get((key, tile), 0) <= room
+        ]
+        if there != here and sent[there] - sent[here] > 2 * flow.result and fits:
+            at = _centre(busy, flow, fits, consumer[number], target)
+            held[key, at] = held.get((key, at), 0) + size
+            home[number] = at
+        flow.add(busy, at, consumer[number], 1.0)
+    return home
+
+
+def _centre(busy: Floats, flow: _Flow, fits: list[int], consumer: int, target: Target) -> int:
+    """Of the tiles ``fits`` whose units would be least busy, or nearly, the one nearest to the rows."""
+    reach = {}
+    for tile in fits:
+        trial = busy.copy()
+        flow.add(trial, tile, consumer, 1.0)
+        reach[tile] = float(trial[:, tile].max())
+    near = _NEARLY * min(reach.values())
+    same = flow.tile // target.tiles_per_chip == fits[0] // target.tiles_per_chip
+    sent = list(zip(flow.tile[same].tolist(), (flow.out + flow.back)[same].tolist(), strict=True))
+
+    def bit_hops(tile: int) -> float:
+        total: float = sum(bits * target.hops(owner, tile) for owner, bits in sent)
+        return total
+
+    return min((t for t in fits if reach[t] <= near), key=lambda t: (bit_hops(t), t))
 
 
 def _best_move(

@@ -19,6 +19,7 @@ from cimc.ir.types import symbol
 from cimc.mapping import PlacementProblem, evaluate
 from cimc.passes.apart import spread_copies
 from cimc.passes.chips import assign_chips
+from cimc.passes.crossings import Demand
 from cimc.passes.dense import DensePlacement, place_dense
 from cimc.passes.memories import place_in_dram, place_in_sram
 from cimc.passes.packing import Gang, Packing, gangs_of, pack
@@ -73,7 +74,7 @@ class Place(ModulePass):
         gangs = gangs_of(op, data, target)
         rows = np.full((places.count, 3), -1, np.int64)  # tile, array, offset of each place
         try:
-            packing, gang_chip = self.pack(places, gangs, target, data)
+            packing, gang_chip = self.pack(places, gangs, target, data, Demand.collect(op, data))
             fixed = None if self.dense == "together" else self._dense(op, gangs, target, data)
             centre = middle_tile(target) if fixed is None or fixed.consumer is None else fixed.consumer
             problem = _problem(places, packing, gangs, centre, target)
@@ -101,7 +102,7 @@ class Place(ModulePass):
         data.facts["residency"] = residency(matrices, places, data)
 
     def pack(
-        self, places: Places, gangs: list[Gang], target: Target, data: CompilerContext
+        self, places: Places, gangs: list[Gang], target: Target, data: CompilerContext, demand: Demand
     ) -> tuple[Packing, Ints]:
         """Places in cells to arrays, and the chip of each gang (-1 for any)."""
         strategy = "first_fit" if self.strategy in ("round_robin", "first_fit") else "greedy"
@@ -109,7 +110,7 @@ class Place(ModulePass):
         if self.chips == "flat" or target.system.chips == 1:
             whole = pack(places, items, target, strategy, self.spread, self.seed)
             return whole, np.full(len(gangs), -1, np.int64)
-        chips = assign_chips(self.chips, places, items, gangs, target, self.seed)
+        chips = assign_chips(self.chips, places, items, gangs, target, self.seed, demand)
         data.facts["chips"] = {"policy": self.chips, **chips.facts}
         parts = [
             pack(places, items[chips.of_item == chip], target, strategy, self.spread, self.seed)

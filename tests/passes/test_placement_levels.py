@@ -18,6 +18,7 @@ from cimc.isa.directory import places_of
 from cimc.mapping import PlacementProblem, evaluate, solve, strategies
 from cimc.passes.apart import spread_copies
 from cimc.passes.chips import assign_chips
+from cimc.passes.crossings import Demand
 from cimc.passes.memories import place_in_dram, place_in_sram
 from cimc.passes.packing import arrays_of, copy_arrays, first_fit_count, largest, pack, pack_copies
 from cimc.passes.parts import solve_parts
@@ -149,9 +150,15 @@ def test_every_chip_can_hold_what_it_is_given(data: st.DataObject) -> None:
     target = with_overrides(
         TARGET, {"chip.mesh": (2, 1), "tile.arrays": 4, "array.cols": 256, "system.chips": 12}
     )
-    for policy in ("near", "load", "solve"):
+    read = np.array([data.draw(st.sampled_from([1.0, 80.0]))])
+    for policy, demand in (
+        ("near", None),
+        ("near", Demand(read, np.array([640.0]))),
+        ("load", None),
+        ("solve", None),
+    ):
         try:
-            chip = assign_chips(policy, places, np.arange(places.count), [], target, 0).of_item
+            chip = assign_chips(policy, places, np.arange(places.count), [], target, 0, demand).of_item
         except InfeasibleError:
             assume(False)
         assert chip.min() >= 0

@@ -10,8 +10,10 @@ from cimc.mapping.problem import FloatArray, IntArray
 
 
 @jit
-def _search(start: IntArray, neighbour: IntArray, source: int, n: int, apart: IntArray, queue: IntArray) -> int:
-    """Write the hops from ``source`` to each of nodes 0..n-1, -1 where there is no path; the farthest node."""
+def _search(
+    start: IntArray, neighbour: IntArray, source: int, n: int, apart: IntArray, queue: IntArray
+) -> int:
+    """Write the hops from ``source`` to each of nodes 0..n-1, -1 without a path; return the farthest node."""
     apart[:] = -1
     apart[source] = 0
     queue[0] = source
@@ -25,7 +27,8 @@ def _search(start: IntArray, neighbour: IntArray, source: int, n: int, apart: In
                 apart[k] = apart[node] + 1
                 queue[tail] = k
                 tail += 1
-    return queue[tail - 1]
+    farthest: int = queue[tail - 1]
+    return farthest
 
 
 @jit

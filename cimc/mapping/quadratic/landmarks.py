@@ -1,9 +1,10 @@
 """Places by the hop distances to landmarks in four directions, which missing links hardly disturb.
 
-On a mesh most pairs of nodes that are well apart in both coordinates keep a shortest path without detour even
-where many links are missing, as long as some staircase between them is whole.  Their distance is then
-|x - x'| + |y - y'| exactly, and one node at a known place gives one equation for another.  With as many equations as there are nodes the
-median is exact, although some places are not known yet; a few turns of this take a rough layout to an exact one.
+On a mesh most pairs of nodes that are well apart in both coordinates keep a shortest path without detour
+even where many links are missing: one whole staircase between them is enough.  Their distance is then
+|x - x'| + |y - y'| exactly, and a node at a known place gives an equation for another one.  The median over
+some hundred such equations is exact, although not all of those places are right yet: a few turns of this take
+a rough layout to an exact one.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def landmarks(problem: QuadraticProblem) -> Landmarks:
 
 
 def relocate(problem: QuadraticProblem, marks: Landmarks, sites: IntArray) -> IntArray | None:
-    """The cheapest legal placement int64[n] on the way from ``sites`` to places that agree with the distances.
+    """The cheapest legal placement int64[n] on the way from ``sites`` to places that fit the distances.
 
     None where no placement was made within the capacities.
     """

@@ -17,32 +17,14 @@ def legalise(problem: QuadraticProblem, points: FloatArray) -> IntArray:
     the proportion of the halves' capacities; and so on.  Blocks that find no room in their site go to
     the nearest one with room; where that fails too, any packing has to do.
     """
-    sites = np.full(problem.n_blocks, UNPLACED, dtype=np.int64)
+    from cimc.mapping.kernels.bisection import deal
+
+    if problem.n_blocks == 0:
+        return np.zeros(0, dtype=np.int64)
+    sites = deal(*problem.bisection, problem.size, np.ascontiguousarray(points))
     room = problem.capacity.copy()
-    stack = [(np.flatnonzero(problem.capacity > 0), np.arange(problem.n_blocks))]
-    while stack:
-        here, blocks = stack.pop()
-        if blocks.size == 0:
-            continue
-        if here.size == 1:
-            for block in blocks.tolist():
-                if problem.size[block] <= room[here[0]]:
-                    sites[block] = here[0]
-                    room[here[0]] -= problem.size[block]
-            continue
-        spread = problem.position[here].max(axis=0) - problem.position[here].min(axis=0)
-        axis = int(np.argmax(spread))
-        ordered = here[np.lexsort((problem.position[here, 1 - axis], problem.position[here, axis]))]
-        cut = _cut(problem.position[ordered, axis])
-        left, right = ordered[:cut], ordered[cut:]
-        queue = blocks[np.lexsort((blocks, points[blocks, 1 - axis], points[blocks, axis]))]
-        has, more = int(problem.capacity[left].sum()), int(problem.capacity[right].sum())
-        ends = np.cumsum(problem.size[queue])
-        total = int(ends[-1])
-        # In proportion, but no more than fits, and no less than the other half leaves over.
-        share = min(max(total * has // (has + more), total - more), has)
-        first = int(np.searchsorted(ends, share, side="right"))
-        stack += [(left, queue[:first]), (right, queue[first:])]
+    placed = sites != UNPLACED
+    np.subtract.at(room, sites[placed], problem.size[placed])
     for block in np.flatnonzero(sites == UNPLACED)[
         np.argsort(-problem.size[sites == UNPLACED], kind="stable")
     ].tolist():
@@ -55,10 +37,3 @@ def legalise(problem: QuadraticProblem, points: FloatArray) -> IntArray:
         sites[block] = site
         room[site] -= problem.size[block]
     return sites
-
-
-def _cut(coordinate: IntArray) -> int:
-    """Where to halve sorted coordinates: between two different ones, nearest to the middle."""
-    middle = coordinate.size // 2
-    steps = np.flatnonzero(np.diff(coordinate)) + 1
-    return int(steps[np.argmin(np.abs(steps - middle))]) if steps.size else middle

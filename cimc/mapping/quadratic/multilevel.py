@@ -14,7 +14,7 @@ from cimc.mapping.problem import FloatArray, IntArray
 from cimc.mapping.quadratic.anneal import budget, check, cool, start_of
 from cimc.mapping.quadratic.bounds import quadratic_bound
 from cimc.mapping.quadratic.hops import from_sides, hop_layouts
-from cimc.mapping.quadratic.landmarks import landmarks, relocate
+from cimc.mapping.quadratic.landmarks import Landmarks, landmarks, relocate
 from cimc.mapping.quadratic.legalise import legalise
 from cimc.mapping.quadratic.problem import QuadraticProblem, QuadraticProposal, cost_of, make_graph
 from cimc.mapping.quadratic.relax import relaxations
@@ -60,7 +60,8 @@ def multilevel(
     if problem.n_blocks == 0 or problem.graph.flow.size == 0:
         return QuadraticProposal(start, f"{how} (there is no flow)")
     least, work = quadratic_bound(problem) * (1 + _ENOUGH), _Work()
-    guesses = hop_layouts(problem, landmarks(problem))
+    marks = landmarks(problem)
+    guesses = hop_layouts(problem, marks)
     guess = Mesh(problem, guesses[0])
     if guess.cost() <= least:
         return QuadraticProposal(guess.sites, "layout by hop distances", {"proposals": 0})
@@ -71,7 +72,7 @@ def multilevel(
     for depth in range(len(levels) - 1, -1, -1):
         level = levels[depth].problem
         limit = budget(level, sweeps, effort >> depth)
-        enough = least if depth == 0 else 0.0
+        enough, known = (least, marks) if depth == 0 else (0.0, None)
         random = np.random.default_rng([seed, depth])
         if depth == len(levels) - 1:
             # From several starts: what order the heat ends in is a matter of luck.
@@ -83,14 +84,14 @@ def multilevel(
                 laid_out = depth == 0 and chain % 2 == 0
                 if laid_out:
                     starts = guesses
-                mesh = _rounds(starts, level, limit, enough, random, work, hot=not laid_out)
+                mesh = _rounds(starts, level, limit, enough, random, work, known, hot=not laid_out)
                 if mesh.cost() < best.cost():
                     best, by = mesh, _HOPS if laid_out else f"multilevel, {len(levels)} levels"
         else:
             starts = [legalise(level, points)]
             if depth == 0 and guess.cost() < cost_of(level, starts[0]):
                 starts, by = guesses, _HOPS
-            best = _rounds(starts, level, limit, enough, random, work, hot=False)
+            best = _rounds(starts, level, limit, enough, random, work, known, hot=False)
         if depth:
             points = project(levels[depth - 1], levels[depth], best.sites)
     counts: dict[str, int | float] = {
@@ -116,6 +117,7 @@ def _rounds(
     enough: float,
     random: np.random.Generator,
     work: _Work,
+    marks: Landmarks | None,
     *,
     hot: bool,
 ) -> Mesh:
@@ -128,6 +130,7 @@ def _rounds(
         enough: cost at which to stop.
         random: source of the rounds' seeds.
         work: counts what was done.
+        marks: hop distances of the problem's blocks to some of them, where copies are made by them too.
         hot: whether the first round may lose the order that ``start`` has.
     """
     best = Mesh(problem, starts[0])
@@ -136,7 +139,7 @@ def _rounds(
         if best.cost() <= enough:
             break
         first = hot and turn == 0
-        queue = queue or _copies(best)
+        queue = queue or _copies(best, marks)
         mesh = Mesh(problem, queue.pop())
         if mesh.cost() > enough:
             done, took = cool(
@@ -152,15 +155,15 @@ def _rounds(
     return best
 
 
-def _copies(mesh: Mesh) -> list[IntArray]:
-    """Legal placements near the relaxations of ``mesh`` and by its sides, the cheapest last."""
+def _copies(mesh: Mesh, marks: Landmarks | None) -> list[IntArray]:
+    """Legal placements near the relaxations of ``mesh``, by its sides and by landmarks, the cheapest last."""
     points = _places(mesh.problem, mesh.sites)
     found = [legalise(mesh.problem, p) for p in relaxations(mesh.problem, points)]
     sites = mesh.sites
     for _ in range(_SIDES):
         sites = legalise(mesh.problem, from_sides(mesh.problem, sites))
         found.append(sites)
-    located = relocate(mesh.problem, landmarks(mesh.problem), mesh.sites)
+    located = None if marks is None else relocate(mesh.problem, marks, mesh.sites)
     found += [] if located is None else [located]
     return sorted(found, key=lambda sites: -cost_of(mesh.problem, sites))
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from cimc.errors import PassError
 from cimc.mapping.problem import FloatArray, IntArray, bad_problem, finite_floats, whole_numbers
+from cimc.mapping.quadratic.bisection import Bisection, bisect
 
 # A mesh may have points without a site; a table over all points must stay affordable.
 _MOST_POINTS = 1 << 24
@@ -100,6 +101,11 @@ class QuadraticProblem:
     def graph(self) -> Graph:
         """All exchanges, both directions, equal pairs added up; rows for blocks and terminals."""
         return make_graph(self.n_blocks + self.terminals.shape[0], self.pairs, self.flow)
+
+    @cached_property
+    def bisection(self) -> Bisection:
+        """The sites with room, halved again and again."""
+        return bisect(self.position, self.capacity)
 
     def label(self, block: int) -> str:
         """The name of ``block`` for messages."""
