@@ -67,11 +67,7 @@ class Rule(RewritePattern):
     ops: ClassVar[frozenset[str]]
 
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter, /) -> None:
-        if (
-            isinstance(op, NodeOp)
-            and op.kind in self.ops
-            and self.apply(op, rewriter)
-        ):
+        if isinstance(op, NodeOp) and op.kind in self.ops and self.apply(op, rewriter):
             self.scope.counts[self.name] += 1
 
     def apply(self, op: NodeOp, rewriter: PatternRewriter) -> bool:
