@@ -85,9 +85,9 @@ def bags_of(
         starts = np.append(starts, flat.size)
     if starts.size == 0:
         starts = np.zeros(1, np.int64)
-    steps = np.diff(starts)
-    if starts[0] < 0 or starts[-1] > flat.size or (steps < 0).any():
-        wrong = int(np.argmax(steps < 0)) if (steps < 0).any() else starts.size - 1
+    falls = starts[1:] < starts[:-1]  # a difference could leave int64
+    if starts[0] < 0 or starts[-1] > flat.size or falls.any():
+        wrong = int(np.argmax(falls)) if falls.any() else starts.size - 1
         raise RequestError(
             "request.bad-offsets",
             f"table {subject}: offsets must grow from 0 to at most {flat.size} (the ids given); "

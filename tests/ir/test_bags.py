@@ -52,3 +52,10 @@ def test_rows_that_are_all_kept_have_no_padding() -> None:
     ids = Block(arg_types=[tensor((-1, 3), i64)]).args[0]
     with pytest.raises(VerifyException, match="mode none keeps every row"):
         rec.EmbeddingBagOp("t", 10, 4, ids, mode="none", padding=0)
+
+
+@pytest.mark.parametrize("layout", ["offsets", "offsets_end"])
+def test_offsets_whose_difference_leaves_int64_are_refused(layout: str) -> None:
+    starts = np.array([0, 2, np.iinfo(np.int64).min])
+    with pytest.raises(RequestError, match="offsets must grow"):
+        bags_of(np.arange(3), starts, None, layout, "sum", "t")

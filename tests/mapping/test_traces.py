@@ -227,6 +227,11 @@ def test_padding_is_left_out(tmp_path: Path) -> None:
             "request.bad-offsets",
         ),
         (
+            {"ids": np.ones(3, int), "o": np.array([2, np.iinfo(np.int64).min])},
+            BagInput("t", 4, "ids", "o"),
+            "request.bad-offsets",
+        ),
+        (
             {"ids": np.ones(3, int), "o": np.array([2, 1])},
             BagInput("t", 4, "ids", "o"),
             "request.bad-offsets",

@@ -403,6 +403,7 @@ def test_scratchpad_buffers_of_live_values_never_overlap() -> None:
         ({"one": np.array([-1, 0])}, "request.id-out-of-range"),
         ({"offsets": np.array([0, 9])}, "request.bad-offsets"),
         ({"offsets": np.array([2, 1])}, "request.bad-offsets"),
+        ({"offsets": np.array([2, np.iinfo(np.int64).min])}, "request.bad-offsets"),
         ({"dense": np.zeros((2, 5))}, "request.bad-dtype"),
         ({"dense": np.zeros((2, 6), np.float32)}, "request.bad-shape"),
         ({"dense": np.full((2, 5), np.nan, np.float32)}, "request.not-finite"),

@@ -172,7 +172,7 @@ class RecordedBags:
         return file.members[name].shape
 
     def _offsets(self, ends: Ids, least: int, total: int, file: Npz) -> None:
-        if int(ends[0]) < least or int(ends[-1]) > total or (np.diff(ends) < 0).any():
+        if int(ends[0]) < least or int(ends[-1]) > total or (ends[1:] < ends[:-1]).any():
             raise RequestError(
                 "request.bad-offsets",
                 f"table {self.bag.table}: offsets must grow from 0 to at most {total} (the ids given)",
