@@ -272,6 +272,9 @@ class _Body:
         rows, column = self._factors(op)
         found = self.all_rows(rows)
         if self.analysis.info(column).splat == 1.0:
+            shape, wide = self.graph.shape(column), self.graph.shape(rows)[-1:]
+            fits = len(shape) <= 2 and shape[-1:] in ((), (1,), wide)
+            need(fits, "rows are multiplied by ones of another shape")
             return found
         need(found.weights is None, "rows are scaled twice")
         return replace(found, weights=self._column(column))
@@ -319,13 +322,13 @@ class _Body:
         if test.kind == "Equal" and self._counts_kept(test):
             need(self.analysis.info(then).splat == 0.0, "a bag of nothing but padding does not give zeros")
             self.zero_when_empty = True
-            return self.pooled(other, last)
+            return self._or_zeros(then, self.pooled(other, last))
         if test.kind == "Equal" and self.is_bound(test.inputs[0], 0) and self.is_bound(test.inputs[1], 1):
             zero = self.graph.constant(then)
             splat = self.analysis.info(then).splat
             need(splat == 0.0 or (zero is not None and not zero.any()), "an empty bag does not give zeros")
             self.zero_when_empty = True
-            return self.pooled(other, last)
+            return self._or_zeros(then, self.pooled(other, last))
         if test.kind == "Greater":
             mean, total = self.pooled(then, last), self.pooled(other, last)
             need(total == ("sum", mean[1]) and mean[0] == "mean", "a guarded division is not a mean")
@@ -337,6 +340,15 @@ class _Body:
         one, two = self._last_bag(op, self.pooled)
         need(one == two, "the last bag is pooled differently from the others")
         return two
+
+    def _or_zeros(self, zeros: SSAValue, bag: tuple[str, _Rows]) -> tuple[str, _Rows]:
+        """``bag``, when what stands for an empty one is as wide."""
+        array = self.graph.constant(zeros)
+        shape = array.shape if array is not None else self.analysis.shape(zeros) or ()
+        wide = (1,) * (len(shape) - 1) + self.graph.shape(bag[1].table)[-1:]
+        fits = all(not isinstance(n, int) or n == m for n, m in zip(shape, wide, strict=False))
+        need(fits, "an empty bag is not as wide as the others")
+        return bag
 
     def _counts_kept(self, test: onnx.NodeOp) -> bool:
         """Whether ``test`` asks if an inner loop selected nothing."""

@@ -204,12 +204,16 @@ def sequence(
     last: str = "Slice(rows, from, total, k0)",
     limit: str = "many",
     new: str = "0",
+    rows: str = "Identity(plain)",
+    length: str = "nnz",
+    wide: str = "4",
 ) -> Fused:
     """The torch.export form of a mean, with one part changed."""
     many = "seq(float[1, 4])"
     return fused(
-        f"""m (int64[nnz] ids, int64[B] offsets) => (float[M, 4] y) {{
-            rows = Gather(table, ids)
+        f"""m (int64[{length}] ids, int64[B] offsets) => (float[M, 4] y) {{
+            plain = Gather(table, ids)
+            rows = {rows}
             total = Shape(ids)
             bounds = Concat<axis = 0>(offsets, total)
             many = Size(offsets)
@@ -224,7 +228,7 @@ def sequence(
                 to = Slice(bounds, one, two)
                 empty = Equal(from, to)
                 row = If(empty) <
-                    then_branch = then () => (float[1, 4] z) {{ z = Identity({zero}) }},
+                    then_branch = then () => (float[1, {wide}] z) {{ z = Identity({zero}) }},
                     else_branch = other () => (float[1, 4] z) {{
                         final = Sub(many, s1)
                         is_last = Equal(i, final)
@@ -251,6 +255,8 @@ def sequence(
             "minus": np.array([-1]),
             "zero": np.zeros((1, 4), np.float32),
             "one4": np.ones((1, 4), np.float32),
+            "narrow": np.zeros((1, 2), np.float32),
+            "deep": np.ones((7, 1, 1), np.float32),
         },
     )
 
@@ -266,6 +272,8 @@ def test_sequence_form() -> None:
     ("change", "reason"),
     [
         ({"zero": "one4"}, "an empty bag does not give zeros"),
+        ({"zero": "narrow", "wide": "2"}, "an empty bag is not as wide as the others"),
+        ({"rows": "Mul(plain, deep)", "length": "7"}, "rows are multiplied by ones of another shape"),
         ({"last": "Slice(rows, from, k2, k0)"}, "does not end where the next one starts"),
         ({"limit": "s1"}, "the number of iterations is not known"),
         ({"new": "1"}, "stacked along a new axis"),
