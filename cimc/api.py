@@ -11,6 +11,7 @@ from typing import Any
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
+from cimc.claims import Output, claimed, reading, recording
 from cimc.cost import Cost, estimate
 from cimc.cost.simulate import Arrivals, Simulation, simulate
 from cimc.errors import CimcError, InfeasibleError, ProgramError
@@ -81,6 +82,7 @@ class Program:
         if self.target.digest != data.header.target_digest:
             raise ProgramError("program.corrupt", "the target in the program does not match its digest")
         self._simulator: Simulator | None = None
+        self._sources: dict[Path, str] = {}
 
     @property
     def placement(self) -> dict[str, Any]:
@@ -173,7 +175,14 @@ class Program:
         return found
 
     def save(self, path: str | Path) -> None:
-        """Write the program to a file, atomically."""
+        """Write the program to a file, atomically.
+
+        Raises:
+            CimcError: ``io.cannot-write``; ``io.same-file`` for one of the files it was compiled from.
+        """
+        with claimed([Output("the program", Path(path))]):
+            for source, what in self._sources.items():
+                reading(source, what)
         save_program(self.data, Path(path))
 
     @classmethod
@@ -219,7 +228,7 @@ def compile(
     from cimc.report.blame import blaming_requests
 
     note: str | None = None
-    with host_limits(limits or current_limits()):
+    with host_limits(limits or current_limits()), recording() as sources:
         while True:
             module, ctx, line = prepare(
                 model, target, calib, pipeline,
@@ -245,7 +254,9 @@ def compile(
             "pass.no-program", f"pipeline '{line}' builds no program", hint="end it with schedule,lower"
         )
     assert ctx.target is not None
-    return Program(ctx.program, ctx.target)
+    program = Program(ctx.program, ctx.target)
+    program._sources = sources
+    return program
 
 
 def _bound(after: AfterPass | None, ctx: CompilerContext) -> AfterEach | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cimc.cli import options
-from cimc.cli.options import FILE
+from cimc.cli.paths import NAMED_OR_READ, READ, WRITTEN, Command
 
 if TYPE_CHECKING:
     from cimc.report.accuracy import Study
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "accuracy",
+    cls=Command,
     short_help="What a mapping costs in AUC, log loss and recall.",
     epilog=options.examples(
         "cimc accuracy dlrm.cimc --inputs requests.npz --reference dlrm.onnx --mode exact --mode adc",
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
         "    --recall-at 10 --query user_vec --item item_vec --relevant item_id",
     ),
 )
-@click.argument("model", type=FILE)
-@click.option("--inputs", type=FILE, required=True, metavar="REQ.npz", help="Requests, with their labels.")
+@click.argument("model", type=READ)
+@click.option("--inputs", type=READ, required=True, metavar="REQ.npz", help="Requests, with their labels.")
 @click.option("--labels", default="", metavar="NAME", help="Array of labels in REQ.npz ('labels' if absent).")
 @click.option("--output", default="", metavar="NAME", help="Output with the score (the only fitting one).")
 @click.option("--logits", is_flag=True, help="Scores are log-odds: log loss takes their sigmoid.")
-@click.option("--reference", type=FILE, metavar="MODEL.onnx", help="Float model that a program came from.")
+@click.option("--reference", type=READ, metavar="MODEL.onnx", help="Float model that a program came from.")
 @options.target
-@click.option("--calib", type=FILE, metavar="REQ.npz", help="Calibration requests for compiling MODEL.onnx.")
+@click.option("--calib", type=READ, metavar="REQ.npz", help="Calibration requests for compiling MODEL.onnx.")
 @click.option("--pipeline", metavar="P", help="Passes with options; the default one if absent.")
 @click.option(
     "--sweep",
@@ -53,7 +54,12 @@ if TYPE_CHECKING:
     help="How it is simulated; may be repeated.",
 )
 @click.option(
-    "--device", "devices", multiple=True, metavar="NAME|FILE", help="Cells of mode noisy; repeatable."
+    "--device",
+    "devices",
+    type=NAMED_OR_READ,
+    multiple=True,
+    metavar="NAME|FILE",
+    help="Cells of mode noisy; repeatable.",
 )
 @click.option(
     "--age", "ages", default="0", show_default=True, metavar="S,S,...", help="Seconds since writing."
@@ -67,11 +73,11 @@ if TYPE_CHECKING:
 @click.option("--item", default="", metavar="OUTPUT", help="Vector of an item; scored by inner product.")
 @click.option("--scores", default="", metavar="OUTPUT", help="Instead: a score for every item.")
 @click.option("--relevant", default="", metavar="NAME", help="Array with the right item of each request.")
-@click.option("--items", type=FILE, metavar="ITEMS.npz", help="All items (else those of the requests).")
-@click.option("--item-program", type=FILE, metavar="PROGRAM", help="Item tower, where MODEL is a program.")
+@click.option("--items", type=READ, metavar="ITEMS.npz", help="All items (else those of the requests).")
+@click.option("--item-program", type=READ, metavar="PROGRAM", help="Item tower, where MODEL is a program.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Take the first N requests only.")
-@click.option("--csv", "csv_path", type=FILE, metavar="FILE", help="Write a line per point.")
-@click.option("--plot", type=FILE, metavar="FILE", help="Draw it (.svg or .png; needs matplotlib).")
+@click.option("--csv", "csv_path", type=WRITTEN, metavar="FILE", help="Write a line per point.")
+@click.option("--plot", type=WRITTEN, metavar="FILE", help="Draw it (.svg or .png; needs matplotlib).")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="What --plot shows; repeatable.")
 @click.option("--x", metavar="KEY", help="Horizontal axis of --plot.")
 @options.threads
@@ -119,6 +125,7 @@ def command(
     from cimc.cli.accuracy_run import Sources, runs, study
     from cimc.cli.accuracy_task import Asked
     from cimc.cli.sweep import check_horizontal, parse_axes
+    from cimc.frontend.loader import load_model
     from cimc.ir.files import write_atomically
     from cimc.report import figure
     from cimc.report.accuracy_view import as_csv, blocks, draw
@@ -129,14 +136,14 @@ def command(
         raise click.UsageError("--metric and --x say what --plot draws, which is missing")
     asked.check_metrics(metrics)
     check_horizontal(x, parse_axes(sweep))
-    out.check_writable(csv_path)
-    out.check_writable(plot)
     figure.require(plot)
     sources = Sources(
         model, inputs, items, reference, item_program, target, calib, pipeline, tuple(sweep), seed, limit,
         max_request_bytes, threads,
     )  # fmt: skip
     sources.check()
+    if reference is not None and (csv_path or plot):
+        load_model(reference)  # its data files are inputs, too: known before the work
     chosen = runs(modes, devices, ages, seed, seeds)
     with out.progress("accuracy", "requests") as advance:
         result: Study = study(sources, asked, chosen, advance)

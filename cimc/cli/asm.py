@@ -7,20 +7,23 @@ from pathlib import Path
 import click
 
 from cimc.cli import options
-from cimc.cli.options import FILE
+from cimc.cli.paths import READ, WRITTEN, Command
 
 
 @click.command(
     "asm",
+    cls=Command,
     short_help="Turn text back into a program.",
     epilog=options.examples(
         "cimc asm dlrm.s -o dlrm.cimc",
         "cimc asm edited.s --data dlrm.safetensors -o edited.cimc",
     ),
 )
-@click.argument("text", metavar="PROG.s", type=FILE)
-@click.option("-o", "--output", "path", type=FILE, required=True, metavar="OUT", help="The program to write.")
-@click.option("--data", type=FILE, metavar="FILE", help="Arrays of the program; PROG.safetensors if absent.")
+@click.argument("text", metavar="PROG.s", type=READ)
+@click.option(
+    "-o", "--output", "path", type=WRITTEN, required=True, metavar="OUT", help="The program to write."
+)
+@click.option("--data", type=READ, metavar="FILE", help="Arrays of the program; PROG.safetensors if absent.")
 @options.as_json
 def command(text: Path, path: Path, data: Path | None, as_json: bool) -> None:
     """Assemble PROG.s (as 'cimc disasm -o' writes it, perhaps edited) into a program.
@@ -36,7 +39,6 @@ def command(text: Path, path: Path, data: Path | None, as_json: bool) -> None:
     from cimc.isa.verify import verify_program
     from cimc.report.blocks import facts
 
-    output.check_writable(path)
     source = read_text(text)
     beside = data if data is not None else text.with_suffix(".safetensors")
     if not beside.is_file():

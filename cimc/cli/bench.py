@@ -8,7 +8,10 @@ from pathlib import Path
 import click
 
 from cimc.cli import options
-from cimc.cli.options import DEFAULT_TARGET, FILE, F
+from cimc.cli.options import DEFAULT_TARGET, F
+from cimc.cli.paths import NAMED_OR_READ, READ, Command, WrittenFolder
+
+RESULTS = WrittenFolder("results.jsonl", "results.csv", "results.parquet", "pareto.*", "load.*", "gap.*")
 
 
 def _number(name: str, default: int, text: str, *, least: int = 0) -> Callable[[F], F]:
@@ -20,6 +23,7 @@ def _number(name: str, default: int, text: str, *, least: int = 0) -> Callable[[
 
 @click.command(
     "bench",
+    cls=Command,
     short_help="Compare mapping strategies over models, targets and seeds.",
     epilog=options.examples(
         "cimc bench dlrm.onnx --out study --strategy round_robin --strategy greedy --strategy ortools",
@@ -29,11 +33,12 @@ def _number(name: str, default: int, text: str, *, least: int = 0) -> Callable[[
         '    acts=8},shard,place{strategy=ortools},schedule,lower" --baseline w4 --strategy default',
     ),
 )
-@click.argument("models", type=FILE, nargs=-1, required=True)
-@click.option("--out", "folder", type=FILE, required=True, metavar="DIR", help="Where results are kept.")
+@click.argument("models", type=READ, nargs=-1, required=True)
+@click.option("--out", "folder", type=RESULTS, required=True, metavar="DIR", help="Where results are kept.")
 @click.option(
     "--target",
     "targets",
+    type=NAMED_OR_READ,
     multiple=True,
     default=(DEFAULT_TARGET,),
     show_default=True,
@@ -93,6 +98,7 @@ def command(
     """
     from cimc.cli import output
     from cimc.errors import CimcError
+    from cimc.files import check_writable, make_folder
     from cimc.report import figure
     from cimc.study import plots as drawing
     from cimc.study import table
@@ -123,11 +129,11 @@ def command(
         limit=limit,
         in_flight=in_flight,
     )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CimcError("io.cannot-write", f"cannot make {folder}: {error.strerror or error}") from None
-    output.check_writable(folder / "results.csv")
+    for case in todo:
+        _ = case.key  # reads all files of the case, before anything is written
+    make_folder(folder)
+    for made_later in ("results.csv", *(["results.parquet"] if parquet else [])):
+        check_writable(folder / made_later)
     store = Store(folder / "results.jsonl")
     with output.progress("cases", "cases") as advance:
         rows = run(todo, store, advance, jobs)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cimc.cli import options
-from cimc.cli.options import FILE
+from cimc.cli.paths import READ, WRITTEN, Command, WrittenFolder
 
 if TYPE_CHECKING:
     from cimc.api import Program
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "compile",
+    cls=Command,
     short_help="Turn an ONNX model into a program.",
     epilog=options.examples(
         "cimc compile dlrm.onnx -o dlrm.cimc --calib requests.npz",
@@ -30,18 +31,20 @@ if TYPE_CHECKING:
         "    --pipeline 'canonicalize,fuse-recsys,quantize{weights=4 acts=8},shard,place,schedule,lower'",
     ),
 )
-@click.argument("model", type=FILE)
-@click.option("-o", "--output", "path", type=FILE, required=True, metavar="OUT", help="The program to write.")
+@click.argument("model", type=READ)
+@click.option(
+    "-o", "--output", "path", type=WRITTEN, required=True, metavar="OUT", help="The program to write."
+)
 @options.target
 @click.option(
     "--calib",
-    type=FILE,
+    type=READ,
     metavar="REQ.npz",
     help="Requests that set quantisation and ADC ranges; invented if absent, with a note.",
 )
 @click.option(
     "--trace",
-    type=FILE,
+    type=READ,
     metavar="TRACE.npz",
     help="Accesses of the tables (see 'cimc trace'); those of the calibration requests if absent.",
 )
@@ -56,7 +59,12 @@ if TYPE_CHECKING:
 )
 @click.option("--print-ir-after", metavar="all|NAME,...", help="Print the IR on stderr after these passes.")
 @click.option("--print-locations", is_flag=True, help="Printed IR names the ONNX node of each operation.")
-@click.option("--dump-ir", type=FILE, metavar="DIR", help="Write the IR after every pass, and its arrays.")
+@click.option(
+    "--dump-ir",
+    type=WrittenFolder("[0-9][0-9]-*.mlir", "data.safetensors"),
+    metavar="DIR",
+    help="Write the IR after every pass, and its arrays.",
+)
 @click.option("--check-each", is_flag=True, help="Execute the IR after every pass, against onnxruntime.")
 @click.option("--timings", is_flag=True, help="Print seconds per pass on stderr.")
 @options.max_request_bytes
@@ -97,7 +105,6 @@ def command(
         raise click.UsageError("--check-each compares with onnxruntime, which has no generated weights")
     if select and check_each:
         raise click.UsageError("--check-each compares whole models: leave out --select")
-    output.check_writable(path)
     line = Pipeline.parse(pipeline or DEFAULT_PIPELINE)
     requests = load_requests(calib, max_request_bytes) if calib is not None else None
     watch = Watch(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cimc.cli import options
+from cimc.cli.paths import NAMED_OR_READ, Command
 
 if TYPE_CHECKING:
     from cimc.report.blocks import Block
@@ -15,12 +16,13 @@ if TYPE_CHECKING:
 
 @click.command(
     "devices",
+    cls=Command,
     short_help="Memory devices, with every constant and source.",
     epilog=options.examples(
         "cimc devices", "cimc devices wan2022", "cimc devices my_cell.yaml", "cimc devices falcone2025 --json"
     ),
 )
-@click.argument("name", required=False)
+@click.argument("name", type=NAMED_OR_READ, required=False)
 @options.as_json
 def command(name: str | None, as_json: bool) -> None:
     """List the presets, or show every figure of one device (NAME: a preset or a YAML file)."""

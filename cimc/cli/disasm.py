@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from cimc.cli import options
-from cimc.cli.options import FILE
+from cimc.cli.paths import READ, Command, Written
 
 
 @click.command(
     "disasm",
+    cls=Command,
     short_help="Print a program as text.",
     epilog=options.examples(
         "cimc disasm dlrm.cimc | less",
@@ -19,8 +20,15 @@ from cimc.cli.options import FILE
         "cimc asm dlrm.s -o again.cimc         # byte for byte the same program",
     ),
 )
-@click.argument("program", type=FILE)
-@click.option("-o", "--output", "path", type=FILE, metavar="PROG.s", help="Write text and, beside it, data.")
+@click.argument("program", type=READ)
+@click.option(
+    "-o",
+    "--output",
+    "path",
+    type=Written(".safetensors"),
+    metavar="PROG.s",
+    help="Write text and, beside it, data.",
+)
 @options.as_json
 def command(program: Path, path: Path | None, as_json: bool) -> None:
     """Print PROGRAM as text: header, matrix directory, ports, and the stream of every tile.
@@ -35,7 +43,6 @@ def command(program: Path, path: Path | None, as_json: bool) -> None:
     from cimc.report.blocks import facts
 
     data = None if path is None else path.with_suffix(".safetensors")
-    output.check_writable(path)
     loaded = load_program(program)
     text = format_program(loaded)
     if path is None or data is None:

@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from cimc.cli import options
-from cimc.cli.options import FILE
+from cimc.cli.paths import READ, WRITTEN, Command
 
 
 @click.command(
     "inspect",
+    cls=Command,
     short_help="What a model contains, and what goes where.",
     epilog=options.examples(
         "cimc inspect dlrm.onnx",
@@ -20,14 +21,14 @@ from cimc.cli.options import FILE
         "cimc inspect dlrm.onnx --json | jq .places",
     ),
 )
-@click.argument("model", type=FILE)
+@click.argument("model", type=READ)
 @options.target
 @options.weights
 @click.option("--nodes", is_flag=True, help="List every node, not only those that stay on the host.")
 @click.option(
     "--annotate",
     "annotate",
-    type=FILE,
+    type=WRITTEN,
     metavar="OUT.onnx",
     help="Write the model with each node's place and reason in its metadata, for graph viewers.",
 )
@@ -49,7 +50,6 @@ def command(
     from cimc.report.inspect import inspect_blocks, inspect_json, read_imported
     from cimc.target.loader import load_target
 
-    output.check_writable(annotate)
     chosen = load_target(target)
     loaded = load_model(model, weights=weights)
     if loaded.generated is not None:

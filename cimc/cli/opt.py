@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cimc.cli import options
-from cimc.cli.options import FILE
+from cimc.cli.paths import NAMED_OR_READ, READ, WRITTEN, Command
 
 if TYPE_CHECKING:
     from xdsl.dialects.builtin import ModuleOp
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "opt",
+    cls=Command,
     short_help="Run passes on textual IR.",
     epilog=options.examples(
         "cimc opt dlrm.onnx -p canonicalize,fuse-recsys",
@@ -27,16 +28,21 @@ if TYPE_CHECKING:
         "cimc opt - --verify-only < file.mlir",
     ),
 )
-@click.argument("file", type=FILE)
+@click.argument("file", type=READ)
 @click.option("-p", "--pipeline", default="", metavar="PIPELINE", help="Passes; none: parse, verify, print.")
-@click.option("--target", metavar="NAME|FILE", help="Target, for passes that need one (quantize and later).")
-@click.option("--data", type=FILE, metavar="STORE.safetensors", help="Arrays that the IR names.")
-@click.option("--calib", type=FILE, metavar="REQ.npz", help="Calibration requests, for quantize.")
+@click.option(
+    "--target",
+    type=NAMED_OR_READ,
+    metavar="NAME|FILE",
+    help="Target, for passes that need one (quantize and later).",
+)
+@click.option("--data", type=READ, metavar="STORE.safetensors", help="Arrays that the IR names.")
+@click.option("--calib", type=READ, metavar="REQ.npz", help="Calibration requests, for quantize.")
 @options.seed
 @click.option(
-    "-o", "--output", "path", type=FILE, metavar="OUT.mlir", help="Write the IR here, not to stdout."
+    "-o", "--output", "path", type=WRITTEN, metavar="OUT.mlir", help="Write the IR here, not to stdout."
 )
-@click.option("--data-out", type=FILE, metavar="OUT.safetensors", help="Write the arrays of the result.")
+@click.option("--data-out", type=WRITTEN, metavar="OUT.safetensors", help="Write the arrays of the result.")
 @click.option("--verify-only", is_flag=True, help="Print nothing; the exit code says whether it verifies.")
 @click.option("--print-locations", is_flag=True, help="Name the ONNX node of each operation.")
 @options.max_request_bytes
@@ -67,8 +73,6 @@ def command(
     from cimc.ir.text import print_ir
     from cimc.passes.pipeline import Pipeline
 
-    output.check_writable(path)
-    output.check_writable(data_out)
     line = Pipeline.parse(pipeline) if pipeline else Pipeline(())
     ctx, module = _read(file, data, seed)
     if target is not None:

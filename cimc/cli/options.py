@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from cimc.cli.paths import NAMED_OR_READ
 from cimc.frontend.limits import Limits
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-FILE = click.Path(path_type=Path)
-"""A path; whether it exists is for the reader to find out, who has the better message."""
 
 DEFAULT_TARGET = "tsinghua28"
 
@@ -28,6 +25,7 @@ def target(function: F) -> F:
     """``--target``."""
     return click.option(
         "--target",
+        type=NAMED_OR_READ,
         default=DEFAULT_TARGET,
         show_default=True,
         metavar="NAME|FILE",

@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 from cimc.errors import CimcError
@@ -161,27 +160,3 @@ def progress(title: str, unit: str) -> Iterator[Advance]:
             bar.update(task, completed=done, total=total, description=what or title, rate=rate)
 
         yield advance
-
-
-def check_writable(path: Path | None) -> None:
-    """Fail before the work, not after it, where a file cannot be written.
-
-    Raises:
-        CimcError: ``io.cannot-write``.
-    """
-    import os
-
-    if path is None:
-        return
-    folder = path.parent
-    why = None
-    if path.is_dir():
-        why = "it is a folder"
-    elif path.exists() and not path.is_file():
-        why = "it is a device or a pipe, and the file is renamed into its place when it is complete"
-    elif not folder.is_dir():
-        why = f"there is no folder {folder}"
-    elif not os.access(folder, os.W_OK):
-        why = f"the folder {folder} is not writable"
-    if why is not None:
-        raise CimcError("io.cannot-write", f"cannot write {path}: {why}", hint="choose another output path")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cimc.cli import options
-from cimc.cli.options import FILE
+from cimc.cli.paths import NAMED_OR_READ, READ, WRITTEN, Command
 
 if TYPE_CHECKING:
     from cimc.api import Program
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "run",
+    cls=Command,
     short_help="Run a program on requests, check and cost it.",
     epilog=options.examples(
         "cimc run dlrm.cimc --inputs requests.npz",
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
         "cimc run dlrm.cimc --inputs requests.npz --outputs out.npz --json > report.json",
     ),
 )
-@click.argument("program", type=FILE)
-@click.option("--inputs", type=FILE, required=True, metavar="REQ.npz", help="Arrays named after the inputs.")
+@click.argument("program", type=READ)
+@click.option("--inputs", type=READ, required=True, metavar="REQ.npz", help="Arrays named after the inputs.")
 @click.option(
     "--mode",
     type=click.Choice(["exact", "adc", "noisy"]),
@@ -37,13 +38,15 @@ if TYPE_CHECKING:
     help="exact: integers, no loss in the ADC; adc: bit slices, input phases and quantising ADC; "
     "noisy: adc in the cells of a --device.",
 )
-@click.option("--device", metavar="NAME|FILE", help="Cells of mode noisy: see 'cimc devices'.")
+@click.option(
+    "--device", type=NAMED_OR_READ, metavar="NAME|FILE", help="Cells of mode noisy: see 'cimc devices'."
+)
 @click.option("--age", type=float, metavar="SECONDS", help="Since the cells were written.  [default: 0]")
 @click.option("--seed", type=int, metavar="N", help="Of everything random in the cells.  [default: 0]")
-@click.option("--check", "model", type=FILE, metavar="MODEL.onnx", help="Compare with onnxruntime on this.")
+@click.option("--check", "model", type=READ, metavar="MODEL.onnx", help="Compare with onnxruntime on this.")
 @click.option("--min-sqnr", type=float, metavar="DB", help="Bound of --check: least SQNR of every output.")
 @click.option("--max-error", type=float, metavar="X", help="Bound of --check: largest absolute error.")
-@click.option("--outputs", type=FILE, metavar="OUT.npz", help="Write the outputs here.")
+@click.option("--outputs", type=WRITTEN, metavar="OUT.npz", help="Write the outputs here.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run the first N requests only.")
 @click.option(
     "--memory",
@@ -81,6 +84,7 @@ def command(
     from cimc.api import Program
     from cimc.cli import output
     from cimc.cli.main import error_object
+    from cimc.frontend.loader import load_model
     from cimc.ir.requestfile import load_requests, save_arrays
     from cimc.report.check import Bound
     from cimc.report.summary import Run, run_blocks, run_json
@@ -90,11 +94,12 @@ def command(
 
     if model is None and (min_sqnr is not None or max_error is not None):
         raise click.UsageError("--min-sqnr and --max-error are bounds of --check, which is not given")
-    output.check_writable(outputs)
     found = None if device is None else load_device(device)
     loaded = Program.load(program)
     if model is not None:
         _has_reference(loaded)
+        if outputs is not None:
+            load_model(model)  # its data files are inputs, too: known before the work
     arrays = load_requests(inputs, max_request_bytes)
     if limit is not None:
         from cimc.ir.first_requests import first_requests

@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from cimc.cli import options
-from cimc.cli.options import FILE
+from cimc.cli.paths import READ, WRITTEN, Command
 
 
 @click.command(
     "simulate",
+    cls=Command,
     short_help="Latency and throughput of requests that share the machine.",
     epilog=options.examples(
         "cimc simulate dlrm.cimc --inputs requests.npz --in-flight 16",
@@ -19,8 +20,8 @@ from cimc.cli.options import FILE
         "cimc simulate dlrm.cimc --inputs requests.npz --in-flight 8 --timeline t.json --plot load.svg",
     ),
 )
-@click.argument("program", type=FILE)
-@click.option("--inputs", type=FILE, required=True, metavar="REQ.npz", help="Arrays named after the inputs.")
+@click.argument("program", type=READ)
+@click.option("--inputs", type=READ, required=True, metavar="REQ.npz", help="Arrays named after the inputs.")
 @click.option("--in-flight", type=click.IntRange(min=1), metavar="N", help="Requests under way at any time.")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), metavar="R", help="Requests per second.")
 @click.option(
@@ -41,7 +42,7 @@ from cimc.cli.options import FILE
     metavar="N",
     help="Whole messages that the buffer of each mesh link holds; without it, any number.",
 )
-@click.option("--timeline", type=FILE, metavar="FILE", help="Write a timeline for Perfetto (JSON).")
+@click.option("--timeline", type=WRITTEN, metavar="FILE", help="Write a timeline for Perfetto (JSON).")
 @click.option(
     "--timeline-requests",
     type=click.IntRange(min=1),
@@ -50,7 +51,7 @@ from cimc.cli.options import FILE
     metavar="N",
     help="Requests in the timeline, from the first on.",
 )
-@click.option("--plot", type=FILE, metavar="FILE", help="Draw a map of the load on the mesh (.svg, .png).")
+@click.option("--plot", type=WRITTEN, metavar="FILE", help="Draw a map of the load on the mesh (.svg, .png).")
 @options.seed
 @options.max_request_bytes
 @options.host_limits
@@ -91,8 +92,6 @@ def command(
         raise click.UsageError("--in-flight keeps requests under way, --rate lets them arrive: choose one")
     if arrivals is not None and rate is None:
         raise click.UsageError("--arrivals goes with --rate")
-    for path in (timeline, plot):
-        output.check_writable(path)
     require(plot)
     how = Arrivals("closed", in_flight or 1)
     if rate is not None:

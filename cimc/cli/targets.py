@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cimc.cli import options
+from cimc.cli.paths import NAMED_OR_READ, Command
 
 if TYPE_CHECKING:
     from cimc.report.blocks import Block
@@ -15,12 +16,13 @@ if TYPE_CHECKING:
 
 @click.command(
     "targets",
+    cls=Command,
     short_help="Machines, with every constant and source.",
     epilog=options.examples(
         "cimc targets", "cimc targets isaac32", "cimc targets my_machine.yaml", "cimc targets hermes14 --json"
     ),
 )
-@click.argument("name", required=False)
+@click.argument("name", type=NAMED_OR_READ, required=False)
 @options.as_json
 def command(name: str | None, as_json: bool) -> None:
     """List the presets, or show every figure of one target (NAME: a preset or a YAML file)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from cimc.claims import reading
 from cimc.errors import CimcError, Location
 
 
@@ -15,6 +16,7 @@ def read_text(path: Path) -> str:
         CimcError: ``io.cannot-read``.
     """
     where = Location(file=str(path))
+    reading(path, "the text")
     try:
         data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except OSError as error:

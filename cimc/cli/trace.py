@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cimc.cli import options
-from cimc.cli.options import FILE
+from cimc.cli.paths import READ, WRITTEN, Command, TableOrRead
 
 if TYPE_CHECKING:
     from cimc.cli.bag_inputs import Taken
@@ -25,6 +25,7 @@ _NAMED = 3  # tables that a message names
 
 @click.command(
     "trace",
+    cls=Command,
     short_help="Which rows of which tables requests read.",
     epilog=options.examples(
         "cimc trace requests.npz --model dlrm.onnx -o dlrm.trace.npz",
@@ -35,10 +36,11 @@ _NAMED = 3  # tables that a message names
         "    --synthetic '*:zipf=0.85,pooling=poisson/4,clusters=500,affinity=0.5'",
     ),
 )
-@click.argument("requests_file", type=FILE, required=False, metavar="[REQ.npz]")
-@click.option("--model", type=FILE, metavar="FILE", help="The .onnx or .cimc file that the requests are for.")
+@click.argument("requests_file", type=READ, required=False, metavar="[REQ.npz]")
+@click.option("--model", type=READ, metavar="FILE", help="The .onnx or .cimc file that the requests are for.")
 @click.option(
     "--frequencies",
+    type=TableOrRead(),
     multiple=True,
     metavar="[TABLE=]FILE",
     help="Counts gathered elsewhere: TABLE=FILE of id,count lines, or a trace (.npz); may be repeated.",
@@ -52,9 +54,11 @@ _NAMED = 3  # tables that a message names
     "from the model, and TABLE may be a pattern such as '*'; a table's own name goes before patterns.",
 )
 @click.option("--requests", type=click.IntRange(min=1), metavar="N", help="Requests to invent, or counted.")
-@click.option("-o", "--output", "path", type=FILE, metavar="OUT.npz", help="Write the trace here.")
-@click.option("--requests-out", type=FILE, metavar="REQ.npz", help="Write synthetic requests for the model.")
-@click.option("--plot", type=FILE, metavar="FILE", help="Draw rank against frequency, and bag lengths.")
+@click.option("-o", "--output", "path", type=WRITTEN, metavar="OUT.npz", help="Write the trace here.")
+@click.option(
+    "--requests-out", type=WRITTEN, metavar="REQ.npz", help="Write synthetic requests for the model."
+)
+@click.option("--plot", type=WRITTEN, metavar="FILE", help="Draw rank against frequency, and bag lengths.")
 @click.option(
     "--pairs-of",
     type=click.IntRange(min=0),
@@ -101,8 +105,6 @@ def command(
     from cimc.report.figure import require
 
     _one_way(requests_file, model, frequencies, synthetic, requests, requests_out)
-    for target in (path, requests_out, plot):
-        output.check_writable(target)
     require(plot)
     if frequencies:
         trace = _counted(frequencies, requests or 0)

@@ -10,7 +10,8 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import BlockArgument, SSAValue
 
 from cimc.cli.output import note
-from cimc.errors import CheckFailed, CimcError, Location, PassError
+from cimc.errors import CheckFailed, Location, PassError
+from cimc.files import make_folder
 from cimc.ir.context import CompilerContext
 from cimc.ir.files import write_atomically
 from cimc.ir.first_requests import JaggedInputs
@@ -63,12 +64,7 @@ class Watch:
         self._model = check
         self._checker: _Checker | None = None
         if folder is not None:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise CimcError(
-                    "io.cannot-write", f"cannot make the folder {folder}: {error.strerror or error}"
-                ) from None
+            make_folder(folder)
 
     def imported(self, module: ModuleOp, ctx: CompilerContext) -> None:
         """Call before the first pass."""

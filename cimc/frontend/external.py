@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from cimc.claims import reading
 from cimc.errors import Location, ModelError, printable
 from cimc.frontend.limits import Limits
 from cimc.ir.streaming import blocks
@@ -150,6 +151,7 @@ class ExternalFiles:
                     location=where,
                     hint="save the model with all tensors in one data file",
                 )
+            reading(self._folder.joinpath(*parts), "external data of the model")
             descriptor = _open_beneath(self._folder, parts, shown, where)
             try:
                 self._maps[parts] = map_file(descriptor)

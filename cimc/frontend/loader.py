@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from cimc.claims import reading
 from cimc.errors import Location, ModelError, printable
 from cimc.frontend.external import ExternalFiles, hash_blocks, map_file
 from cimc.frontend.generated import GeneratedWeights
@@ -133,6 +134,7 @@ def load_model(path: Path, limits: Limits = Limits(), weights: str | None = None
     """
     generated = GeneratedWeights.parse(weights) if weights is not None else None
     path = Path(path)
+    reading(path, "the model")
     data = _open(path, limits)
     model, spans = _parse(data, str(path), limits)
     external = ExternalFiles(path, limits)

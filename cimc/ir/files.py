@@ -1,56 +1,5 @@
-"""Writing artifacts: a temporary name, then a rename, so that a crash leaves the old file or none."""
+"""Writing artifacts; see :mod:`cimc.files`."""
 
-from __future__ import annotations
+from cimc.files import atomic_file, write_atomically
 
-import errno
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import BinaryIO
-
-from cimc.errors import CimcError
-
-
-@contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A new file, open for binary writing, that becomes ``path`` when the block ends without an error.
-
-    Raises:
-        CimcError: ``io.cannot-write`` when the folder is missing, not writable or the disk is full, or
-            ``path`` is a folder, a device or a pipe; nothing half-written stays behind.
-    """
-    temporary: str | None = None
-    try:
-        if path.exists() and not path.is_file():  # a rename would put a file in the place of /dev/null
-            raise OSError(errno.EINVAL, "it is no regular file")
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
-        Path(temporary).replace(path)
-        temporary = None
-    except OSError as error:
-        raise CimcError(
-            "io.cannot-write",
-            f"cannot write {path}: {error.strerror or error}",
-            hint="check that the folder exists, is writable and has space left",
-        ) from None
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-
-
-def write_atomically(path: Path, data: bytes | str) -> None:
-    """Write ``data`` to ``path`` through a temporary file in the same folder.
-
-    Raises:
-        CimcError: ``io.cannot-write``, as :func:`atomic_file`.
-    """
-    with atomic_file(path) as file:
-        file.write(data.encode() if isinstance(data, str) else data)
+__all__ = ["atomic_file", "write_atomically"]

@@ -14,6 +14,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cimc.claims import reading
 from cimc.errors import Location, RequestError, printable
 from cimc.ir.requests import Arrays
 
@@ -40,6 +41,7 @@ def load_requests(path: Path, max_bytes: int = 1 << 32) -> Arrays:
             ``request.bad-array``.
     """
     where = Location(file=str(path))
+    reading(path, "the requests")
     try:
         with zipfile.ZipFile(path) as archive:
             return _read(archive, where, max_bytes)

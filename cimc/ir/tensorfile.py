@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from cimc.claims import reading
 from cimc.ir.streaming import blocks
 
 Array = NDArray[Any]
@@ -103,6 +104,7 @@ def map_tensors(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
     """
     from safetensors import safe_open
 
+    reading(path, "the arrays")
     with path.open("rb") as file, safe_open(path, "np"):  # the library has checked all lengths and offsets
         size = int.from_bytes(file.read(8), "little")
         entries = json.loads(file.read(size))

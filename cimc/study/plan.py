@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import cimc
+from cimc.claims import reading
 from cimc.errors import CimcError, Location, ModelError, printable
 from cimc.isa.program import FORMAT_VERSION
 from cimc.target.loader import load_target
@@ -112,6 +113,7 @@ def _model_digest(path: str, weights: str | None) -> str:
 
 @cache
 def _digest(path: str) -> str:
+    reading(Path(path), "a file of the case")
     try:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,6 +12,8 @@ from cimc.errors import CimcError, Location, printable
 Row = dict[str, Any]
 """The figures of one case by column; values are numbers, texts, ``None`` or (nested) lists of numbers."""
 
+_START = b'{"key": "'
+
 
 class Store:
     """The rows of a study, by the keys of their cases.
@@ -45,15 +47,20 @@ class Store:
                 entry = json.loads(line)
                 self.rows[entry["key"]] = dict(entry["row"])
             except (ValueError, KeyError, TypeError):
-                raise CimcError(
-                    "study.unreadable",
-                    f"line {number} is not a result of a study",
-                    location=Location(file=printable(str(self.path))),
-                    hint="give another folder, or remove the file",
-                ) from None
+                raise self._unreadable(f"line {number} is not a result of a study") from None
         if whole < len(text):
+            if not _begins_a_line(text[whole:]):
+                raise self._unreadable("the end is not the beginning of a result of a study")
             with self.path.open("r+b") as file:
                 file.truncate(whole)
+
+    def _unreadable(self, why: str) -> CimcError:
+        return CimcError(
+            "study.unreadable",
+            why,
+            location=Location(file=printable(str(self.path))),
+            hint="give another folder, or remove the file",
+        )
 
     def add(self, key: str, row: Row) -> None:
         """Append a row and make sure that it is on disk.
@@ -72,3 +79,8 @@ class Store:
                 "io.cannot-write", f"cannot write {self.path}: {error.strerror or error}"
             ) from None
         self.rows[key] = row
+
+
+def _begins_a_line(tail: bytes) -> bool:
+    """Whether ``tail`` can be what is left of a line of results: anything else is not ours to cut off."""
+    return tail.startswith(_START) or _START.startswith(tail)

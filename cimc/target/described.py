@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from cimc.claims import reading
 from cimc.errors import CimcError, Location, printable
 from cimc.target import yaml_subset
 
@@ -49,6 +50,7 @@ class Kind:
         Raises the class of errors: ``unknown`` or ``syntax``.
         """
         where = Location(file=printable(str(path)))
+        reading(path, f"the {self.name}")
         try:
             with path.open("rb") as stream:
                 data = stream.read(_MAX_BYTES + 1)

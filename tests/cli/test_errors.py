@@ -15,8 +15,8 @@ import onnx
 import pytest
 
 from cimc.cli import main as cli_main
-from cimc.cli.output import check_writable
 from cimc.errors import CimcError, RequestError
+from cimc.files import check_writable
 from cimc.ir.files import write_atomically
 from cimc.ir.requestfile import load_requests
 from models.tiny import mlp

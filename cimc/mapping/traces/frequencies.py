@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cimc.claims import reading
 from cimc.errors import Location, RequestError, printable
 from cimc.mapping.traces.trace import MOST, TableTrace
 
@@ -27,6 +28,7 @@ def read_counts(path: Path, name: str, rows: int, requests: int) -> TableTrace:
     where = Location(file=str(path))
     ids: list[int] = []
     counts: list[int] = []
+    reading(path, "the counts")
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):

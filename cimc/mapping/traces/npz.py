@@ -14,6 +14,7 @@ from typing import IO, Any, BinaryIO, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from cimc.claims import reading
 from cimc.errors import Location, RequestError, printable
 
 _FORMAT = np.lib.format
@@ -53,6 +54,7 @@ class Npz:
     def __init__(self, path: Path) -> None:
         self.where = Location(file=str(path))
         self.members: dict[str, Member] = {}
+        reading(path, "the requests or the trace")
         try:
             self._archive = zipfile.ZipFile(path)
         except OSError as error:

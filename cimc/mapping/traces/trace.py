@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import Location, RequestError, printable
+from cimc.files import atomic_file
 from cimc.mapping.traces.npz import Npz, write_npz
 
 Counts = NDArray[np.int64]
@@ -111,16 +110,10 @@ class Trace:
         """Write the trace to a file, atomically; see :meth:`write`.
 
         Raises:
-            OSError: when it cannot be written.
+            CimcError: ``io.cannot-write``.
         """
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                self.write(file)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with atomic_file(path) as file:
+            self.write(file)
 
     @classmethod
     def load(cls, path: Path, max_bytes: int = 1 << 32) -> Trace:
