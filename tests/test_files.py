@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -65,17 +66,22 @@ def test_the_longest_name_and_names_that_are_none(tmp_path: Path) -> None:
 def test_nothing_is_left_of_a_file_that_was_not_finished(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), atomic_file(path) as file:
-        file.write(b"half")
+
+    def half(then: Callable[[], None]) -> None:
+        with atomic_file(path) as file:
+            file.write(b"half")
+            assert len(list(tmp_path.iterdir())) == 2
+            then()
+
+    def interrupt() -> None:
         raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        half(interrupt)
     assert ([p.name for p in tmp_path.iterdir()], path.read_text()) == (["a"], "old")
-    with pytest.raises(CimcError), atomic_file(path) as file:  # it goes away before the block ends
-        file.write(b"half")
-        file.flush()
-        assert len(list(tmp_path.iterdir())) == 2
-        abandon()
-        assert len(list(tmp_path.iterdir())) == 1
-    assert path.read_text() == "old"
+    with pytest.raises(CimcError):  # the file goes away before the block ends
+        half(abandon)
+    assert ([p.name for p in tmp_path.iterdir()], path.read_text()) == (["a"], "old")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")

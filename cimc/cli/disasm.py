@@ -49,7 +49,7 @@ def command(program: Path, path: Path | None, as_json: bool) -> None:
         if as_json:
             output.result({"text": text, "instructions": loaded.instruction_count}, [], True)
         else:
-            output.write_stdout(text)
+            output.write_text(text)
         return
     save_data(loaded, data)
     write_atomically(path, text)

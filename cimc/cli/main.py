@@ -1,23 +1,26 @@
 """The command ``cimc``: subcommands, imported when used, and what becomes of errors.
 
-Exit codes: 0 done, 1 a check failed, 2 bad input, 70 a bug of cimc, 130 interrupted, 141 the reader of
-standard output went away.
+Exit codes: 0 done, 1 a check failed, 2 bad input, 70 a bug of cimc, 129, 130 and 143 ended by SIGHUP, Ctrl-C
+and SIGTERM, 141 the reader of standard output went away.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
 import click
 
 import cimc
-from cimc.cli.output import StdoutClosed, write_stdout
+from cimc.cli.exhausted import exhausted
+from cimc.cli.output import write_stdout
+from cimc.cli.signals import Signals, install
+from cimc.cli.streams import StdoutClosed, safe_streams
 from cimc.errors import CimcError
 
 COMMANDS = {
@@ -36,7 +39,7 @@ COMMANDS = {
 }
 """Subcommand -> module that holds it as ``command``; these modules import nothing heavy at import time."""
 
-BUG, INTERRUPTED, PIPE = 70, 130, 141
+BUG, PIPE = 70, 141
 
 
 class _Group(click.Group):
@@ -61,17 +64,28 @@ def cli() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line; returns the exit code."""
+    """Run a command line; returns the exit code.
+
+    Signals are handled where this is the process of the command (``argv`` is ``None``).
+    """
     args = list(sys.argv[1:] if argv is None else argv)
-    as_json = "--json" in args
+    as_json, signals = "--json" in args, Signals()
+    with safe_streams():
+        try:
+            if argv is None:
+                install(signals)
+            return _reported(args, as_json)
+        except (click.Abort, KeyboardInterrupt):
+            return _interrupted(signals, as_json)
+
+
+def _reported(args: list[str], as_json: bool) -> int:
     try:
         try:
             return _run(args, as_json)
         except CimcError as error:
             return _report(error, as_json)
     except StdoutClosed:
-        # nobody reads on; what Python still holds must not fail again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE
     except CimcError as error:  # the report itself could not be written
         _print_error(error)
@@ -88,19 +102,21 @@ def _run(args: list[str], as_json: bool) -> int:
         return CimcError.exit_code
     except click.UsageError as error:
         return _usage(error, as_json)
-    except (click.Abort, KeyboardInterrupt):
-        if as_json:
-            _outside("interrupted", "stopped by Ctrl-C")
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except (CimcError, StdoutClosed):
+    except (click.Abort, CimcError, StdoutClosed):
         raise
-    except MemoryError:
-        raise CimcError(
-            "system.out-of-memory", "not enough memory", hint="use fewer requests at a time (--limit)"
-        ) from None
     except Exception as error:
+        wanting = exhausted(error)
+        if wanting is not None:
+            raise wanting from None
         return _bug(error, as_json)
+
+
+def _interrupted(signals: Signals, as_json: bool) -> int:
+    with suppress(CimcError, StdoutClosed):  # after SIGHUP there may be no terminal any more
+        if as_json:
+            _outside("interrupted", f"stopped by {signals.name}")
+    print("interrupted", file=sys.stderr)
+    return signals.exit_code
 
 
 def _usage(error: click.UsageError, as_json: bool) -> int:

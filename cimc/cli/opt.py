@@ -105,7 +105,7 @@ def command(
         }
         output.result(payload, [], True)
     elif path is None and not verify_only:
-        output.write_stdout(text)
+        output.write_text(text)
 
 
 def _read(file: Path, data: Path | None, seed: int) -> tuple[CompilerContext, ModuleOp]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import Any, Literal
 
-from cimc.errors import CimcError
 from cimc.report.blocks import Block, Facts, plain
 
 Advance = Callable[[int, int, str], None]
@@ -19,40 +18,28 @@ Advance = Callable[[int, int, str], None]
 _NAME_WIDTH = 16
 
 
-class StdoutClosed(Exception):
-    """The reader of standard output went away (``cimc ... | head``)."""
-
-
 def write_stdout(text: str) -> None:
     """Write and flush a result.
 
     Raises:
         CimcError: ``io.cannot-write``, for instance on a full disk.
-        StdoutClosed: when nobody reads any more.
+        StdoutClosed: when nobody reads any more; both as :mod:`cimc.cli.streams` has it.
     """
-    try:
-        sys.stdout.write(text)
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def write_text(text: str) -> None:
+    """Write text that cimc reads again (IR, assembly): as UTF-8, whatever the encoding of the terminal.
+
+    Raises:
+        As :func:`write_stdout`.
+    """
+    if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.flush()
-    except BrokenPipeError:
-        raise StdoutClosed from None
-    except OSError as error:
-        if error.errno == errno.EPIPE:
-            raise StdoutClosed from None
-        with open("/dev/null", "w") as sink:  # noqa: PTH123
-            _drop(sink)
-        raise CimcError(
-            "io.cannot-write", f"cannot write standard output: {error.strerror or error}"
-        ) from None
-
-
-def _drop(sink: Any) -> None:
-    """Point standard output at ``sink``, so that the interpreter's own flush at exit cannot fail again."""
-    import os
-
-    try:
-        os.dup2(sink.fileno(), sys.stdout.fileno())
-    except (OSError, ValueError, AttributeError):
-        sys.stdout = sys.__stderr__ or sys.stdout
+        sys.stdout.buffer.write(text.encode())
+        text = ""
+    write_stdout(text)
 
 
 def note(text: str) -> None:

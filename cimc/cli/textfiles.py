@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def read_text(path: Path) -> str:
     where = Location(file=str(path))
     reading(path, "the text")
     try:
-        data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        data = _stdin() if str(path) == "-" else path.read_bytes()
     except OSError as error:
         raise CimcError(
             "io.cannot-read", f"cannot read the file: {error.strerror or error}", location=where
@@ -27,3 +28,9 @@ def read_text(path: Path) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise CimcError("io.cannot-read", f"not UTF-8 text (byte {error.start})", location=where) from None
+
+
+def _stdin() -> bytes:
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "standard input is closed")
+    return sys.stdin.buffer.read()

@@ -212,8 +212,10 @@ def serve() -> None:
     """Answer requests until standard input ends."""
     import signal
 
-    with contextlib.suppress(ValueError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits
+    # they go to all processes of a terminal: the one that waits deals with them, and ends this one
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with contextlib.suppress(ValueError):
+            signal.signal(number, signal.SIG_IGN)
     replies = os.fdopen(os.dup(1), "wb", 0)
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 1)  # what native code prints is no part of a reply

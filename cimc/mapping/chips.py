@@ -211,6 +211,7 @@ def _prove(problem: ChipProblem, hint: IntArray, seed: int, deterministic_time: 
     model.minimize(worst)
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
+    solver.parameters.catch_sigint_signal = False  # it would end the search, and the command go on
     solver.parameters.random_seed = seed
     solver.parameters.max_deterministic_time = deterministic_time
     status = solver.solve(model)
