@@ -14,6 +14,7 @@ from xdsl.passes import ModulePass
 from cimc.cost import Cost, estimate
 from cimc.cost.simulate import Arrivals, Simulation, simulate
 from cimc.errors import CimcError, InfeasibleError, ProgramError
+from cimc.frontend.choices import Recorder
 from cimc.frontend.importer import import_model
 from cimc.frontend.isolation import current_limits, host_limits
 from cimc.frontend.limits import Limits
@@ -105,6 +106,7 @@ class Program:
         age: float | None = None,
         seed: int | None = None,
         limits: Limits | None = None,
+        choices: Recorder | None = None,
     ) -> Result:
         """Execute the program on a batch of requests.
 
@@ -121,6 +123,7 @@ class Program:
             age: for ``noisy``: seconds since the cells were written (0 if absent).
             seed: for ``noisy``: seed of everything random (0 if absent).
             limits: caps on the time and memory that onnxruntime may use for each host segment.
+            choices: records what ``TopK``, ``ArgMax`` and ``ArgMin`` choose, for :func:`cimc.report.check`.
 
         Raises:
             RequestError: when the arrays do not fit the model, or for less than one thread.
@@ -133,7 +136,7 @@ class Program:
         found = load_device(device) if isinstance(device, (str, Path)) else device
         with host_limits(limits or current_limits()):
             outputs, activity = self._simulator.run(
-                requests, mode, progress, device=found, age=age, seed=seed
+                requests, mode, progress, device=found, age=age, seed=seed, choices=choices
             )
         cost = estimate(self.data, self.target, activity)
         noise = self._simulator.noise if mode == "noisy" else None
