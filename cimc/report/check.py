@@ -29,6 +29,7 @@ from cimc.errors import CheckFailed, RequestError
 from cimc.report.choices import ChoiceCheck
 from cimc.report.metrics import auc, max_abs_error, sqnr_db
 from cimc.report.values import flat
+from cimc.shown import Shown, counted
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -142,14 +143,18 @@ class OutputCheck:
     failures: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Check:
+@dataclass(frozen=True, repr=False)
+class Check(Shown):
     """The comparison of all outputs, and of choices.  ``notes``: what could not be compared, and why."""
 
     bound: Bound
     outputs: tuple[OutputCheck, ...]
     notes: tuple[str, ...] = ()
     choices: tuple[ChoiceCheck, ...] = ()
+
+    def _brief(self) -> str:
+        verdict = "passes" if self.passed else "fails"
+        return f"{verdict}: {counted(len(self.outputs), 'output')}, {counted(len(self.choices), 'choice')}"
 
     @property
     def passed(self) -> bool:

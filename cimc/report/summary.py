@@ -97,6 +97,27 @@ def run_blocks(run: Run) -> list[Block]:
     return [*out, *cost_blocks(run.cost)]
 
 
+def program_block(program: Program) -> Block:
+    """What a program is."""
+    header = program.header
+    lines: list[tuple[str, object]] = [
+        ("model", header.model),
+        ("target", header.target),
+        ("inputs", ", ".join(printable(name) for name, _, _ in header.inputs)),
+        ("outputs", ", ".join(printable(name) for name, _ in header.outputs)),
+        ("pipeline", header.pipeline),
+        *(("note", text) for text in header.notes),
+    ]
+    return facts("Program", lines)
+
+
+def output_block(outputs: Mapping[str, Any]) -> Block:
+    """Types and shapes of outputs."""
+    kinds = ((name, described(value)) for name, value in outputs.items())
+    rows = ((name, kind["dtype"], str(kind["shape"])) for name, kind in kinds)
+    return table("Outputs", ("name", "type", "shape"), rows)
+
+
 def check_blocks(check: Check, mode: str) -> list[Block]:
     """Accuracy against onnxruntime."""
     rows = [
@@ -122,7 +143,7 @@ def check_blocks(check: Check, mode: str) -> list[Block]:
     ]
     return [
         table(
-            f"Accuracy: mode {mode} against onnxruntime on the original model",
+            f"Accuracy: {f'mode {mode} ' if mode else ''}against onnxruntime on the original model",
             ("output", ">max abs error", ">peak", ">SQNR", ">AUC before", ">AUC after", "check"),
             rows,
         ),
