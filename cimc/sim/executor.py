@@ -19,7 +19,7 @@ from cimc.frontend.choices import Recorder
 from cimc.frontend.host import HostRunner
 from cimc.ir.bags import Bags, RowScales, averaged, check_ids, without
 from cimc.ir.cim import TILE
-from cimc.ir.requests import as_texts, checked_arrays
+from cimc.ir.requests import checked_arrays
 from cimc.ir.residence import Residence
 from cimc.isa.directory import RowDirectory
 from cimc.isa.footprint import accesses
@@ -97,7 +97,7 @@ class Simulator:
 
         ``progress`` is called with (requests done, requests in all) of the chip segment under way.
         ``device``, ``age`` in seconds since programming, and ``seed`` belong to mode ``noisy``.
-        ``choices`` records what the host segments choose.  Texts are fixed-width unicode arrays.
+        ``choices`` records what the host segments choose.  Texts are ``str`` objects.
 
         Raises:
             RequestError: arrays missing or of wrong dtype or shape, ids out of range, NaN.
@@ -120,7 +120,7 @@ class Simulator:
                 activity.host_seconds += self._run_host(segment, values, choices)
             else:
                 _ChipRun(self, number, segment, values, mode, activity).run(progress)
-        return {name: as_texts(values[value]) for name, value in self.program.header.outputs}, activity
+        return {name: values[value] for name, value in self.program.header.outputs}, activity
 
     def _run_host(self, segment: HostSegment, values: Requests, choices: Recorder | None) -> float:
         start = time.perf_counter()
