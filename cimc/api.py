@@ -15,6 +15,7 @@ from cimc.claims import Output, claimed, reading, recording
 from cimc.cost import Cost, estimate
 from cimc.cost.simulate import Arrivals, Simulation, simulate
 from cimc.errors import CimcError, InfeasibleError, ProgramError
+from cimc.frontend.choices import Recorder
 from cimc.frontend.importer import import_model
 from cimc.frontend.isolation import current_limits, host_limits
 from cimc.frontend.limits import Limits
@@ -32,6 +33,7 @@ from cimc.passes.pipeline import AfterPass as AfterEach
 from cimc.passes.pipeline import Pipeline
 from cimc.passes.registry import DEFAULT_PIPELINE
 from cimc.passes.traced import accesses_of
+from cimc.shown import Entries, Shown, counted, some
 from cimc.sim.activity import Activity
 from cimc.sim.devices.loader import load_device
 from cimc.sim.devices.spec import Device
@@ -45,8 +47,16 @@ GENERATED = "generated_weights"
 AfterPass = Callable[[ModulePass, ModuleOp, CompilerContext, float], None]
 
 
-@dataclass(frozen=True)
-class Result:
+class Placement(Entries):
+    """Where every matrix lives, and how good the mapping is: see ``docs/cli.md``."""
+
+
+class EventCounts(Entries):
+    """Counted events per request."""
+
+
+@dataclass(frozen=True, repr=False)
+class Result(Shown):
     """What a run gives.
 
     Attributes:
@@ -66,10 +76,31 @@ class Result:
     @property
     def events(self) -> dict[str, float]:
         """Counted events per request."""
-        return dict(self.cost.events)
+        return EventCounts(self.cost.events)
+
+    def _brief(self) -> str:
+        outputs = some([f"{name} {_kind(value)}" for name, value in self.outputs.items()])
+        cost = self.cost
+        return (
+            f"of {counted(self.activity.requests, 'request')}: {outputs}; {cost.latency_ns:.4g} ns and "
+            f"{cost.energy_pj:.4g} pJ for one on {cost.target}"
+        )
+
+    def _repr_html_(self) -> str:
+        from cimc.report.html import page
+        from cimc.report.summary import cost_blocks, output_block
+
+        return page([output_block(self.outputs), *cost_blocks(self.cost)])
 
 
-class Program:
+def _kind(value: Any) -> str:
+    from cimc.report.values import described
+
+    found = described(value)
+    return f"{found['dtype']}{found['shape']}"
+
+
+class Program(Shown):
     """A compiled model, ready to run, save and inspect."""
 
     def __init__(self, data: Data, target: Target | None = None) -> None:
@@ -87,8 +118,17 @@ class Program:
     @property
     def placement(self) -> dict[str, Any]:
         """Where every matrix lives, and how good the mapping is."""
-        found: dict[str, Any] = self.data.facts.get("placement", {})
-        return found
+        return Placement(self.data.facts.get("placement", {}))
+
+    def _brief(self) -> str:
+        return self.data._brief()
+
+    def _repr_html_(self) -> str:
+        from cimc.report import placement
+        from cimc.report.html import page
+        from cimc.report.summary import program_block
+
+        return page([program_block(self.data), *placement.blocks(self.data, self.target)])
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -107,6 +147,7 @@ class Program:
         age: float | None = None,
         seed: int | None = None,
         limits: Limits | None = None,
+        choices: Recorder | None = None,
     ) -> Result:
         """Execute the program on a batch of requests.
 
@@ -123,6 +164,7 @@ class Program:
             age: for ``noisy``: seconds since the cells were written (0 if absent).
             seed: for ``noisy``: seed of everything random (0 if absent).
             limits: caps on the time and memory that onnxruntime may use for each host segment.
+            choices: records what ``TopK``, ``ArgMax`` and ``ArgMin`` choose, for :func:`cimc.report.check`.
 
         Raises:
             RequestError: when the arrays do not fit the model, or for less than one thread.
@@ -135,7 +177,7 @@ class Program:
         found = load_device(device) if isinstance(device, (str, Path)) else device
         with host_limits(limits or current_limits()):
             outputs, activity = self._simulator.run(
-                requests, mode, progress, device=found, age=age, seed=seed
+                requests, mode, progress, device=found, age=age, seed=seed, choices=choices
             )
         cost = estimate(self.data, self.target, activity)
         noise = self._simulator.noise if mode == "noisy" else None

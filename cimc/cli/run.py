@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from cimc.cli.paths import NAMED_OR_READ, READ, WRITTEN, Command
 
 if TYPE_CHECKING:
     from cimc.api import Program
+    from cimc.frontend.choices import Choice
     from cimc.ir.requests import Arrays
     from cimc.report.check import Bound, Check
 
@@ -84,6 +86,7 @@ def command(
     from cimc.api import Program
     from cimc.cli import output
     from cimc.cli.main import error_object
+    from cimc.frontend.choices import Recorder
     from cimc.frontend.loader import load_model
     from cimc.ir.requestfile import load_requests, save_arrays
     from cimc.report.check import Bound
@@ -107,6 +110,7 @@ def command(
 
         names = [name for name, _, _ in loaded.data.header.inputs]
         arrays = first_requests(arrays, names, jagged_in_program(loaded.data), limit)
+    choices = None if model is None else Recorder()
     start = time.perf_counter()
     with (
         for_one_run(loaded.data, loaded.target, arrays, mode) as kernels,
@@ -115,13 +119,14 @@ def command(
         result = loaded.run(
             arrays, mode, lambda d, n: advance(d, n, ""),
             memory=memory or MEMORY, threads=threads, device=found, age=age, seed=seed,
+            choices=choices,
         )  # fmt: skip
     wall = time.perf_counter() - start
     from cimc.sim.kernels.backend import fallback_note
 
     check = None
-    if model is not None:
-        check = _check(loaded, model, arrays, result.outputs, Bound.of(min_sqnr, max_error))
+    if model is not None and choices is not None:
+        check = _check(loaded, model, arrays, result.outputs, choices.found, Bound.of(min_sqnr, max_error))
     if outputs is not None:
         save_arrays(result.outputs, outputs)
     failed = check.error("the program", mode) if check is not None and not check.passed else None
@@ -170,15 +175,16 @@ def _has_reference(program: Program) -> None:
         )
 
 
-def _check(program: Program, model: Path, arrays: Arrays, outputs: Arrays, bound: Bound) -> Check:
+def _check(
+    program: Program, model: Path, arrays: Arrays, outputs: Arrays, choices: Sequence[Choice], bound: Bound
+) -> Check:
     """Compare outputs with onnxruntime on the model; a word if the program was compiled from another file."""
     from cimc.cli.output import note
-    from cimc.report.check import check_outputs
-    from cimc.report.reference import reference_outputs
+    from cimc.report.following import check_choices_and_outputs, follow
 
-    reference, digest = reference_outputs(model, arrays, list(outputs))
+    reference, digest = follow(model, arrays, list(outputs), choices, bound)
     if digest != program.data.header.model_digest:
         note(f"note: {model} is not the file that this program was compiled from")
     inputs = {name for name, _, _ in program.data.header.inputs}
     labels = arrays.get("labels") if "labels" not in inputs else None
-    return check_outputs(reference, outputs, bound, labels)
+    return check_choices_and_outputs(reference, outputs, bound, labels)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
@@ -12,12 +12,16 @@ from xdsl.ir import BlockArgument, SSAValue
 from cimc.cli.output import note
 from cimc.errors import CheckFailed, Location, PassError
 from cimc.files import make_folder
+from cimc.frontend.choices import Choice, Recorder
 from cimc.ir.context import CompilerContext
 from cimc.ir.files import write_atomically
 from cimc.ir.first_requests import JaggedInputs
 from cimc.ir.requests import Arrays
 from cimc.ir.text import print_ir
 from cimc.passes.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from cimc.report.following import Followed
 
 CHECKED_REQUESTS = 256
 """Calibration requests that ``--check-each`` executes after every pass."""
@@ -106,29 +110,40 @@ class _Checker:
     def __init__(self, model: Path, module: ModuleOp, ctx: CompilerContext) -> None:
         from cimc.passes.evaluate import main_function, signature
         from cimc.report.check import Bound
-        from cimc.report.reference import reference_outputs
 
         _, outputs = signature(main_function(module))
         self.model, self.bound = model, Bound()
         self.requests = _some_requests(module, ctx)
-        self.reference, _ = reference_outputs(model, self.requests, outputs)
+        self.outputs = outputs
+        self.choices: list[Choice] = []
+        self.reference = self._follow([])
         self.last: Arrays = {}
         note(f"check-each: bound {self.bound}")
 
+    def _follow(self, choices: list[Choice]) -> Followed:
+        from cimc.report.following import follow
+
+        return follow(self.model, self.requests, self.outputs, choices, self.bound)[0]
+
     def check(self, name: str, module: ModuleOp, ctx: CompilerContext) -> dict[str, Any]:
         from cimc.passes.evaluate import evaluate
-        from cimc.report.check import check_outputs
+        from cimc.report.following import check_choices_and_outputs
 
-        self.last = evaluate(module, ctx, self.requests)
-        found = check_outputs(self.reference, self.last, self.bound)
+        recorder = Recorder()
+        self.last = evaluate(module, ctx, self.requests, choices=recorder)
+        if not _equal(recorder.found, self.choices):
+            self.choices, self.reference = recorder.found, self._follow(recorder.found)
+        found = check_choices_and_outputs(self.reference, self.last, self.bound)
         for o in found.outputs:
             verdict = "FAILS" if o.failures else "ok"
             measures = f"max abs error {o.max_abs_error:.3g}, SQNR {o.sqnr_db:.1f} dB"
             note(f"check-each: {name:<14} {o.name}: {measures}, {verdict}")
+        for c in found.choices:
+            verdict = "FAILS" if c.failures else "ok"
+            measures = f"recall@{c.k} {c.recall:.3f}, {c.near_ties} near ties"
+            note(f"check-each: {name:<14} {c.label}: {measures}, {verdict}")
         if not found.passed:
-            wrong = "; ".join(
-                f"output '{o.name}': {', '.join(o.failures)}" for o in found.outputs if o.failures
-            )
+            wrong = "; ".join(found.failures)
             raise CheckFailed(
                 "check.pass-broke",
                 f"pass '{name}' broke the model: after it, {wrong}",
@@ -139,15 +154,17 @@ class _Checker:
 
     def check_program(self, module: ModuleOp, ctx: CompilerContext) -> dict[str, Any]:
         """The program in mode exact must equal the IR bit for bit."""
+        from cimc.report.values import flat
         from cimc.sim.executor import Simulator
 
         assert ctx.target is not None
         have, _ = Simulator(ctx.program, ctx.target).run(self.requests, "exact")
-        wrong = [
-            f"output '{name}': {int(np.count_nonzero(want != have[name]))} of {want.size} elements differ"
-            for name, want in self.last.items()
-            if not np.array_equal(want, have[name], equal_nan=want.dtype.kind == "f")
-        ]
+        wrong = []
+        for name, value in self.last.items():
+            (made, want), (structure, got) = flat(value), flat(have[name])
+            if made != structure or not np.array_equal(want, got, equal_nan=want.dtype.kind == "f"):
+                count = int(np.count_nonzero(want != got)) if want.shape == got.shape else want.size
+                wrong.append(f"output '{name}': {count} of {want.size} elements differ")
         note(f"check-each: program        exact mode equals the IR bit for bit: {'no' if wrong else 'yes'}")
         if wrong:
             raise CheckFailed(
@@ -156,6 +173,14 @@ class _Checker:
                 location=Location(file=str(self.model)),
             )
         return {"pass": "program", "passed": True, "bound": "bit for bit the IR", "outputs": [], "notes": []}
+
+
+def _equal(left: list[Choice], right: list[Choice]) -> bool:
+    """Whether two lists hold the same choices, by the same scores."""
+    return len(left) == len(right) and all(
+        a.chooser == b.chooser and np.array_equal(a.ids, b.ids) and np.array_equal(a.scores, b.scores)
+        for a, b in zip(left, right, strict=True)
+    )
 
 
 def _some_requests(module: ModuleOp, ctx: CompilerContext) -> Arrays:

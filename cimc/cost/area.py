@@ -10,11 +10,12 @@ from cimc.cost.owners import table_places
 from cimc.ir.cim import ARRAY, COLS, ROWS, TILE
 from cimc.ir.residence import Residence, dram_chip, residence_of
 from cimc.isa.program import Program
+from cimc.shown import Shown
 from cimc.target.spec import Basis, Target
 
 
-@dataclass(frozen=True)
-class Area:
+@dataclass(frozen=True, repr=False)
+class Area(Shown):
     """Area in mm2 by component (``arrays``, ``tiles`` without arrays, ``chips`` beside their tiles).
 
     ``used``: arrays that hold a block; tiles with a block or with instructions; chips with such a tile, or
@@ -27,6 +28,9 @@ class Area:
     used: Mapping[str, float]
     counts: Mapping[str, float]
     basis: Basis | None
+
+    def _brief(self) -> str:
+        return f"{self.system_mm2:.4g} mm2, {self.used_mm2:.4g} mm2 of it used"
 
     @property
     def system_mm2(self) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cimc.cost.events import Events
+from cimc.shown import Shown, counted
 from cimc.target.spec import Basis, Constant, Target
 
 Level = Literal["array", "system"]
@@ -119,8 +120,8 @@ class EnergyItem:
     note: str | None
 
 
-@dataclass(frozen=True)
-class Energy:
+@dataclass(frozen=True, repr=False)
+class Energy(Shown):
     """Energy of one request.
 
     ``basis`` is the weakest basis of the constants that contribute (``None`` if none does); ``by_basis`` the
@@ -132,6 +133,9 @@ class Energy:
     array_pj: float
     basis: Basis | None
     by_basis: Mapping[Basis, float]
+
+    def _brief(self) -> str:
+        return f"of {counted(len(self.items), 'component')}: {sum(item.pj for item in self.items):.4g} pJ"
 
 
 def constant(target: Target, path: str) -> Constant:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from cimc.cost.model import CostModel, steps
 from cimc.isa.instructions import INSTRUCTIONS
 from cimc.isa.program import Program
+from cimc.shown import Shown, some
 from cimc.sim.activity import Activity
 from cimc.target.spec import Target
 
@@ -55,7 +56,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
 """Names of all events and what they count."""
 
 
-class Events(Mapping[str, float]):
+class Events(Shown, Mapping[str, float]):
     """Events per request; every name of :data:`EVENTS` is present, those that did not occur as 0."""
 
     def __init__(self, counts: Mapping[str, float]) -> None:
@@ -73,8 +74,9 @@ class Events(Mapping[str, float]):
     def __len__(self) -> int:
         return len(self._counts)
 
-    def __repr__(self) -> str:
-        return f"Events({ {name: count for name, count in self._counts.items() if count} })"
+    def _brief(self) -> str:
+        found = [f"{name} {count:g}" for name, count in self._counts.items() if count]
+        return f"per request: {some(found) or 'none'}"
 
 
 def count_model(model: CostModel) -> Events:

@@ -15,6 +15,7 @@ from cimc.cost.model import CostModel
 from cimc.cost.timing import Span, time_model
 from cimc.cost.units import KINDS, contents, label
 from cimc.isa.program import HostSegment, Program
+from cimc.shown import Shown
 from cimc.sim.activity import Activity
 from cimc.target.spec import Basis, Target
 
@@ -30,8 +31,8 @@ COUNTED_FROM = (
 """Structural fields that the counts and the schedule depend on."""
 
 
-@dataclass(frozen=True)
-class Cost:
+@dataclass(frozen=True, repr=False)
+class Cost(Shown):
     """What one request of a program costs on a target.
 
     Attributes:
@@ -75,6 +76,13 @@ class Cost:
     structure: Mapping[str, Basis]
     includes: Mapping[str, str]
     timeline: tuple[Span, ...] = dataclasses.field(repr=False)
+
+    def _brief(self) -> str:
+        rate = "-" if self.throughput_rps is None else f"{self.throughput_rps:.4g}"
+        return (
+            f"on {self.target}: latency {self.latency_ns:.4g} ns, {rate} requests/s, "
+            f"{self.energy_pj:.4g} pJ a request, {self.area.system_mm2:.4g} mm2"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the timeline as plain dicts, lists, numbers and text."""

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.claims import reading
-from cimc.errors import Location, RequestError, printable
-from cimc.ir.requests import Arrays
+from cimc.errors import CimcError, Location, RequestError, printable
+from cimc.ir.requests import Arrays, as_texts
 
 _HINT = (
     "a request file is what numpy.savez(file, name=array, ...) writes, arrays named after the model's inputs"
@@ -133,13 +133,20 @@ def save_arrays(arrays: Arrays, path: Path) -> None:
     """Write arrays to an ``.npz`` file, atomically; equal arrays give equal bytes.
 
     Raises:
-        CimcError: ``io.cannot-write``.
+        CimcError: ``io.cannot-write``, also for a value that is no array of numbers or texts.
     """
     from cimc.ir.files import write_atomically
 
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in arrays.items():
+        for name, value in arrays.items():
+            array = as_texts(value)
+            if not isinstance(array, np.ndarray) or array.dtype.hasobject:
+                raise CimcError(
+                    "io.cannot-write",
+                    f"'{printable(name)}' is no array of numbers or texts: a .npz file cannot hold it",
+                    hint="compile without this output, or take it from Program.run in Python",
+                )
             with _member(archive, name) as file:
                 _FORMAT.write_array(
                     file, np.ascontiguousarray(array).reshape(array.shape), allow_pickle=False

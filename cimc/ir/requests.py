@@ -73,3 +73,16 @@ def require_finite(arrays: Mapping[str, Any], what: str = "input") -> None:
             raise RequestError(
                 "request.not-finite", f"{what} '{name}' holds NaN or infinity (first in request {where})"
             )
+
+
+def as_texts(value: Any) -> Any:
+    """An array of ``str`` objects as fixed-width unicode, which files hold without pickle; others unchanged.
+
+    Texts that end in NUL keep their objects: a fixed width cannot say how many there are.
+    """
+    if not isinstance(value, np.ndarray) or value.dtype != object:
+        return value
+    texts = value.ravel().tolist()
+    if not all(isinstance(text, str) and not text.endswith("\0") for text in texts):
+        return value
+    return np.array(texts, dtype=np.str_).reshape(value.shape)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.isa.instructions import Instr
+from cimc.shown import Shown, counted, some
 
 FORMAT_VERSION = 2
 """Version of the artifact format and instruction encoding; a simulator refuses any other."""
@@ -90,8 +91,8 @@ class HostSegment:
     nodes: int = 0
 
 
-@dataclass(frozen=True)
-class Header:
+@dataclass(frozen=True, repr=False)
+class Header(Shown):
     """What identifies a program.
 
     ``inputs``: name, numpy dtype (or :data:`cimc.ir.requests.OPAQUE`) and shape (-1 = varies) of each input
@@ -111,9 +112,12 @@ class Header:
     version: int = FORMAT_VERSION
     notes: tuple[str, ...] = ()
 
+    def _brief(self) -> str:
+        return f"{self.model!r} for {self.target}: inputs {some([i[0] for i in self.inputs])}"
 
-@dataclass
-class Program:
+
+@dataclass(repr=False)
+class Program(Shown):
     """A compiled model: header, segments in order of execution, matrix directory, constants and data."""
 
     header: Header
@@ -122,6 +126,12 @@ class Program:
     constants: NDArray[np.uint8]
     data: dict[str, NDArray[Any]] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def _brief(self) -> str:
+        header, segments = self.header, counted(len(self.segments), "segment")
+        matrices = f"{len(self.matrices)} matri{'x' if len(self.matrices) == 1 else 'ces'}"
+        instructions = counted(self.instruction_count, "instruction")
+        return f"{header.model!r} for {header.target}: {instructions} in {segments}, {matrices}"
 
     @property
     def chip_segments(self) -> tuple[ChipSegment, ...]:

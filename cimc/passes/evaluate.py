@@ -16,6 +16,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Operation, SSAValue
 
 from cimc.errors import Location, PassError, RequestError
+from cimc.frontend.choices import Recorder
 from cimc.ir import cim, numerics, onnx, rec
 from cimc.ir.bags import Bags, RowScales, averaged, bags_of, check_ids, pooled_integers, pooled_rows
 from cimc.ir.context import CompilerContext, Requests
@@ -61,9 +62,13 @@ def input_signature(function: FuncOp) -> list[tuple[str, str, tuple[int, ...]]]:
 
 
 def evaluate(
-    module: ModuleOp, ctx: CompilerContext, inputs: Requests, observe: Observer | None = None
+    module: ModuleOp,
+    ctx: CompilerContext,
+    inputs: Requests,
+    observe: Observer | None = None,
+    choices: Recorder | None = None,
 ) -> Requests:
-    """Outputs of ``@main`` for a batch of requests.
+    """Outputs of ``@main`` for a batch of requests; ``choices`` records what onnxruntime's nodes choose.
 
     Raises:
         RequestError: ``request.missing-input``, or ids or offsets that do not fit their table.
@@ -71,7 +76,7 @@ def evaluate(
     function = main_function(module)
     names, outputs = signature(function)
     if is_onnx_only(function):
-        return _run_whole(module, ctx, inputs, outputs)
+        return _run_whole(module, ctx, inputs, outputs, choices)
     values: dict[SSAValue, Array] = {}
     for name, argument in zip(names, function.body.block.args, strict=True):
         if name not in inputs:
@@ -80,7 +85,7 @@ def evaluate(
             raise RequestError("request.missing-input", f"the model's input '{name}' is not among the arrays")
         values[argument] = inputs[name]
     matrices = {op.sym_name.data: op for op in module.body.block.ops if isinstance(op, cim.MatrixOp)}
-    run = _Evaluator(ctx, module, matrices)
+    run = _Evaluator(ctx, module, matrices, choices)
     for op in function.body.block.ops:
         if isinstance(op, ReturnOp):
             return {n: values[v] for n, v in zip(outputs, op.arguments, strict=True)}
@@ -113,17 +118,28 @@ def is_onnx_only(function: FuncOp) -> bool:
 
 
 def _run_whole(
-    module: ModuleOp, ctx: CompilerContext, inputs: Requests, outputs: tuple[str, ...]
+    module: ModuleOp,
+    ctx: CompilerContext,
+    inputs: Requests,
+    outputs: tuple[str, ...],
+    choices: Recorder | None,
 ) -> Requests:
     from cimc.frontend.exporter import export_module
     from cimc.frontend.host import run_onnx
 
-    return run_onnx(export_module(module, ctx), dict(inputs), list(outputs))
+    run = run_onnx if choices is None else choices.wrap(run_onnx)
+    return run(export_module(module, ctx), dict(inputs), list(outputs))
 
 
 class _Evaluator:
-    def __init__(self, ctx: CompilerContext, module: ModuleOp, matrices: dict[str, cim.MatrixOp]) -> None:
-        self.ctx, self.module, self.matrices = ctx, module, matrices
+    def __init__(
+        self,
+        ctx: CompilerContext,
+        module: ModuleOp,
+        matrices: dict[str, cim.MatrixOp],
+        choices: Recorder | None,
+    ) -> None:
+        self.ctx, self.module, self.matrices, self.choices = ctx, module, matrices, choices
 
     def __call__(self, op: Operation, args: list[Array]) -> list[Array]:
         handler = _HANDLERS.get(type(op))
@@ -212,7 +228,8 @@ class _Evaluator:
 
         model = export_host(op, self.ctx)
         names = [v.name for v in model.graph.output]
-        got = run_onnx(model, dict(zip([v.name for v in model.graph.input], args, strict=True)), names)
+        run = run_onnx if self.choices is None else self.choices.wrap(run_onnx)
+        got = run(model, dict(zip([v.name for v in model.graph.input], args, strict=True)), names)
         for name, result in zip(names, op.results, strict=True):
             stated, real = shape_of(result.type), np.shape(got[name])
             inside = any(not isinstance(use.operation, ReturnOp) for use in result.uses)

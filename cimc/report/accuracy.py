@@ -24,6 +24,7 @@ from cimc.report.intervals import (
 )
 from cimc.report.metrics import background_entropy, cross_entropies, sqnr_db
 from cimc.report.ranking import recall, top_k, top_k_by_product
+from cimc.shown import Shown, counted, some
 
 Arrays = Mapping[str, NDArray[Any]]
 Metrics = dict[str, Estimate]
@@ -71,8 +72,8 @@ class Retrieval:
         return (self.query,) if self.rows is None else (self.query, self.item)
 
 
-@dataclass(frozen=True)
-class Task:
+@dataclass(frozen=True, repr=False)
+class Task(Shown):
     """What outputs are judged by.
 
     Attributes:
@@ -86,6 +87,10 @@ class Task:
     labels: NDArray[Any] | None = None
     logits: bool = False
     retrieval: Retrieval | None = None
+
+    def _brief(self) -> str:
+        labels = "no labels" if self.labels is None else counted(len(self.labels), "label")
+        return f"on output {self.output!r}: {labels}"
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -182,8 +187,8 @@ def _is_share(metric: str) -> bool:
 # Results
 
 
-@dataclass(frozen=True)
-class Point:
+@dataclass(frozen=True, repr=False)
+class Point(Shown):
     """One combination of settings.
 
     Attributes:
@@ -200,6 +205,10 @@ class Point:
     each: tuple[Metrics, ...] = ()
     error: dict[str, Any] | None = None
 
+    def _brief(self) -> str:
+        values = some([f"{name} {m.value:.4g}" for name, m in self.metrics.items()])
+        return f"{some([f'{k}={v}' for k, v in self.settings.items()])}: {values or 'not possible'}"
+
     def to_json(self) -> dict[str, Any]:
         """The point as an object; values of single seeds under ``per_seed``."""
         return {
@@ -213,8 +222,8 @@ class Point:
         }
 
 
-@dataclass(frozen=True)
-class Study:
+@dataclass(frozen=True, repr=False)
+class Study(Shown):
     """A sweep: its points in order, and what they are compared with.
 
     Attributes:
@@ -229,6 +238,10 @@ class Study:
     points: tuple[Point, ...]
     axes: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def _brief(self) -> str:
+        axes = f" over {some(self.axes)}" if self.axes else ""
+        return f"of {counted(len(self.points), 'point')}{axes}: {some(self.metrics)}"
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -5,7 +5,10 @@ Quantised arithmetic differs from float arithmetic; the question is by how much.
 * float outputs: SQNR of at least 15 dB (the error holds at most 3 % of the signal's energy), or a largest
   absolute error of at most 0.05 times the reference's largest magnitude.  The second clause is for outputs
   that hardly vary, or are mostly zero, where a ratio of energies says little.
-* integer and boolean outputs (rankings, flags): at least 95 % of the elements equal.
+* integer and boolean outputs (flags) and texts: at least 95 % of the elements equal.
+* choices (``TopK``, ``ArgMax``, ``ArgMin``): what was chosen must be what the reference chooses, or nearly
+  tie with it (:mod:`cimc.report.choices`).  All outputs are compared with a reference that made the same
+  choices (:mod:`cimc.report.following`), so a near tie neither hides nor excuses what else differs.
 * where the reference is infinite or NaN the value must be the same; these elements are left out of the
   measures, and counted.
 * with labels: the AUC of an output with one score per label must not fall by more than 0.01.
@@ -15,7 +18,7 @@ A user's bound replaces the first item.  None of this says that a model is still
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,7 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import CheckFailed, RequestError
+from cimc.report.choices import ChoiceCheck
 from cimc.report.metrics import auc, max_abs_error, sqnr_db
+from cimc.report.values import flat
+from cimc.shown import Shown, counted
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -68,8 +74,48 @@ class Bound:
         text = " or ".join(parts)
         if self.max_error is not None:
             text = " and ".join(filter(None, [text, f"max abs error <= {self.max_error:g}"]))
-        others = f"integers: {100 * self.agreement:g} % equal; with labels: AUC drop <= {self.max_auc_drop:g}"
+        share = f"{100 * self.agreement:g} %"
+        others = f"integers and texts: {share} equal; with labels: AUC drop <= {self.max_auc_drop:g}"
         return f"{text}; {others}"
+
+    def choices(self) -> str:
+        """What is asked of choices."""
+        share = f"{100 * self.agreement:g} %"
+        return (
+            f"choices: {share} of the ids equal place by place; or scores within the bound above, each row "
+            f"less its mean, and {share} of the ids the reference's or near ties"
+        )
+
+    def exceeded(self, sqnr: float, error: float, peak: float) -> list[str]:
+        """What is beyond the bound of float values.
+
+        Args:
+            sqnr: in dB.
+            error: largest absolute error.
+            peak: largest magnitude of the reference.
+        """
+        failures = []
+        loud = self.min_sqnr_db is None or sqnr >= self.min_sqnr_db
+        if not loud and self.peak_share is not None:
+            loud = error <= self.peak_share * peak
+        if not loud:
+            also = (
+                ""
+                if self.peak_share is None
+                else f", and max abs error {error:.3g} > {self.peak_share:g} x {peak:.3g}"
+            )
+            failures.append(f"SQNR {sqnr:.1f} dB < {self.min_sqnr_db:g} dB{also}")
+        if self.max_error is not None and not error <= self.max_error:
+            failures.append(f"max abs error {error:.3g} > {self.max_error:g}")
+        return failures
+
+    def allowance(self, rms: float, peak: float) -> float:
+        """The error of one value that the bound allows, for values of this root mean square and peak."""
+        allowed = [] if self.min_sqnr_db is None else [rms * 10 ** (-self.min_sqnr_db / 20)]
+        if self.peak_share is not None:
+            allowed.append(self.peak_share * peak)
+        found = max(allowed, default=float("inf"))
+        return found if self.max_error is None else min(found, self.max_error)
 
 
 @dataclass(frozen=True)
@@ -78,6 +124,7 @@ class OutputCheck:
 
     Attributes:
         sqnr_db, max_abs_error, peak: over the finite elements; ``peak`` is the reference's largest magnitude.
+            NaN for texts.
         equal: share of equal elements.
         not_finite: elements that are infinite or NaN in the reference.
         auc_reference, auc, auc_drop: ``None`` without labels for this output.
@@ -96,18 +143,32 @@ class OutputCheck:
     failures: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Check:
-    """The comparison of all outputs.  ``notes``: what could not be compared, and why."""
+@dataclass(frozen=True, repr=False)
+class Check(Shown):
+    """The comparison of all outputs, and of choices.  ``notes``: what could not be compared, and why."""
 
     bound: Bound
     outputs: tuple[OutputCheck, ...]
     notes: tuple[str, ...] = ()
+    choices: tuple[ChoiceCheck, ...] = ()
+
+    def _brief(self) -> str:
+        verdict = "passes" if self.passed else "fails"
+        return f"{verdict}: {counted(len(self.outputs), 'output')}, {counted(len(self.choices), 'choice')}"
 
     @property
     def passed(self) -> bool:
-        """Whether every output is within the bound."""
-        return not any(o.failures for o in self.outputs)
+        """Whether every output and every choice is within the bound."""
+        return not self.failures
+
+    @property
+    def failures(self) -> list[str]:
+        """What is beyond the bound, a text per output or choice."""
+        wrong = [f"output '{o.name}': {', '.join(o.failures)}" for o in self.outputs if o.failures]
+        for c in self.choices:
+            if c.failures:
+                wrong.append(f"choices of {c.label}: {', '.join(c.failures)}")
+        return wrong
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and text."""
@@ -115,23 +176,28 @@ class Check:
             "passed": self.passed,
             "bound": str(self.bound),
             "outputs": [{**asdict(o), "failures": list(o.failures)} for o in self.outputs],
+            "choices": [c.to_json() for c in self.choices],
             "notes": list(self.notes),
         }
 
     def error(self, subject: str, mode: str) -> CheckFailed:
         """The error that says which outputs of ``subject`` fail in ``mode``, and by how much."""
-        wrong = [f"output '{o.name}': {', '.join(o.failures)}" for o in self.outputs if o.failures]
         return CheckFailed(
             "check.failed",
             f"{subject} in mode {mode} is not close enough to onnxruntime on the original model: "
-            + "; ".join(wrong),
+            + "; ".join(self.failures),
             hint="calibrate on representative requests (--calib) or use more bits (quantize{weights=8})"
             + _MORE.get(mode, ""),
         )
 
 
 def check_outputs(
-    reference: Arrays, value: Arrays, bound: Bound, labels: NDArray[Any] | None = None
+    reference: Arrays,
+    value: Arrays,
+    bound: Bound,
+    labels: NDArray[Any] | None = None,
+    before: Arrays | None = None,
+    exact: Container[str] = (),
 ) -> Check:
     """Compare outputs with their reference.
 
@@ -140,6 +206,8 @@ def check_outputs(
         value: the outputs in question, of the same names.
         bound: what counts as close enough.
         labels: 0 or 1 per request, for AUC.
+        exact: names of outputs that hold ids, which are equal or not, also where they are floats.
+        before: outputs whose AUC is that of the original model; those of ``reference`` if absent.
 
     Raises:
         RequestError: ``request.bad-labels`` for labels that are not 0 or 1.
@@ -151,12 +219,16 @@ def check_outputs(
     notes: list[str] = []
     scored = False
     for name, want in reference.items():
-        have = value[name]
+        structure, have = flat(value[name])
+        original, want = flat(want)
         scores = None
+        if structure != original:
+            outputs.append(_failed(name, "a sequence or map of another structure"))
+            continue
         if truth is not None and want.size == truth.size and have.size == truth.size:
             scored = True
-            scores = _auc_pair(truth, want, have, name, notes)
-        outputs.append(_compare(name, np.asarray(want), np.asarray(have), bound, scores))
+            scores = _auc_pair(truth, (before or reference)[name], have, name, notes)
+        outputs.append(_compare(name, want, have, bound, scores, name in exact))
     if truth is not None and not scored:
         notes.append(f"no output has one score for each of the {truth.size} labels: no AUC")
     return Check(bound, tuple(outputs), tuple(notes))
@@ -172,18 +244,26 @@ def _auc_pair(
         return None
 
 
+def _failed(name: str, why: str) -> OutputCheck:
+    return OutputCheck(name, float("-inf"), float("inf"), 0.0, 0.0, 0, None, None, None, (why,))
+
+
 def _compare(
     name: str,
     want: NDArray[Any],
     have: NDArray[Any],
     bound: Bound,
     scores: tuple[float, float] | None,
+    exact: bool,
 ) -> OutputCheck:
     if want.shape != have.shape:
-        why = f"shape {list(have.shape)} instead of {list(want.shape)}"
-        return OutputCheck(name, float("-inf"), float("inf"), 0.0, 0.0, 0, None, None, None, (why,))
+        return _failed(name, f"shape {list(have.shape)} instead of {list(want.shape)}")
+    if (want.dtype.kind in "OU") != (have.dtype.kind in "OU"):
+        return _failed(name, "texts on one side only")
+    if want.dtype.kind in "OU":
+        return _compare_texts(name, want, have, bound)
     failures = []
-    counted = np.issubdtype(want.dtype, np.integer) or want.dtype == bool
+    counted = want.dtype.kind in "iub"
     same = want == have
     finite = np.ones(want.shape, bool)
     if not counted:
@@ -196,13 +276,10 @@ def _compare(
     sqnr, error = sqnr_db(r, v), max_abs_error(r, v)
     peak = float(np.abs(r).max(initial=0.0))
     equal = float(np.mean(same)) if same.size else 1.0
-    if counted:
-        if equal < bound.agreement:
-            failures.append(
-                f"{100 * equal:.3g} % of the elements are equal, bound {100 * bound.agreement:g} %"
-            )
+    if counted or exact:
+        failures += _unequal(equal, bound)
     elif r.size and not failures:
-        failures += _float_failures(sqnr, error, peak, bound)
+        failures += bound.exceeded(sqnr, error, peak)
     drop = scores[0] - scores[1] if scores else None
     if drop is not None and drop > bound.max_auc_drop:
         failures.append(f"AUC falls by {drop:.4f}, bound {bound.max_auc_drop:g}")
@@ -211,18 +288,13 @@ def _compare(
     return OutputCheck(name, sqnr, error, peak, equal, missing, before, after, drop, tuple(failures))
 
 
-def _float_failures(sqnr: float, error: float, peak: float, bound: Bound) -> list[str]:
-    failures = []
-    loud = bound.min_sqnr_db is None or sqnr >= bound.min_sqnr_db
-    if not loud and bound.peak_share is not None:
-        loud = error <= bound.peak_share * peak
-    if not loud:
-        also = (
-            ""
-            if bound.peak_share is None
-            else f", and max abs error {error:.3g} > {bound.peak_share:g} x {peak:.3g}"
-        )
-        failures.append(f"SQNR {sqnr:.1f} dB < {bound.min_sqnr_db:g} dB{also}")
-    if bound.max_error is not None and not error <= bound.max_error:
-        failures.append(f"max abs error {error:.3g} > {bound.max_error:g}")
-    return failures
+def _compare_texts(name: str, want: NDArray[Any], have: NDArray[Any], bound: Bound) -> OutputCheck:
+    equal = float(np.mean(want.astype(object) == have.astype(object))) if want.size else 1.0
+    nan, failures = float("nan"), tuple(_unequal(equal, bound))
+    return OutputCheck(name, nan, nan, nan, equal, 0, None, None, None, failures)
+
+
+def _unequal(equal: float, bound: Bound) -> list[str]:
+    if equal >= bound.agreement:
+        return []
+    return [f"{100 * equal:.3g} % of the elements are equal, bound {100 * bound.agreement:g} %"]

@@ -3,15 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from onnx import GraphProto, ModelProto
 
 from cimc.errors import RequestError
+from cimc.frontend.choices import choosers
 from cimc.frontend.host import run_onnx
 from cimc.frontend.loader import LoadedModel, load_model
 from cimc.frontend.trial import judge, may_lack_kernels
 from cimc.ir.requests import Arrays
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An ONNX file that onnxruntime executes; it passed the checks of one that is compiled.
+
+    Attributes:
+        loaded: the file.
+        outputs: which of its outputs are wanted.
+        as_is: whether the file itself runs; else what runs is a model that was changed to one that does.
+    """
+
+    loaded: LoadedModel
+    outputs: tuple[str, ...]
+    as_is: bool
+
+    @classmethod
+    def load(cls, model: Path, outputs: Sequence[str] | None = None) -> Reference:
+        """Read the file; ``outputs`` defaults to all of them.
+
+        Raises:
+            ModelError: for a file that cannot be accepted.
+            RequestError: ``request.other-outputs`` when it is another model.
+        """
+        loaded = load_model(model)
+        names = [value.name for value in loaded.proto.graph.output]
+        missing = sorted(set(outputs or ()) - set(names))
+        if missing:
+            raise RequestError(
+                "request.other-outputs",
+                f"{model} has no output called {', '.join(missing)}",
+                hint="give --check the file that the program was compiled from",
+            )
+        changed = may_lack_kernels(loaded.proto) and bool(judge(loaded))
+        return cls(loaded, tuple(outputs or names), not changed)
+
+    @property
+    def may_choose(self) -> bool:
+        """Whether nodes of the model choose among scores."""
+        return bool(choosers(self.loaded.proto.graph))
+
+    def run(self, arrays: Arrays) -> Arrays:
+        """The outputs for a batch of requests.
+
+        Raises:
+            RequestError: ``request.missing-input``.
+        """
+        if self.as_is:
+            given = inputs_of(self.loaded.proto.graph, arrays)
+            return run_onnx(self.loaded.path, given, list(self.outputs))
+        part = self.part()
+        return run_onnx(part, inputs_of(part.graph, arrays), list(self.outputs))
+
+    def part(self) -> ModelProto:
+        """What the outputs need, with all weights, as a model of its own.
+
+        Raises:
+            ModelError: ``export.too-large``.
+        """
+        return _part(self.loaded, self.outputs)
 
 
 def reference_outputs(
@@ -19,33 +82,31 @@ def reference_outputs(
 ) -> tuple[Arrays, str]:
     """Outputs (all by default) of an ONNX file for a batch of requests, and the digest of the file.
 
-    The file passes the same checks as one that is compiled before onnxruntime sees it.
-
     Raises:
         ModelError: for a file that cannot be accepted.
         RequestError: ``request.missing-input``, or ``request.other-outputs`` when it is another model.
     """
-    loaded = load_model(model)
-    graph = loaded.proto.graph
+    reference = Reference.load(model, outputs)
+    return reference.run(arrays), reference.loaded.digest
+
+
+def inputs_of(graph: GraphProto, arrays: Arrays) -> Arrays:
+    """The inputs of a graph among ``arrays``, with the types that it takes.
+
+    Raises:
+        RequestError: ``request.missing-input``.
+    """
     weights = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in weights]
-    missing = sorted(set(outputs or ()) - {value.name for value in graph.output})
-    if missing:
-        raise RequestError(
-            "request.other-outputs",
-            f"{model} has no output called {', '.join(missing)}",
-            hint="give --check the file that the program was compiled from",
-        )
     given = {}
-    for value in inputs:
+    for value in graph.input:
+        if value.name in weights:
+            continue
         if value.name not in arrays:
             raise RequestError(
                 "request.missing-input", f"the model's input '{value.name}' is not among the arrays"
             )
         given[value.name] = arrays[value.name].astype(dtype_of(value.type.tensor_type.elem_type), copy=False)
-    if may_lack_kernels(loaded.proto) and judge(loaded):  # the file itself does not run
-        return _run_part(loaded, given, list(outputs or [v.name for v in graph.output])), loaded.digest
-    return run_onnx(model, given, outputs), loaded.digest
+    return given
 
 
 def dtype_of(number: int) -> np.dtype:
@@ -72,10 +133,11 @@ def part_outputs(model: Path, arrays: Arrays, outputs: Sequence[str]) -> Arrays:
     loaded = load_model(model)
     if may_lack_kernels(loaded.proto):
         judge(loaded)
-    return _run_part(loaded, arrays, outputs)
+    part = _part(loaded, outputs)
+    return run_onnx(part, inputs_of(part.graph, arrays), list(outputs))
 
 
-def _run_part(loaded: LoadedModel, arrays: Arrays, outputs: Sequence[str]) -> Arrays:
+def _part(loaded: LoadedModel, outputs: Sequence[str]) -> ModelProto:
     from cimc.frontend.exporter import export_module
     from cimc.frontend.importer import import_model
     from cimc.frontend.select import select_outputs
@@ -84,12 +146,4 @@ def _run_part(loaded: LoadedModel, arrays: Arrays, outputs: Sequence[str]) -> Ar
     ctx = new_context()
     module = import_model(loaded, ctx)
     select_outputs(module, outputs)
-    part = export_module(module, ctx)
-    given = {}
-    for value in part.graph.input:
-        if value.name not in arrays:
-            raise RequestError(
-                "request.missing-input", f"the model's input '{value.name}' is not among the arrays"
-            )
-        given[value.name] = arrays[value.name].astype(dtype_of(value.type.tensor_type.elem_type), copy=False)
-    return run_onnx(part, given, list(outputs))
+    return export_module(module, ctx)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from cimc.cost import Cost
+from cimc.errors import printable
 from cimc.isa.program import Program
 from cimc.report import placement
 from cimc.report.blocks import Block, facts, table
 from cimc.report.check import Check
+from cimc.report.choices import ChoiceCheck
 from cimc.report.units import count, joules, percent, rate, seconds
+from cimc.report.values import described
 from cimc.target.spec import Target
 
 _BUSY_SHOWN = 5
@@ -61,10 +65,7 @@ def run_json(run: Run) -> dict[str, Any]:
         "program": header_json(run.program),
         "mode": run.mode,
         "requests": run.requests,
-        "outputs": {
-            name: {"dtype": str(array.dtype), "shape": list(array.shape)}
-            for name, array in run.outputs.items()
-        },
+        "outputs": {name: described(value) for name, value in run.outputs.items()},
         "check": None if run.check is None else run.check.to_json(),
         "placement": placement.to_json(run.program, run.target),
         "cost": run.cost.to_json(),
@@ -96,21 +97,45 @@ def run_blocks(run: Run) -> list[Block]:
     return [*out, *cost_blocks(run.cost)]
 
 
+def program_block(program: Program) -> Block:
+    """What a program is."""
+    header = program.header
+    lines: list[tuple[str, object]] = [
+        ("model", header.model),
+        ("target", header.target),
+        ("inputs", ", ".join(printable(name) for name, _, _ in header.inputs)),
+        ("outputs", ", ".join(printable(name) for name, _ in header.outputs)),
+        ("pipeline", header.pipeline),
+        *(("note", text) for text in header.notes),
+    ]
+    return facts("Program", lines)
+
+
+def output_block(outputs: Mapping[str, Any]) -> Block:
+    """Types and shapes of outputs."""
+    kinds = ((name, described(value)) for name, value in outputs.items())
+    rows = ((name, kind["dtype"], str(kind["shape"])) for name, kind in kinds)
+    return table("Outputs", ("name", "type", "shape"), rows)
+
+
 def check_blocks(check: Check, mode: str) -> list[Block]:
     """Accuracy against onnxruntime."""
     rows = [
         (
             o.name,
-            f"{o.max_abs_error:.3g}",
-            f"{o.peak:.3g}",
-            f"{o.sqnr_db:.1f} dB",
+            _number(o.max_abs_error),
+            _number(o.peak),
+            _number(o.sqnr_db, ".1f", " dB"),
             _score(o.auc_reference),
             _score(o.auc),
             "passes" if not o.failures else "FAILS: " + "; ".join(o.failures),
         )
         for o in check.outputs
     ]
-    lines = [("bound", str(check.bound)), *(("note", text) for text in check.notes)]
+    lines = [("bound", str(check.bound))]
+    if check.choices:
+        lines.append(("", check.bound.choices()))
+    lines += [("note", text) for text in check.notes]
     lines += [
         ("note", f"output '{o.name}': {o.not_finite} elements not finite in the reference are left out")
         for o in check.outputs
@@ -118,12 +143,55 @@ def check_blocks(check: Check, mode: str) -> list[Block]:
     ]
     return [
         table(
-            f"Accuracy: mode {mode} against onnxruntime on the original model",
+            f"Accuracy: {f'mode {mode} ' if mode else ''}against onnxruntime on the original model",
             ("output", ">max abs error", ">peak", ">SQNR", ">AUC before", ">AUC after", "check"),
             rows,
         ),
+        *_choices(check.choices),
         facts("", lines),
     ]
+
+
+def _choices(choices: tuple[ChoiceCheck, ...]) -> list[Block]:
+    """What was chosen, against what the reference would have chosen."""
+    if not choices:
+        return []
+    rows = [
+        (
+            c.label,
+            ", ".join(printable(o) for o in c.outputs) or "-",
+            c.k,
+            count(c.rows),
+            f"{c.recall:.3f}",
+            f"{c.worst_recall:.3f}",
+            c.near_ties,
+            c.other - c.near_ties,
+            c.reordered,
+            f"{c.margin:.3g} of {c.margin_bound:.3g}",
+            f"{c.sqnr_db:.1f} dB",
+            "passes" if not c.failures else "FAILS: " + "; ".join(c.failures),
+        )
+        for c in choices
+    ]
+    headings = ("chosen by", "decides", ">k", ">rows", ">recall@k", ">worst", ">near ties", ">wrong",
+                ">reordered", ">margin", ">SQNR of scores", "check")  # fmt: skip
+    return [
+        table("Choices: outputs above are compared with a reference that chose the same", headings, rows),
+        facts(
+            "",
+            [
+                ("recall@k", "share of the items that onnxruntime chooses by itself, mean and worst row"),
+                ("near ties", "items whose scores differ less than errors within the bound can"),
+                ("reordered", "rows with the same items in another order: near ties among those chosen"),
+                ("margin", "largest: how much worse than onnxruntime's last choice; and that of a near tie"),
+                ("SQNR", "of the scores, each row less its mean, without masked ones"),
+            ],
+        ),
+    ]
+
+
+def _number(value: float, form: str = ".3g", unit: str = "") -> str:
+    return "-" if math.isnan(value) else f"{value:{form}}{unit}"
 
 
 def _score(value: float | None) -> str:

@@ -18,8 +18,8 @@ _SHOWN = 12
 _CHIPS_ABREAST = 6
 
 
-def simulation_blocks(found: Simulation, cost: Cost) -> list[Block]:
-    """Latencies, throughput and the busiest units, with what ``cost`` says of the same requests."""
+def simulation_blocks(found: Simulation, cost: Cost | None) -> list[Block]:
+    """Latencies, throughput and the busiest units, with what ``cost`` says of the same requests, if given."""
     how = found.arrivals
     ways = {
         "closed": f"{count(how.in_flight)} always in flight (closed loop)",
@@ -38,12 +38,11 @@ def simulation_blocks(found: Simulation, cost: Cost) -> list[Block]:
         ),
         ("throughput", rate(found.throughput_rps) if found.requests else "-"),
         ("bottleneck", found.bottleneck or "-"),
-        (
-            "analytic",
-            f"{seconds(cost.latency_ns)} for one request alone, at most {rate(cost.throughput_rps)}",
-        ),
-        ("energy", f"{joules(cost.energy_pj)} per request: waiting costs none here"),
     ]
+    if cost is not None:
+        alone = f"{seconds(cost.latency_ns)} for one request alone, at most {rate(cost.throughput_rps)}"
+        lines.append(("analytic", alone))
+        lines.append(("energy", f"{joules(cost.energy_pj)} per request: waiting costs none here"))
     if found.link_buffer is not None:
         stood = sum(load.blocked_ns for load in found.loads) / max(1, found.requests)
         lines.append(

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from cimc.shown import Shown, counted
+
 Site = tuple[int, int, int]
 """Segment, tile and position of an instruction in that tile's stream."""
 
 
-@dataclass
-class LookupActivity:
+@dataclass(repr=False)
+class LookupActivity(Shown):
     """Sums over all requests (and loop iterations) of one lookup instruction.
 
     Attributes:
@@ -31,12 +33,18 @@ class LookupActivity:
     tile_visits: dict[int, int] = field(default_factory=dict)
     ids: int = 0
 
+    def _brief(self) -> str:
+        return f"of {counted(self.ids, 'id')} in {counted(len(self.block_rows), 'place')}"
 
-@dataclass
-class Activity:
+
+@dataclass(repr=False)
+class Activity(Shown):
     """Activity of a whole run."""
 
     requests: int = 0
     lookups: dict[Site, LookupActivity] = field(default_factory=dict)
     host_seconds: float = 0.0
     """Wall time that host segments took on this machine; reported apart, never part of modelled time."""
+
+    def _brief(self) -> str:
+        return f"of {counted(self.requests, 'request')}: {counted(len(self.lookups), 'lookup instruction')}"

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import ProgramError, RequestError
+from cimc.frontend.choices import Recorder
 from cimc.frontend.host import HostRunner
 from cimc.ir.bags import Bags, RowScales, averaged, check_ids, without
 from cimc.ir.cim import TILE
@@ -90,11 +91,13 @@ class Simulator:
         device: Device | None = None,
         age: float | None = None,
         seed: int | None = None,
+        choices: Recorder | None = None,
     ) -> tuple[Requests, Activity]:
         """Outputs of all requests, and what the lookups did.
 
         ``progress`` is called with (requests done, requests in all) of the chip segment under way.
         ``device``, ``age`` in seconds since programming, and ``seed`` belong to mode ``noisy``.
+        ``choices`` records what the host segments choose.  Texts are ``str`` objects.
 
         Raises:
             RequestError: arrays missing or of wrong dtype or shape, ids out of range, NaN.
@@ -114,15 +117,16 @@ class Simulator:
         activity = Activity()
         for number, segment in enumerate(self.program.segments):
             if isinstance(segment, HostSegment):
-                activity.host_seconds += self._run_host(segment, values)
+                activity.host_seconds += self._run_host(segment, values, choices)
             else:
                 _ChipRun(self, number, segment, values, mode, activity).run(progress)
         return {name: values[value] for name, value in self.program.header.outputs}, activity
 
-    def _run_host(self, segment: HostSegment, values: Requests) -> float:
+    def _run_host(self, segment: HostSegment, values: Requests, choices: Recorder | None) -> float:
         start = time.perf_counter()
         model = self.program.data[segment.model].tobytes()
-        outputs = self._host.run(
+        run = self._host.run if choices is None else choices.wrap(self._host.run)
+        outputs = run(
             model, {inner: values[outer] for inner, outer in segment.inputs}, [o for o, _ in segment.outputs]
         )
         for inner, outer in segment.outputs:

@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from cimc.shown import Shown, counted
 from cimc.target import cells
 from cimc.target.cells import Encoding, PhasePlan, SignedScheme
 
@@ -228,7 +229,7 @@ class Provenance(Spec):
     basis: Basis
 
 
-class Target(Spec):
+class Target(Shown, Spec):
     """A whole machine.  Tiles are numbered chip by chip, and row by row inside a chip."""
 
     format_version: Literal[1]
@@ -241,6 +242,13 @@ class Target(Spec):
     system: System
     operating_points: tuple[OperatingPoint, ...] = ()
     provenance: tuple[Provenance, ...]
+
+    def _brief(self) -> str:
+        array, mesh = self.array, "x".join(str(n) for n in self.chip.mesh)
+        return (
+            f"{self.name}: {counted(self.system.chips, 'chip')} of {mesh} tiles, "
+            f"{counted(self.tile.arrays, 'array')} of {array.rows} x {array.cols} cells each"
+        )
 
     @model_validator(mode="after")
     def _sourced(self) -> Target:

@@ -32,14 +32,15 @@ from cimc.cost.simulate.kernel import (
     WAITED,
     run,
 )
+from cimc.shown import Shown, counted
 from cimc.sim.kernels.backend import backend, compiled
 
 UNLIMITED, OUTSIDE = -1, -2
 """Instead of a number of places, see :meth:`Loop.play`."""
 
 
-@dataclass(frozen=True)
-class Played:
+@dataclass(frozen=True, repr=False)
+class Played(Shown):
     """What happened, times in ns.
 
     Attributes:
@@ -61,9 +62,12 @@ class Played:
     start: F64
     ready: F64
 
+    def _brief(self) -> str:
+        return f"of {counted(len(self.finish), 'request')}"
 
-@dataclass(frozen=True)
-class Spans:
+
+@dataclass(frozen=True, repr=False)
+class Spans(Shown):
     """Uses of units, one entry each: which unit, for which request and instruction, from when, how long."""
 
     unit: NDArray[np.int32]
@@ -71,6 +75,9 @@ class Spans:
     instruction: NDArray[np.int32]
     start: F64
     hold: F64
+
+    def _brief(self) -> str:
+        return f"of {counted(len(self.unit), 'use')} of units"
 
     @classmethod
     def together(cls, parts: list[Spans]) -> Spans:

@@ -19,6 +19,7 @@ from cimc.cost.simulate.visits import Recorder
 from cimc.cost.units import Unit, contents, label
 from cimc.errors import RequestError
 from cimc.isa.program import HostSegment, Program
+from cimc.shown import Shown, counted
 from cimc.sim.activity import Activity
 from cimc.target.spec import Target
 
@@ -51,8 +52,8 @@ class Load:
     blocked_ns: float
 
 
-@dataclass(frozen=True)
-class Simulation:
+@dataclass(frozen=True, repr=False)
+class Simulation(Shown):
     """Requests on a machine, times in ns.
 
     Attributes:
@@ -78,6 +79,14 @@ class Simulation:
     scratchpad_bits: Mapping[int, float]
     link_buffer: int | None
     host_segments: int
+
+    def _brief(self) -> str:
+        found = (
+            f"of {counted(self.requests, 'request')} on {self.target.name}: {self.makespan_ns:.4g} ns in all"
+        )
+        return found + (
+            f", {counted(self.host_segments, 'host segment')} left out" if self.host_segments else ""
+        )
 
     @property
     def requests(self) -> int:

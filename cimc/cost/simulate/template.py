@@ -19,6 +19,7 @@ from cimc.isa.assembly import format_instr
 from cimc.isa.footprint import accesses
 from cimc.isa.instructions import Instr
 from cimc.isa.program import ChipSegment
+from cimc.shown import Shown, counted
 
 SiteKey = tuple[int, int, int, int]
 """Segment, tile, position in the stream, and loop iteration of a lookup."""
@@ -67,8 +68,8 @@ class LookupSite:
     instruction: int
 
 
-@dataclass
-class Template:
+@dataclass(repr=False)
+class Template(Shown):
     """Tasks and edges of one request.
 
     Task 0 is the arrival, the last one the completion.  ``texts`` and ``places``: per instruction, its text
@@ -85,6 +86,9 @@ class Template:
     texts: list[str] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     scratchpad_bits: dict[int, float] = field(default_factory=dict)
+
+    def _brief(self) -> str:
+        return f"of {counted(len(self.unit), 'task')}"
 
     def task(self, unit: Unit | None, hold: float, instruction: int) -> int:
         """Append a task."""

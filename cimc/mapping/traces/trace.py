@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cimc.errors import Location, RequestError, printable
 from cimc.files import atomic_file
 from cimc.mapping.traces.npz import Npz, write_npz
+from cimc.shown import Shown, counted, some
 
 Counts = NDArray[np.int64]
 
@@ -30,8 +31,8 @@ def _no_pairs() -> Counts:
     return np.zeros((0, 2), np.int64)
 
 
-@dataclass(frozen=True)
-class TableTrace:
+@dataclass(frozen=True, repr=False)
+class TableTrace(Shown):
     """Accesses of one table.
 
     Attributes:
@@ -57,6 +58,9 @@ class TableTrace:
     pair_rows: int = 0
     pooling: Counts = field(default_factory=_no_pairs)
 
+    def _brief(self) -> str:
+        return f"of {self.name!r}: {counted(self.lookups, 'lookup')} of {counted(len(self.ids), 'row')}"
+
     @property
     def lookups(self) -> int:
         """Accesses in all."""
@@ -73,11 +77,15 @@ class TableTrace:
         return int(self.pooling[:, 1].sum())
 
 
-@dataclass(frozen=True)
-class Trace:
+@dataclass(frozen=True, repr=False)
+class Trace(Shown):
     """Accesses of all tables, by name."""
 
     tables: Mapping[str, TableTrace]
+
+    def _brief(self) -> str:
+        tables = f"{counted(len(self.tables), 'table')}: {some(self.tables)}"
+        return f"of {counted(self.requests, 'request')}, {counted(self.lookups, 'lookup')} in {tables}"
 
     @property
     def lookups(self) -> int:

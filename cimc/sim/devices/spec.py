@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from cimc.shown import Shown
 from cimc.target.spec import Basis, Spec, Text
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -216,7 +217,7 @@ class Wires(Spec):
     bit_ohm: Resistance = Field(description="bit line, per cell")
 
 
-class Device(Spec):
+class Device(Shown, Spec):
     """A memory device, with the array that its figures were taken from.
 
     ``array`` says in words where they were measured, ``targets`` names the presets whose array has this
@@ -235,6 +236,9 @@ class Device(Spec):
     stuck: Stuck
     read: Annotated[NoRead | ReadConstant | ReadLog, Field(discriminator="kind")]
     wires: Wires
+
+    def _brief(self) -> str:
+        return f"{self.name}: {self.title}"
 
     @property
     def digest(self) -> str:
