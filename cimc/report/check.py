@@ -15,7 +15,7 @@ A user's bound replaces the first item.  None of this says that a model is still
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -118,15 +118,14 @@ class Check:
             "notes": list(self.notes),
         }
 
-    def error(self, subject: str, mode: str) -> CheckFailed:
-        """The error that says which outputs of ``subject`` fail in ``mode``, and by how much."""
+    def error(self, subject: str, mode: str, remedies: Sequence[str]) -> CheckFailed:
+        """The error: which outputs of ``subject`` fail in ``mode``, by how much, and what may help."""
         wrong = [f"output '{o.name}': {', '.join(o.failures)}" for o in self.outputs if o.failures]
         return CheckFailed(
             "check.failed",
             f"{subject} in mode {mode} is not close enough to onnxruntime on the original model: "
             + "; ".join(wrong),
-            hint="calibrate on representative requests (--calib) or use more bits (quantize{weights=8})"
-            + _MORE.get(mode, ""),
+            hint=", or ".join(remedies) + _MORE.get(mode, ""),
         )
 
 
