@@ -18,7 +18,7 @@ from xdsl.ir import Operation, SSAValue
 
 from cimc.errors import Location, PassError
 from cimc.ir import onnx, rec
-from cimc.ir.context import Access, CompilerContext
+from cimc.ir.context import Access, CompilerContext, Requests
 from cimc.ir.numerics import quantize
 from cimc.ir.requests import require_finite
 from cimc.ir.types import symbol
@@ -87,7 +87,8 @@ def observe(module: ModuleOp, data: CompilerContext, widths: Widths) -> Seen:
     Table accesses go to ``data.access``.
 
     Raises:
-        PassError: ``quantize.no-calibration``, ``quantize.not-finite``, ``quantize.overflow``.
+        PassError: ``quantize.no-calibration``, ``quantize.empty-calibration``, ``quantize.not-finite`` or
+            ``quantize.overflow``.
         RequestError: ``request.not-finite`` where it is the requests that are not.
     """
     if data.calibration is None:
@@ -98,12 +99,31 @@ def observe(module: ModuleOp, data: CompilerContext, widths: Widths) -> Seen:
             "quantisation ranges come from calibration requests, and none were given",
             hint="add --calib requests.npz",
         )
+    _require_requests(data.calibration)
     watch = _Watch(module, data, widths)
     evaluate(module, data, data.calibration, watch)
+    if watch.ids and not any(part.size for parts in watch.ids.values() for part in parts):
+        raise _empty("every bag of the calibration requests is empty")
+    if watch.seen.samples and not any(len(rows) for rows in watch.seen.samples.values()):
+        raise _empty("there are no calibration requests: no layer sees any input")
     for table, parts in watch.ids.items():
         unique, counts = np.unique(np.concatenate(parts), return_counts=True)
         data.access[table] = Access(unique, counts.astype(np.int64), max(watch.requests, 1))
     return watch.seen
+
+
+def _require_requests(calibration: Requests) -> None:
+    """Refuse arrays that all hold no rows, before arithmetic meets them."""
+    if calibration and not any(array.shape[0] if array.ndim else 0 for array in calibration.values()):
+        raise _empty(f"there are no calibration requests: {', '.join(sorted(calibration))} hold no rows")
+
+
+def _empty(why: str) -> PassError:
+    return PassError(
+        "quantize.empty-calibration",
+        f"quantisation ranges come from calibration requests, but {why}",
+        hint="give requests with --calib, or leave it out to have some invented",
+    )
 
 
 class _Watch:

@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import cimc
+from cimc.errors import PassError
 from cimc.ir import rec
 from cimc.ir.types import tensor
 from cimc.passes.calibration import (
@@ -26,6 +27,7 @@ from cimc.passes.pipeline import Pipeline
 from cimc.passes.registry import DEFAULT_PIPELINE, PASSES, loader
 from cimc.report.check import Bound, check_outputs
 from cimc.report.metrics import sqnr_db
+from cimc.report.remedies import remedies
 from tests.build import dlrm, module
 
 ROWS = 64
@@ -257,10 +259,9 @@ def test_costly_clipping_is_noted_and_named_by_a_failed_check(tmp_path: Path) ->
     found, program = quality(model, x, with_percentile("90"))
     assert any("percentile=90 clips" in note for note in program.notes)
     assert all(each["cost_db"] > CLIP_COST_DB for each in program.data.facts["clipped_inputs"])
-    zeros = {"y": np.zeros(3, np.float32)}
-    error = check_outputs({"y": np.ones(3, np.float32)}, zeros, Bound()).error(
-        "it", "adc", program.data.facts
-    )
+    one, zero = ({"y": np.full(3, value, np.float32)} for value in (1, 0))
+    hints = remedies(program.data.facts, program.data.header.pipeline)
+    error = check_outputs(one, zero, Bound()).error("it", "adc", hints)
     assert error.hint is not None
     assert error.hint.startswith("do not clip (quantize{percentile=100})")
     assert "more bits" not in error.hint
@@ -273,3 +274,38 @@ def test_requests_of_the_small_dlrm_meet_no_note() -> None:
     made, ctx = dlrm()
     Pipeline.parse("quantize").run(made, ctx)
     assert ctx.facts["clipped_inputs"] == []
+
+
+# -- no requests --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("empty", [{"x": (0, 30)}, {"x": (0, 30), "unused": (4,)}])
+def test_calibration_on_no_requests_is_refused(tmp_path: Path, empty: dict[str, tuple[int, ...]]) -> None:
+    model = mlp_on(tmp_path / "m.onnx", 30, [], "x", {})
+    with pytest.raises(PassError) as error:
+        cimc.compile(model, calib={name: np.zeros(shape, np.float32) for name, shape in empty.items()})
+    assert error.value.code == "quantize.empty-calibration"
+
+
+@pytest.mark.parametrize("reduce", ["ReduceSum", "ReduceMax", "ReduceMean"])
+@pytest.mark.parametrize("shape", [(0, 4), (5, 0)])
+def test_calibration_on_empty_bags_alone_is_refused_and_a_run_on_them_is_not(
+    tmp_path: Path, reduce: str, shape: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(0)
+    weights = {"t": rng.normal(0, 1, (50, 8)), "w": rng.normal(0, 1, (8, 3))}
+    nodes = [
+        helper.make_node("Gather", ["t", "ids"], ["g"]),
+        helper.make_node(reduce, ["g", "axis"], ["r"], keepdims=0),
+        helper.make_node("MatMul", ["r", "w"], ["y"]),
+    ]
+    arrays = {name: array.astype(np.float32) for name, array in weights.items()}
+    inputs = [helper.make_tensor_value_info("ids", TensorProto.INT64, ["B", "L"])]
+    model = model_of(tmp_path / "m.onnx", nodes, inputs, {**arrays, "axis": np.int64([1])})
+    nothing = {"ids": np.zeros(shape, np.int64)}
+    with pytest.raises(PassError) as error:
+        cimc.compile(model, calib=nothing)
+    assert error.value.code == "quantize.empty-calibration"
+    program = cimc.compile(model, calib={"ids": rng.integers(0, 50, (16, 4))})
+    assert np.array_equal(program.run(nothing).outputs["y"], np.zeros((shape[0], 3), np.float32))
+    assert len(program.simulate(nothing).latency) == shape[0]
