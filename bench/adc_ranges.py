@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ[_name] = "1"
+    # figures are per core; must be set before numpy loads its BLAS, and what the user has set stands
+    os.environ.setdefault(_name, "1")
 
 import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
