@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ[_name] = "1"
+    # figures are per core; must be set before numpy loads its BLAS, and what the user has set stands
+    os.environ.setdefault(_name, "1")
 
 import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
@@ -32,7 +33,7 @@ from numpy.typing import NDArray  # noqa: E402
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import cimc.passes.quantize as quantize  # noqa: E402
+import cimc.passes.calibration as calibration  # noqa: E402
 from cimc.api import prepare  # noqa: E402
 from cimc.ir import cim  # noqa: E402
 from cimc.ir.types import symbol  # noqa: E402
@@ -64,7 +65,7 @@ class Layer:
 
 def layers(target: Target) -> Iterator[Layer]:
     """The layers of the small models as quantised for ``target``, and random ones."""
-    quantize.SAMPLES = 512
+    calibration.SAMPLES = 512
     for name in MODELS:
         with np.load(ROOT / f"models/{name}.calib.npz") as file:
             calib = dict(file)

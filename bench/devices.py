@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"
+    # figures are per core; must be set before numpy loads its BLAS, and what the user has set stands
+    os.environ.setdefault(_name, "1")
 
 import sys  # noqa: E402
 import time  # noqa: E402

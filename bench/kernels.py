@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 for _name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ[_name] = "1"  # before numpy loads its BLAS
+    # figures are per core; must be set before numpy loads its BLAS, and what the user has set stands
+    os.environ.setdefault(_name, "1")
 
 import sys  # noqa: E402
 

@@ -129,7 +129,12 @@ def command(
         check = _check(loaded, model, arrays, result.outputs, choices.found, Bound.of(min_sqnr, max_error))
     if outputs is not None:
         save_arrays(result.outputs, outputs)
-    failed = check.error("the program", mode) if check is not None and not check.passed else None
+    failed = None
+    if check is not None and not check.passed:
+        from cimc.report.remedies import remedies
+
+        header = loaded.data.header
+        failed = check.error("the program", mode, remedies(loaded.data.facts, header.pipeline))
     done = Run(
         loaded.data,
         loaded.target,

@@ -52,7 +52,7 @@ class FuseRecsys(ModulePass):
     name = "fuse-recsys"
     only: tuple[str, ...] = ()
     vector: bool = False
-    scratchpad: float = 1.0
+    scratchpad: int | float = 1.0
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         compiler = compiler_context(ctx, self.name)

@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, SymbolRefAttr
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from cimc.errors import Location, PassError
 from cimc.ir import cim, onnx, rec
-from cimc.ir.context import Access, CompilerContext, compiler_context, target_of
+from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.generated import GeneratedArray, GeneratedIntegers
 from cimc.ir.numerics import quantize
-from cimc.ir.requests import require_finite
 from cimc.ir.streaming import blocks
 from cimc.ir.types import symbol, tensor
-from cimc.passes.evaluate import evaluate, main_function
+from cimc.passes.calibration import CLIP_COST_DB, LARGEST, Seen, Widths, non_negative, observe
+from cimc.passes.evaluate import main_function
 from cimc.passes.quantised import Drive, drive_of, fitted_table, largest_of
 from cimc.passes.rowwise import fitted_rows, narrowest, quantize_rows
 from cimc.passes.traced import apply_trace
 
-SAMPLES = 256
-"""Quantised input vectors kept per matrix for choosing ADC ranges."""
-
-
-LARGEST = 1e30
-"""Weights and activations beyond this are refused: float32 ends at 3.4e38, sums and products exceed it."""
+CLIPPED = "clipped_inputs"
+"""Name of the fact: layers whose input clipping spoils, and what it costs."""
 SMALLEST = float(np.finfo(np.float32).tiny)
 """A scale below this would be subnormal, with few bits or none: what it stands for is taken as zero."""
 
@@ -45,14 +40,18 @@ class Quantize(ModulePass):
     Symmetric throughout.  Weights get one scale per output column, tables one per table (rows are pooled in
     the array, which needs one), or with ``rowwise`` one per row (more exact, but rows are then read one by
     one); the largest magnitude maps to the largest integer that the target's cells
-    represent.  Activations get one scale per tensor, from the ``percentile`` of their magnitude over the
-    calibration requests; they are unsigned where the graph proves them non-negative.
+    represent.  Activations get one scale per tensor, from the ``percentile`` of their magnitudes other than
+    zero over the calibration requests (:mod:`cimc.passes.calibration`); inputs of the graph, one-hot vectors
+    and what only moves, masks or scales them are never clipped.  Activations are unsigned where the graph
+    proves them non-negative.
 
     Models that come quantised keep their integers and scales, for weights, tables and activations alike;
     what the cells or the input width do not hold is quantised again, and a note says so.  Such tables take
     no more bits than their integers need.
 
-    Precondition: no bare ``onnx`` operation.  Postcondition: no ``rec.linear`` or ``rec.embedding_bag``.
+    Precondition: no bare ``onnx`` operation.  Postcondition: no ``rec.linear`` or ``rec.embedding_bag``;
+    fact ``clipped_inputs``: the layers that lose more than :data:`~cimc.passes.calibration.CLIP_COST_DB` by
+    clipping.
     """
 
     name = "quantize"
@@ -60,7 +59,7 @@ class Quantize(ModulePass):
     acts: int = 8
     tables: int = 0
     rowwise: bool = False
-    percentile: float = 99.99
+    percentile: int | float = 99.99
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         data = compiler_context(ctx, self.name)
@@ -75,7 +74,10 @@ class Quantize(ModulePass):
         bags = [o for o in function.body.block.ops if isinstance(o, rec.EmbeddingBagOp)]
         if not layers and not bags:
             return
-        seen = _observe(op, data, self.percentile)
+        seen = observe(op, data, Widths(float(self.percentile), self.acts))
+        data.facts[CLIPPED] = [
+            found for layer in layers if (found := _clipped(layer, seen, self, data.notes))
+        ]
         tool = _Rewriter(self, op, data, seen, target.max_weight)
         for layer in layers:
             tool.linear(layer)
@@ -90,72 +92,17 @@ class Quantize(ModulePass):
         return self.tables or self.weights
 
 
-@dataclass
-class _Seen:
-    """What calibration requests did: the range of each layer's input, samples of it, table accesses."""
-
-    peak: dict[Operation, float] = field(default_factory=dict)
-    samples: dict[Operation, NDArray[np.float32]] = field(default_factory=dict)
-
-
-def _observe(module: ModuleOp, data: CompilerContext, percentile: float) -> _Seen:
-    if data.calibration is None:
-        if data.no_calibration is not None:
-            raise data.no_calibration
-        raise PassError(
-            "quantize.no-calibration",
-            "quantisation ranges come from calibration requests, and none were given",
-            hint="add --calib requests.npz",
-        )
-    seen = _Seen()
-    ids: dict[str, list[NDArray[np.int64]]] = {}
-    requests = 0
-
-    def watch(op: Operation, args: list[NDArray[Any]]) -> None:
-        nonlocal requests
-        if isinstance(op, rec.LinearOp):
-            rows = args[0].reshape(-1, args[0].shape[-1])
-            if not np.isfinite(rows).all():
-                require_finite(data.calibration or {}, "calibration input")
-                raise PassError(
-                    "quantize.not-finite",
-                    "calibration gives infinite or NaN activations at this layer",
-                    location=Location(node=onnx.name_of(op)),
-                )
-            if rows.size and max(float(rows.max()), -float(rows.min())) > LARGEST:
-                raise PassError(
-                    "quantize.overflow",
-                    f"calibration gives activations beyond {LARGEST:g} at this layer",
-                    location=Location(node=onnx.name_of(op)),
-                )
-            seen.peak[op] = float(np.percentile(np.abs(rows), percentile)) if rows.size else 0.0
-            step = max(1, -(-len(rows) // SAMPLES))
-            seen.samples[op] = rows[::step].astype(np.float32)
-        elif isinstance(op, rec.EmbeddingBagOp):
-            used = args[0].reshape(-1).astype(np.int64)
-            if op.padding is not None:
-                used = used[used != op.padding.value.data]
-            ids.setdefault(symbol(op.table), []).append(used)
-            requests = max(requests, int(args[0].shape[0] if op.offsets is None else args[1].shape[0]))
-
-    evaluate(module, data, data.calibration, watch)
-    for table, parts in ids.items():
-        unique, counts = np.unique(np.concatenate(parts), return_counts=True)
-        data.access[table] = Access(unique, counts.astype(np.int64), max(requests, 1))
-    return seen
-
-
 class _Rewriter:
     def __init__(
         self,
         options: Quantize,
         module: ModuleOp,
         data: CompilerContext,
-        seen: _Seen,
+        seen: Seen,
         max_weight: Callable[[int], int],
     ) -> None:
         self.options, self.module, self.data, self.seen = options, module, data, seen
-        self.max_weight = max_weight
+        self.max_weight, self.widths = max_weight, Widths(float(options.percentile), options.acts)
         self.weight_max, self.table_max = max_weight(options.weights), max_weight(options.table_bits)
         self.singly: set[str] = set()
         self.matrices: dict[tuple[str, ...], cim.MatrixOp] = {}
@@ -238,11 +185,11 @@ class _Rewriter:
                 f"({grid.low} .. {grid.high}); its range comes from calibration"
             )
         signed = not non_negative(op.x)
-        levels = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1
-        peak = self.seen.peak.get(op, 0.0)
-        if peak <= 0:
-            self.data.notes.append(f"layer {label}: its input is always 0 in calibration")
-        return Drive(rounded_scale(peak / levels) if peak > 0 else 1.0, signed)
+        reach = self.seen.ranges[op].reach
+        if not self.seen.samples[op].any():
+            instead = "; its range is that of the value it is a part of" if reach > 0 else ""
+            self.data.notes.append(f"layer {label}: its input is always 0 in calibration{instead}")
+        return Drive(self.widths.scale(reach, signed), signed)
 
     def integers(
         self, op: rec.LinearOp, weight: NDArray[Any], given: NDArray[np.float32] | None
@@ -335,6 +282,20 @@ class _Rewriter:
             self.data.store.remove(name)
 
 
+def _clipped(op: rec.LinearOp, seen: Seen, options: Quantize, notes: list[str]) -> dict[str, Any] | None:
+    """The fact of a layer whose input clipping spoils, with a note; ``None`` where it costs little."""
+    found = seen.clipping.get(op)
+    if found is None or found.cost_db <= CLIP_COST_DB:
+        return None
+    label = onnx.name_of(op) or symbol(op.weight)
+    notes.append(
+        f"layer {label}: percentile={options.percentile:g} clips {found.share:.2%} of its input, up to "
+        f"{found.range.largest:.3g}, to {found.range.reach:.3g}: that costs {found.cost_db:.0f} dB of SQNR "
+        "on the calibration requests; quantize{percentile=100} clips nothing"
+    )
+    return {"layer": label, "cost_db": round(found.cost_db, 1)}
+
+
 def _replace(op: Operation, new: list[Operation]) -> None:
     for each in new:
         each.location = op.location
@@ -398,34 +359,3 @@ def quantize_table(
         np.rint(scaled, out=scaled)
         integers[start : start + len(part)] = np.clip(scaled, -largest, largest, out=scaled)
     return integers, np.array([scale], np.float32)
-
-
-def rounded_scale(scale: float) -> float:
-    """``scale`` rounded up to 12 significant bits.
-
-    Calibration runs float arithmetic whose last bits differ between machines; they must not reach artifacts.
-    """
-    mantissa, exponent = math.frexp(scale)
-    return math.ldexp(math.ceil(mantissa * (1 << 12)), exponent - 12)
-
-
-_KEEPS_SIGN = (rec.ReshapeOp, rec.TransposeOp, rec.SliceOp, rec.TakeOp, rec.ExpandOp, rec.ConcatOp)
-
-
-def non_negative(value: SSAValue) -> bool:
-    """Whether the graph proves a value >= 0 (relu, sigmoid, ..., and what only moves such values)."""
-    op = value.owner
-    if isinstance(op, rec.UnaryOp):
-        if op.kind.data == "clip":
-            assert op.alpha is not None
-            return op.alpha.value.data >= 0
-        return op.kind.data in ("relu", "sigmoid", "exp", "abs", "sqrt")
-    if isinstance(op, rec.ReduceOp):
-        return op.kind.data == "l2" or non_negative(op.x)
-    if isinstance(op, _KEEPS_SIGN):
-        return all(non_negative(v) for v in op.operands)
-    if isinstance(op, rec.PadOp):
-        return op.value.value.data >= 0 and non_negative(op.x)
-    if isinstance(op, rec.BinaryOp) and op.kind.data in ("add", "mul", "div", "min"):
-        return non_negative(op.a) and non_negative(op.b)
-    return False

@@ -19,6 +19,7 @@ from xdsl.rewriter import Rewriter
 
 from cimc.errors import PassError
 from cimc.ir import cim, rec
+from cimc.ir.blas import one_thread
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.types import symbol
 from cimc.isa.certificate import certify
@@ -76,12 +77,13 @@ class Shard(ModulePass):
             if matrix.blocks is not None:
                 raise PassError("pass.precondition", f"matrix {matrix.sym_name.data} is sharded already")
         columns = self._widths(op, matrices, target)
-        for matrix in matrices:
-            name = matrix.sym_name.data
-            if matrix.kind.data == "dense":
-                gangs[name] = self._layer(matrix, columns[name], data, target, layers)
-            else:
-                self._table(matrix, uses.get(name, []), data, target, tables)
+        with one_thread():  # ranges and certificates are thousands of small products
+            for matrix in matrices:
+                name = matrix.sym_name.data
+                if matrix.kind.data == "dense":
+                    gangs[name] = self._layer(matrix, columns[name], data, target, layers)
+                else:
+                    self._table(matrix, uses.get(name, []), data, target, tables)
         data.facts["adc_ranges"], data.facts["pooling"] = layers, tables
         for mvm in [o for o in main_function(op).body.block.ops if isinstance(o, cim.MvmOp)]:
             name = symbol(mvm.matrix)

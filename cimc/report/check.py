@@ -18,7 +18,7 @@ A user's bound replaces the first item.  None of this says that a model is still
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -180,14 +180,13 @@ class Check(Shown):
             "notes": list(self.notes),
         }
 
-    def error(self, subject: str, mode: str) -> CheckFailed:
-        """The error that says which outputs of ``subject`` fail in ``mode``, and by how much."""
+    def error(self, subject: str, mode: str, remedies: Sequence[str]) -> CheckFailed:
+        """The error: what of ``subject`` fails in ``mode``, by how much, and what may help."""
         return CheckFailed(
             "check.failed",
             f"{subject} in mode {mode} is not close enough to onnxruntime on the original model: "
             + "; ".join(self.failures),
-            hint="calibrate on representative requests (--calib) or use more bits (quantize{weights=8})"
-            + _MORE.get(mode, ""),
+            hint=", or ".join(remedies) + _MORE.get(mode, ""),
         )
 
 

@@ -95,7 +95,7 @@ def test_labels_bring_auc_and_a_bound_on_its_fall() -> None:
     found = check(want, bad, loose, labels)
     assert found.outputs[0].auc_drop == pytest.approx(0.04)
     assert not found.passed
-    assert "AUC falls by 0.0400" in str(found.error("it", "adc"))
+    assert "AUC falls by 0.0400" in str(found.error("it", "adc", []))
 
 
 def test_labels_that_fit_no_output_or_are_of_one_class_are_noted() -> None:
@@ -109,7 +109,7 @@ def test_the_rule_is_printed_and_the_error_names_the_output() -> None:
     assert "15 dB" in str(Bound())
     assert "0.05" in str(Bound())
     found = check([1.0, 2.0], [2.0, 1.0])
-    error = found.error("the program", "noisy")
+    error = found.error("the program", "noisy", ["use more bits"])
     assert error.exit_code == 1
     assert "output 'y'" in error.message
     assert found.to_json()["passed"] is False

@@ -79,6 +79,8 @@ def _owners(
     target: Target,
 ) -> None:
     """Add the tasks of all visits of one lookup, owner by owner."""
+    if not len(visits.owner):  # no request of these looks anything up
+        return
     order = np.argsort(visits.owner, kind="stable")
     owners, starts = np.unique(visits.owner[order], return_index=True)
     for owner, chosen in zip(owners.tolist(), np.split(order, starts[1:]), strict=True):

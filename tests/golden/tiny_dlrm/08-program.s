@@ -8,15 +8,15 @@ segment 0 tile 28
   mvm dst=[16] src=[0] matrix=m2 first=0 count=1
   dequant dst=[64] src=[16] factors=c[176] bias=c[224] n=12
   unary dst=[0] src=[64] n=12 fn=relu alpha=0.0 beta=0.0
-  quant dst=[48] src=[0] n=12 scale=0.02378082275390625 bits=8 sign=unsigned
+  quant dst=[48] src=[0] n=12 scale=0.02381134033203125 bits=8 sign=unsigned
   send tile=44 tag=4 src=[48] bytes=12
 segment 0 tile 35
   load dst=[0] port=p2 n=5
-  quant dst=[24] src=[0] n=5 scale=0.01888275146484375 bits=8 sign=signed
+  quant dst=[24] src=[0] n=5 scale=0.018890380859375 bits=8 sign=signed
   mvm dst=[32] src=[24] matrix=m0 first=0 count=1
   dequant dst=[80] src=[32] factors=c[0] bias=c[48] n=12
   unary dst=[0] src=[80] n=12 fn=relu alpha=0.0 beta=0.0
-  quant dst=[48] src=[0] n=12 scale=0.0149993896484375 bits=8 sign=unsigned
+  quant dst=[48] src=[0] n=12 scale=0.0150299072265625 bits=8 sign=unsigned
   send tile=37 tag=0 src=[48] bytes=12
 segment 0 tile 37
   recv tile=35 tag=0 dst=[0] bytes=12
@@ -25,7 +25,7 @@ segment 0 tile 37
   unary dst=[0] src=[48] n=7 fn=relu alpha=0.0 beta=0.0
   send tile=28 tag=1 src=[0] bytes=28
   recv tile=28 tag=2 dst=[28] bytes=12
-  quant dst=[40] src=[0] n=10 scale=0.0608673095703125 bits=8 sign=signed
+  quant dst=[40] src=[0] n=10 scale=0.0610504150390625 bits=8 sign=signed
   send tile=28 tag=3 src=[40] bytes=10
 segment 0 tile 44
   recv tile=28 tag=4 dst=[0] bytes=12
