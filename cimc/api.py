@@ -215,6 +215,7 @@ def compile(
 
     Raises:
         CimcError: for a model, target or pipeline that cannot be used.
+        InternalError: when the compiler refuses what it made of the model: a bug.
     """
     from cimc.report.blame import blaming_requests
 
