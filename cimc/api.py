@@ -20,7 +20,8 @@ from cimc.frontend.importer import import_model
 from cimc.frontend.isolation import current_limits, host_limits
 from cimc.frontend.limits import Limits
 from cimc.frontend.loader import LoadedModel, load_model
-from cimc.frontend.select import select_outputs
+from cimc.frontend.select import drop_unneeded_inputs, select_outputs
+from cimc.frontend.shapes import ShapeAnalysis
 from cimc.frontend.trial import judge
 from cimc.ir.context import CompilerContext, Requests
 from cimc.ir.requests import checked_arrays
@@ -266,6 +267,7 @@ def compile(
 
     Raises:
         CimcError: for a model, target or pipeline that cannot be used.
+        InternalError: when the compiler refuses what it made of the model: a bug.
     """
     from cimc.report.blame import blaming_requests
 
@@ -334,10 +336,13 @@ def prepare(
         ctx.notes.append(loaded.generated.note)
         if loaded.generated.tensors:
             ctx.facts[GENERATED] = weights
+    if unneeded := drop_unneeded_inputs(module, ctx):
+        ctx.notes.append(f"inputs that no output depends on are not asked for: {', '.join(unneeded)}")
     if calib is None:
+        ShapeAnalysis(main_function(module), ctx).refine_inputs()
         _synthesize(loaded, module, ctx)
     if outputs:
-        select_outputs(module, outputs)
+        select_outputs(module, outputs, ctx)
         ctx.notes.append(f"compiled for these outputs alone: {', '.join(outputs)}")
     if calib is not None:
         use_calibration(module, ctx, calib)

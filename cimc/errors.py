@@ -3,7 +3,8 @@
 Every error a user can cause carries a stable dotted ``code`` (``docs/errors.md`` lists them), a
 one-line ``message``, where known a ``location`` (file, node, tensor) and a ``hint`` that says what to
 change.  The command line prints these without a traceback and exits with ``exit_code``; anything that
-is not a :class:`CimcError` is a bug, prints its traceback and exits 70.
+is not a :class:`CimcError` is a bug, prints its traceback and exits 70: among them :class:`InternalError`,
+by which the compiler refuses its own work.
 """
 
 from __future__ import annotations
@@ -95,6 +96,14 @@ class PassError(CimcError):
 
 class ProgramError(CimcError):
     """A program or its text form is damaged, inconsistent, or for another target."""
+
+
+class InternalError(Exception):
+    """A pass made IR, or a program, of a model that the compiler's own verifiers refuse.
+
+    The model is not to blame, so this is no :class:`CimcError`: it is a bug, and worth a report.  Its cause
+    is the error of the verifier.
+    """
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from cimc.frontend.attributes import (
     body_names_of,
     tensor_proto,
 )
+from cimc.frontend.scan_ranks import declare_ranks
 from cimc.ir import onnx as onnx_ir
 from cimc.ir import rec
 from cimc.ir.context import CompilerContext
@@ -256,11 +257,10 @@ class _Exporter:
                 proto.attribute.append(attribute_to_onnx(key, attr, self.store))
         if op.bodies:
             for key, region in zip(body_names_of(op), op.bodies, strict=True):
-                proto.attribute.append(
-                    AttributeProto(
-                        name=key, type=AttributeProto.GRAPH, g=self.body(op.op_type.data, key, region)
-                    )
-                )
+                graph = self.body(op.op_type.data, key, region)
+                if op.kind == "Scan":
+                    declare_ranks(op, region.block, graph)
+                proto.attribute.append(AttributeProto(name=key, type=AttributeProto.GRAPH, g=graph))
         proto.output.extend("" if isinstance(v.type, NoneType) else self.define(v) for v in op.outputs)
         return proto
 

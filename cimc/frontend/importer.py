@@ -52,6 +52,7 @@ def import_model(loaded: LoadedModel, ctx: CompilerContext) -> ModuleOp:
         ModelError: ``frontend.bad-tensor``, or ``frontend.undefined`` for a name that nothing defines.
     """
     proto = loaded.proto
+    ctx.imported = True
     module = ModuleOp([])
     module.attributes["onnx.opset"] = _strings(f"{o.domain}:{o.version}" for o in proto.opset_import)
     graph = _with_inferred_types(proto, ctx).graph

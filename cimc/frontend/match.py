@@ -156,7 +156,10 @@ class Graph:
         return self.derive(value, "", lambda: array)
 
     def derive(self, value: SSAValue, suffix: str, make: Callable[[], Array]) -> str:
-        """The name of an array computed from a constant: its name plus ``suffix``, made once."""
+        """The name of an array computed from a constant: its name plus ``suffix``, made once.
+
+        ``suffix`` says what is done to the constant: two arrays that differ have different ones.
+        """
         array = self.constant(value)
         assert array is not None
         owner = value.owner

@@ -71,7 +71,7 @@ def to_scaled_tables(function: FuncOp, ctx: CompilerContext) -> None:
 class _Lifting:
     def __init__(self, ctx: CompilerContext) -> None:
         self.ctx, self.constants = ctx, ConstantReader(ctx.store)
-        self.tables: dict[tuple[SSAValue, bytes], SSAValue] = {}
+        self.tables: dict[tuple[SSAValue, tuple[bytes, ...]], SSAValue] = {}
 
     def visit(self, op: onnx.NodeOp) -> None:
         reader = GatheredReader(self.constants)
@@ -114,7 +114,7 @@ class _Lifting:
     def table(self, found: Affine) -> SSAValue:
         """``(Cast(Q) + zero) * factor + addend``, made once, right behind its integers."""
         parts = [np.ascontiguousarray(x, np.float32) for x in (found.zero, found.factor, found.addend)]
-        key = (found.source, b"".join(p.tobytes() for p in parts))
+        key = (found.source, tuple(p.tobytes() for p in parts))
         if key not in self.tables:
             type_ = tensor(found.integers.shape, f32)
             to = {"to": IntegerAttr(element_to_onnx(f32), i64)}

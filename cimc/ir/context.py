@@ -50,6 +50,7 @@ class CompilerContext(Context):
         trace: per table, accesses that the user recorded; they go before those of calibration requests.
         program: what ``lower`` produced.
         notes: lines for the user about every fallback or assumption taken.
+        imported: whether the module comes from a model: then nobody but cimc wrote its IR.
     """
 
     store: TensorStore = field(default_factory=TensorStore)
@@ -64,6 +65,7 @@ class CompilerContext(Context):
     trace: dict[str, Access] = field(default_factory=dict)
     program: Any = None
     notes: list[str] = field(default_factory=list)
+    imported: bool = False
 
     def clone(self) -> CompilerContext:
         """An independent copy (arrays are shared: they are immutable)."""
@@ -77,6 +79,7 @@ class CompilerContext(Context):
         copy.facts, copy.samples = dict(self.facts), dict(self.samples)
         copy.access, copy.trace = dict(self.access), dict(self.trace)
         copy.program, copy.notes = self.program, list(self.notes)
+        copy.imported = self.imported
         return copy
 
 

@@ -37,7 +37,7 @@ def check_program(program: Program, target: Target) -> None:
     """Check everything of a program but its instructions' operands.
 
     Raises:
-        ProgramError: ``isa.invalid``.
+        ProgramError: ``isa.invalid``; ``isa.too-long`` for one that would run too long.
     """
     values = {name for name, _, _ in program.header.inputs}
     for name, dtype, shape in program.header.inputs:
@@ -104,7 +104,11 @@ def _chip(segment: ChipSegment, number: int, program: Program, values: set[str],
             if item.name in ("gather", "dots"):
                 _positions(item, program, where, count)
         if steps > MAX_STEPS:
-            _fail(f"{where}: more than {MAX_STEPS} instructions are executed")
+            raise ProgramError(
+                "isa.too-long",
+                f"{where}: more than {MAX_STEPS} instructions are executed for one request",
+                hint="a model with shorter sequences, or with fewer rows to look up one by one",
+            )
 
 
 def _port(port: Port, number: int, target: Target) -> None:

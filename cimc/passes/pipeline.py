@@ -11,13 +11,16 @@ from xdsl.passes import ModulePass, PassPipeline
 from xdsl.utils.arg_spec import ArgSpec
 from xdsl.utils.exceptions import ArgSpecParseError, ParseError, VerifyException
 
-from cimc.errors import CimcError, PassError
+from cimc.errors import CimcError, InternalError, PassError
 from cimc.ir.context import CompilerContext
 from cimc.ir.text import verify_ir
 from cimc.passes.registry import DEFAULT_PIPELINE, PASSES, all_passes
 
 AfterPass = Callable[[ModulePass, ModuleOp, float], None]
 """Called after each pass with the pass, the verified module and the seconds it took."""
+
+_REFUSED = frozenset(("ir.invalid", "isa.invalid", "isa.certificate", "pass.failed"))
+"""Codes of the verifiers of IR and of programs."""
 
 
 @dataclass(frozen=True)
@@ -66,21 +69,37 @@ class Pipeline:
         return None
 
     def run(self, module: ModuleOp, ctx: CompilerContext, after: AfterPass | None = None) -> None:
-        """Apply all passes in place; the module is verified after each one."""
+        """Apply all passes in place; the module is verified after each one.
+
+        Raises:
+            CimcError: of a pass.
+            InternalError: where the module comes from a model, and a verifier refuses what a pass made of it.
+        """
         for each in self.passes:
             start = time.perf_counter()
             try:
-                each.apply(ctx, module)
-            except VerifyException as error:
-                raise PassError(
-                    "pass.failed", f"pass '{each.name}' built invalid IR: {_first_line(error)}"
-                ) from error
+                _apply(each, module, ctx)
             except CimcError as error:
-                error.add_note(f"in pass '{each.name}'")
-                raise
-            verify_ir(module, f"after pass '{each.name}'")
+                # IR that a user wrote may be valid and yet mean nothing: then the error is the user's
+                if not ctx.imported or error.code not in _REFUSED:
+                    raise
+                raise InternalError(f"pass '{each.name}' made what cimc itself refuses: {error}") from error
             if after is not None:
                 after(each, module, time.perf_counter() - start)
+
+
+def _apply(each: ModulePass, module: ModuleOp, ctx: CompilerContext) -> None:
+    """Apply one pass, and verify what it leaves."""
+    try:
+        each.apply(ctx, module)
+    except VerifyException as error:
+        raise PassError(
+            "pass.failed", f"pass '{each.name}' built invalid IR: {_first_line(error)}"
+        ) from error
+    except CimcError as error:
+        error.add_note(f"in pass '{each.name}'")
+        raise
+    verify_ir(module, f"after pass '{each.name}'")
 
 
 def _spelled_out(each: ModulePass) -> ArgSpec:

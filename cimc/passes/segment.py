@@ -59,8 +59,8 @@ class Segment:
     def __init__(self, shared: Shared, stage: int, ops: list[Operation]) -> None:
         self.shared, self.stage, self.ops = shared, stage, ops
         self.streams: dict[int, list[Instr]] = {}
-        self.inputs: dict[tuple[SSAValue | int | None, ...], tuple[int, Port]] = {}
-        self.outputs: dict[SSAValue, tuple[int, Port]] = {}
+        self.inputs: dict[Port, int] = {}
+        self.outputs: list[Port] = []
         self.waiting: dict[tuple[SSAValue, int], Instr] = {}
         self.tag = 0
 
@@ -78,9 +78,8 @@ class Segment:
             result = op.results[0]
             if any(self.leaves(use.operation) for use in result.uses):
                 self.store(result, self.tile(op))
-        ports = [tuple(p for _, p in sorted(table.values())) for table in (self.inputs, self.outputs)]
         streams = {t: tuple(s) for t, s in sorted(self.streams.items()) if s}
-        return ChipSegment(ports[0], ports[1], streams)
+        return ChipSegment(tuple(self.inputs), tuple(self.outputs), streams)
 
     def leaves(self, user: Operation) -> bool:
         """Whether ``user`` is outside of this segment."""
@@ -116,31 +115,31 @@ class Segment:
             self.streams.setdefault(tile, []).append(pending)
 
     def port(self, value: SSAValue, **bag: Any) -> int:
-        """Number of the input port that brings ``value`` in."""
-        key = (value, bag.get("offsets"), bag.get("weights"), bag.get("padding"))
-        if key not in self.inputs:
-            name = self.shared.name
-            if bag:
-                described = Port(
-                    name(value), "bag", "i32", _dtype(value), (), bag["layout"],
-                    name(bag["offsets"]) if bag["offsets"] is not None else "",
-                    name(bag["weights"]) if bag["weights"] is not None else "", bag["padding"],
-                )  # fmt: skip
-            else:
-                described = Port(name(value), "dense", link_type(value), _dtype(value), request_shape(value))
-            self.inputs[key] = (len(self.inputs), described)
-        return self.inputs[key][0]
+        """Number of the input port that brings ``value`` in.
+
+        One id tensor may come in by several: as rows of numbers, and as bags of each kind that it feeds.  Two
+        uses share a port only where the whole descriptions are equal.
+        """
+        name = self.shared.name
+        if bag:
+            wanted = Port(
+                name(value), "bag", "i32", _dtype(value), (), bag["layout"],
+                name(bag["offsets"]) if bag["offsets"] is not None else "",
+                name(bag["weights"]) if bag["weights"] is not None else "", bag["padding"],
+            )  # fmt: skip
+        else:
+            wanted = Port(name(value), "dense", link_type(value), _dtype(value), request_shape(value))
+        return self.inputs.setdefault(wanted, len(self.inputs))
 
     def store(self, value: SSAValue, tile: int) -> None:
         """Emit the ``store`` that takes ``value`` out of the segment."""
         self.receive(value, tile)
         shape = request_shape(value)
         port = Port(self.shared.name(value), "dense", link_type(value), _dtype(value), shape)
-        number = len(self.outputs)
-        self.outputs[value] = (number, port)
         self.streams.setdefault(tile, []).append(
-            instr("store", port=number, src=self.ref(value), n=port.elements)
+            instr("store", port=len(self.outputs), src=self.ref(value), n=port.elements)
         )
+        self.outputs.append(port)
 
     def size(self, value: SSAValue) -> int:
         """Elements of one request's part of a value."""

@@ -196,11 +196,13 @@ class _ChipRun:
         self.uses: dict[str, int] = {}
 
     def _tables_of_ports(self) -> dict[int, Matrix]:
+        """The table with the fewest rows that is read by the ids of each port: ids must fit all of them."""
         tables: dict[int, Matrix] = {}
         for stream in self.streams.values():
             for _, item, i in stream:
                 if item.name == "bag":
-                    tables[item.index("port").at(i)] = self.program.matrices[item.index("matrix").at(i)]
+                    port, matrix = item.index("port").at(i), self.program.matrices[item.index("matrix").at(i)]
+                    tables[port] = min(tables.get(port, matrix), matrix, key=lambda m: m.rows)
         return tables
 
     def run(self, progress: Callable[[int, int], None] | None) -> None:
@@ -322,8 +324,9 @@ class _ChipRun:
         part = slice(int(starts[0]), int(starts[-1]))
         weights = None if whole.weights is None else whole.weights[part]
         bags = Bags(whole.ids[part], starts - starts[0], weights, (self.rows,))
-        use = port_use(self.segment.inputs[item.index("port").at(i)].value)
-        self._look_up(tile, item, i, at, bags, item.word("mode"), use)
+        mode = item.word("mode")
+        use = port_use(self.segment.inputs[item.index("port").at(i)], mode)
+        self._look_up(tile, item, i, at, bags, mode, use)
 
     def lookup(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
         self._look_up(tile, item, i, at, self._local_bags(tile, item, i, None), item.word("mode"))

@@ -158,7 +158,7 @@ class Linear(Recogniser):
         if int_attribute(op, "transB", 0):
             array, suffix = array.T, ".t"
         if alpha != 1.0:
-            array, suffix = (array * np.float32(alpha)).astype(np.float32), f"{suffix}.x{alpha:g}"
+            array, suffix = (array * np.float32(alpha)).astype(np.float32), f"{suffix}.x{np.float32(alpha)}"
         bias, addend = None, None
         if len(op.inputs) > 2 and not absent(op.inputs[2]) and beta != 0.0:
             if self.graph.constant(op.inputs[2]) is None:
@@ -228,7 +228,9 @@ class Linear(Recogniser):
             flat = np.broadcast_to(array.reshape(-1), (units,))
             return np.ascontiguousarray(flat * np.float32(beta), np.float32)
 
-        return self.graph.derive(value, f".b{units}" + (f".x{beta:g}" if beta != 1.0 else ""), stored)
+        return self.graph.derive(
+            value, f".b{units}" + (f".x{np.float32(beta)}" if beta != 1.0 else ""), stored
+        )
 
     def _checked_bias(self, value: SSAValue, units: int) -> Array:
         array = self.graph.constant(value)

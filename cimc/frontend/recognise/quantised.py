@@ -159,7 +159,7 @@ class QuantisedLinear(Recogniser):
             return self.graph.derive(value, found.suffix, lambda: np.ascontiguousarray(found.array))
         if found.array is self.graph.constant(source):
             return self.graph.symbol_of(source)
-        return self.graph.derive(source, ".int", lambda: np.ascontiguousarray(found.array))
+        return self.graph.keep(source, ".int", np.ascontiguousarray(found.array))
 
     def _bias(self, value: SSAValue | None, units: int) -> str | None:
         if value is None:

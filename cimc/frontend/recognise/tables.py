@@ -46,7 +46,7 @@ def table_of(value: SSAValue, graph: Graph) -> Table:
         node, integers, scale = quantised
         source = node.inputs[0]
         same = integers is graph.constant(source)
-        name = graph.symbol_of(source) if same else graph.derive(source, ".int", lambda: integers)
+        name = graph.symbol_of(source) if same else graph.keep(source, ".int", integers)
         rows, dim = integers.shape
         return Table(name, rows, dim, float(scale.reshape(-1)[0]))
     found = _integer_table(value, graph)

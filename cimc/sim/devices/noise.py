@@ -13,7 +13,7 @@ from cimc.ir.bags import Bags, RowScales
 from cimc.ir.cim import COL0, COLS
 from cimc.ir.residence import Residence
 from cimc.isa.directory import RowDirectory
-from cimc.isa.program import Matrix, Program
+from cimc.isa.program import Matrix, Port, Program
 from cimc.sim.devices.dense import Conditions, NoisyDense
 from cimc.sim.devices.levels import Ints, check_age, notes
 from cimc.sim.devices.spec import Device
@@ -165,9 +165,13 @@ def _starts_of(kept: NDArray[np.bool_], starts: Ints) -> Ints:
     return np.asarray(before[starts], np.int64)
 
 
-def port_use(value: str) -> int:
-    """Number that stands for an input of the model in the keys of lookups that read it."""
-    digest = hashlib.blake2b(value.encode(), digest_size=8).digest()
+def port_use(port: Port, mode: str) -> int:
+    """Number that stands for the bags of a port, pooled by ``mode``, in the keys of lookups that read them.
+
+    Two lookups of the same ids in the same table read its cells twice, so their noise differs.
+    """
+    parts = (port.value, port.layout, port.offsets, port.weights, str(port.padding), mode)
+    digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") | 1 << 63
 
 
