@@ -176,7 +176,7 @@ def pads_of(op: onnx.NodeOp, a: ShapeAnalysis) -> list[tuple[int, int]] | None:
         if axes_value is not None
         else list(range(len(shape)))
     )
-    if axes is None or len(given) != 2 * len(axes):
+    if axes is None or len(set(axes)) < len(axes) or len(given) != 2 * len(axes):
         return None
     out = [(0, 0)] * len(shape)
     for k, axis in enumerate(axes):
@@ -187,7 +187,7 @@ def pads_of(op: onnx.NodeOp, a: ShapeAnalysis) -> list[tuple[int, int]] | None:
 @rule("TopK")
 def _top_k(op: onnx.NodeOp, a: ShapeAnalysis) -> list[Info]:
     shape, element = a.shape(op.inputs[0]), a.element(op.inputs[0])
-    if shape is None:
+    if not shape:
         return [Info(None, element), Info(None, i64)]
     axis = int_attribute(op, "axis", -1) % len(shape)
     k = a.scalar(op.inputs[1]) if operand(op, 1) is not None else int_attribute(op, "k", 0)

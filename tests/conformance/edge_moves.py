@@ -143,7 +143,6 @@ def splits() -> Iterator[Case]:
             yield Case("Split", 18, (X45, None), {"axis": axis, "num_outputs": count}, count)
             yield Case("Split", 18, (WHOLE, None), {"axis": axis, "num_outputs": count}, count)
     yield Case("Split", 18, (X24,), {"axis": 1, "num_outputs": 2}, 3)
-    yield Case("Split", 18, (X24,), {"axis": 1}, 2)
 
 
 def repeats() -> Iterator[Case]:
@@ -176,7 +175,8 @@ def views() -> Iterator[Case]:
                 yield Case("Reshape", 14, (x, ints(*target)), {"allowzero": zero})
         for axis in range(-x.ndim - 1, x.ndim + 2):
             yield Case("Flatten", 13, (x,), {"axis": axis})
-            yield Case("Flatten", 9, (x,), {"axis": axis})
+            if axis >= 0:
+                yield Case("Flatten", 9, (x,), {"axis": axis})
             yield Case("Squeeze", 13, (x, ints(axis)))
             yield Case("Squeeze", 11, (x,), {"axes": [axis]})
             yield Case("Unsqueeze", 13, (x, ints(axis)))
@@ -184,9 +184,6 @@ def views() -> Iterator[Case]:
             for other in range(-x.ndim - 2, x.ndim + 2):
                 yield Case("Unsqueeze", 13, (x, ints(axis, other)))
         yield Case("Flatten", 13, (x,))
-        for opset in (11, 13):
-            yield Case("Squeeze", opset, (x,))
-        yield Case("Squeeze", 13, (x, ints()))
         yield Case("Unsqueeze", 13, (x, ints()))
         yield Case("Transpose", 13, (x,))
         for perm in permutations(range(x.ndim)):
@@ -202,14 +199,17 @@ def views() -> Iterator[Case]:
 
 
 def joins() -> Iterator[Case]:
-    """Parts that are empty or constant, on every axis."""
-    parts = (X24, floats(ROWS, 0), floats(ROWS, 1), np.zeros((ROWS, 2), np.float32), floats(0, 4))
+    """Parts of every width, also none, on every axis.
+
+    Not of no rows: onnxruntime leaves their elements as it finds them in memory.
+    """
+    parts = (X24, floats(ROWS, 0), floats(ROWS, 1))
     for x, y in product(parts, parts):
-        for axis in (0, 1, -1, -2, 2):
-            for whole in ((0,), (0, 1)):
-                yield Case("Concat", 13, (x, y), {"axis": axis}, whole=whole)
-            yield Case("Concat", 4, (x, y, x), {"axis": axis}, whole=(0, 2))
-    for axis in (0, 1, -1, -3):
-        yield Case("Concat", 13, (WHOLE, WHOLE[:, :0]), {"axis": axis})
+        for axis in (0, 1, -1, -2, 2, -3):
+            if axis % 2 == 0 and x.shape != y.shape:
+                continue  # onnxruntime takes parts without elements even where other extents differ
+            yield Case("Concat", 13, (x, y), {"axis": axis}, whole=(0, 1))
+            yield Case("Concat", 4, (x, y, x), {"axis": axis}, whole=(0, 1, 2))
+    for axis in (0, 1, -1):
+        yield Case("Concat", 13, (WHOLE, WHOLE[:, :1]), {"axis": axis}, whole=(0, 1))
         yield Case("Concat", 13, (ints(1, 2), ints(), ints(3)), {"axis": axis})
-        yield Case("Concat", 13, (X24,), {"axis": axis})

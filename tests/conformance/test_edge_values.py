@@ -13,13 +13,26 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.conformance import edge_moves
+from tests.conformance import edge_moves, edge_numbers
 from tests.conformance.sweep import Case, sampled, sweep
 
-MOST = 10**9 if os.environ.get("CIMC_SWEEP") == "full" else 160
+MOST = 10**9 if os.environ.get("CIMC_SWEEP") == "full" else 80
 """Cases per operator."""
 
-SWEEPS: dict[str, Callable[[], Iterator[Case]]] = {"Slice": edge_moves.slices}
+SWEEPS: dict[str, Callable[[], Iterator[Case]]] = {
+    "Slice": edge_moves.slices,
+    "Gather, GatherElements, GatherND": edge_moves.gathers,
+    "Pad": edge_moves.pads,
+    "Split": edge_moves.splits,
+    "Tile, Expand": edge_moves.repeats,
+    "Reshape, Flatten, Squeeze, Unsqueeze, Transpose, Shape": edge_moves.views,
+    "Concat": edge_moves.joins,
+    "CumSum, Trilu, Softmax, LpNormalization": edge_numbers.runs,
+    "reductions": edge_numbers.reductions,
+    "Range": edge_numbers.ranges,
+    "elementwise": edge_numbers.elementwise,
+    "OneHot, TopK": edge_numbers.choices,
+}
 
 
 @pytest.mark.parametrize("name", SWEEPS)
