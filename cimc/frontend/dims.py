@@ -41,6 +41,11 @@ def symbol(name: str) -> Poly:
     return Poly((((name,), 1),))
 
 
+def counts_up(value: Dim) -> bool:
+    """Whether ``value`` is known, and 0 or more even where symbols are 0 (the number of an iteration is)."""
+    return value is not None and all(factor >= 0 for factor in _terms(value).values())
+
+
 def _terms(value: Known) -> dict[Monomial, int]:
     if isinstance(value, Poly):
         return dict(value.terms)

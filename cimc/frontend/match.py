@@ -444,8 +444,9 @@ def node_of(value: SSAValue | None, *kinds: str) -> onnx.NodeOp | None:
 
 
 def axis_of(op: onnx.NodeOp, rank: int, default: int) -> int:
-    """The ``axis`` attribute, counted from the front."""
+    """The ``axis`` attribute, counted from the front; NoMatch if there is no such axis."""
     axis = onnx.int_attribute(op, "axis", default)
+    need(-rank <= axis < rank, f"axis {axis} does not exist")
     return axis + rank if axis < 0 else axis
 
 

@@ -118,9 +118,9 @@ def broadcast_dim(x: Dim, y: Dim) -> Dim:
         return x
     if isinstance(x, int) and x == 1:
         return y
-    if isinstance(x, int) or isinstance(y, int):
-        return x if isinstance(x, int) else y
-    return None
+    if isinstance(x, int) and isinstance(y, int):
+        return None  # onnxruntime refuses it
+    return x if isinstance(x, int) else y if isinstance(y, int) else None
 
 
 def broadcast(shapes: Sequence[tuple[Dim, ...] | None]) -> tuple[Dim, ...] | None:
@@ -235,6 +235,8 @@ def _flatten(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     if shape is None:
         return Info((None, None), a.element(op.inputs[0]))
     axis = int_attribute(op, "axis", 1)
+    if not -len(shape) <= axis <= len(shape):
+        return Info((None, None), a.element(op.inputs[0]))
     axis = axis + len(shape) if axis < 0 else axis
     return moved(op, a, (d.product(shape[:axis]), d.product(shape[axis:])))
 
@@ -258,7 +260,7 @@ def _squeeze(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
 def _unsqueeze(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     shape, axes = a.shape(op.inputs[0]), axes_of(op, a)
     normal = normal_axes(axes, len(shape) + len(axes)) if shape is not None and axes is not None else None
-    if shape is None or normal is None:
+    if shape is None or normal is None or len(set(normal)) < len(normal):
         return Info(None, a.element(op.inputs[0]))
     rest = iter(shape)
     out = tuple(1 if k in normal else next(rest) for k in range(len(shape) + len(normal)))
@@ -342,22 +344,39 @@ def _split(op: onnx.NodeOp, a: ShapeAnalysis) -> list[Info]:
     if shape is None:
         return [Info(None, info.element)] * count
     axis = int_attribute(op, "axis", 0)
-    axis = axis + len(shape) if axis < 0 else axis
+    if not -len(shape) <= axis < len(shape):
+        return [Info(None, info.element)] * count
+    axis %= len(shape)
     sizes = split_sizes(op, a, shape[axis])
     return [Info((*shape[:axis], size, *shape[axis + 1 :]), info.element, None, info.splat) for size in sizes]
 
 
 def split_sizes(op: onnx.NodeOp, a: ShapeAnalysis, extent: Dim) -> list[Dim]:
-    """Extents of the parts of a Split along its axis."""
+    """Extents of the parts of a Split along its axis; None where they are not known.
+
+    Nor are they where onnxruntime refuses the node.  Parts that differ need ``num_outputs``.
+    """
     count = len(op.outputs)
+    unknown: list[Dim] = [None] * count
     given = ints_attribute(op, "split")
-    if given is not None:
-        return list(given)
     value = operand(op, 1)
-    if value is not None:
-        content = a.content(value)
-        return entries(content) if content is not None and content.size == count else [None] * count
-    if isinstance(extent, int):
-        chunk = -(-extent // count)
-        return [max(0, min(chunk, extent - k * chunk)) for k in range(count)]
-    return [d.divide(extent, count)] * count
+    if given is not None or value is not None:
+        content = None if value is None else a.content(value)
+        sizes: list[Dim] = list(given or ()) if content is None else entries(content)
+        total: Dim = 0
+        for size in sizes:
+            if isinstance(size, int) and size < 0:
+                return unknown
+            total = d.add(total, size)
+        fits = not (isinstance(total, int) and isinstance(extent, int) and total != extent)
+        return sizes if fits and len(sizes) == count else unknown
+    stated = int_attribute(op, "num_outputs", 0)
+    if stated not in (0, count):
+        return unknown
+    if not isinstance(extent, int):
+        return [d.divide(extent, count)] * count
+    chunk = -(-extent // count)
+    last = extent - (count - 1) * chunk
+    if last < 0 or (last != chunk and not stated):
+        return unknown
+    return [*[chunk] * (count - 1), last]

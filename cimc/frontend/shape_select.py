@@ -20,8 +20,10 @@ from cimc.ir import onnx
 from cimc.ir.onnx import int_attribute
 from cimc.ir.types import i64
 
-OPEN_END = np.iinfo(np.int32).max
+OPEN_END = int(np.iinfo(np.int32).max)
 """A slice end from here on means "to the last element"."""
+_TO_START = (OPEN_END, int(np.iinfo(np.int64).max))
+"""Ends that, for onnxruntime, mean "to the first element" where the step is negative."""
 
 
 @rule("Gather")
@@ -71,10 +73,10 @@ def _slice(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     out: list[Dim] = list(shape)
     for axis, start, end, step in cuts:
         out[axis] = slice_extent(shape[axis], start, end, step)
-        numbers = all(isinstance(x, int) for x in (start, end, step))
-        if content is not None and numbers:
-            content = np.moveaxis(content, axis, 0)[_python_slice(start, end, step)]  # type: ignore[arg-type]
-            content = np.moveaxis(content, 0, axis)
+        known = isinstance(start, int) and isinstance(end, int) and isinstance(step, int) and step != 0
+        if content is not None and known:
+            kept = slice_positions(content.shape[axis], start, end, step)  # type: ignore[arg-type]
+            content = np.take(content, kept, axis=axis)
         else:
             content = None
     return Info(tuple(out), info.element, content, info.splat)
@@ -108,22 +110,33 @@ def slices_of(op: onnx.NodeOp, a: ShapeAnalysis) -> list[tuple[int, Dim, Dim, Di
     if not all(isinstance(x, int) for x in axes) or not len(starts) == len(ends) == len(axes) == len(steps):
         return None
     normal = normal_axes([x for x in axes if isinstance(x, int)], len(shape))
-    return None if normal is None else list(zip(normal, starts, ends, steps, strict=True))
+    if normal is None or len(set(normal)) < len(normal):
+        return None  # onnxruntime refuses it
+    return list(zip(normal, starts, ends, steps, strict=True))
 
 
-def _python_slice(start: int, end: int, step: int) -> slice:
-    if step < 0 and end <= -OPEN_END:
-        return slice(start, None, step)
-    return slice(start, end, step)
+def slice_positions(extent: int, start: int, end: int, step: int) -> range:
+    """The positions that a Slice keeps of an axis, in order; ``step`` is not 0.
+
+    ONNX clamps both bounds to the axis, unlike Python also a start before the first element with a negative
+    step.  With such a step, onnxruntime takes the greatest 32-bit and 64-bit integers as ends for "to the
+    first element"; ONNX knows only ends below ``-extent`` for that.
+    """
+    last = extent - 1 if step < 0 else extent
+    first = min(max(start + extent if start < 0 else start, 0), last)
+    if step > 0:
+        return range(first, min(max(end + extent if end < 0 else end, 0), extent), step)
+    stop = -1 if end in _TO_START else max(end + extent if end < 0 else end, -1)
+    return range(first, stop, step)
 
 
 def slice_extent(extent: Dim, start: Dim, end: Dim, step: Dim) -> Dim:
     """How many positions a slice keeps of ``extent``."""
     if not isinstance(step, int) or step == 0:
         return None
-    if all(isinstance(x, int) for x in (extent, start, end)):
-        return len(range(*_python_slice(start, end, step).indices(extent)))  # type: ignore[arg-type]
-    if step == -1 and start == -1 and isinstance(end, int) and end <= -OPEN_END:
+    if isinstance(extent, int) and isinstance(start, int) and isinstance(end, int):
+        return len(slice_positions(extent, start, end, step))
+    if step == -1 and start == -1 and isinstance(end, int) and (end <= -OPEN_END or end in _TO_START):
         return extent
     if step != 1 or not isinstance(start, int) or isinstance(extent, int):
         return None
@@ -163,7 +176,7 @@ def pads_of(op: onnx.NodeOp, a: ShapeAnalysis) -> list[tuple[int, int]] | None:
         if axes_value is not None
         else list(range(len(shape)))
     )
-    if axes is None or len(given) != 2 * len(axes):
+    if axes is None or len(set(axes)) < len(axes) or len(given) != 2 * len(axes):
         return None
     out = [(0, 0)] * len(shape)
     for k, axis in enumerate(axes):
@@ -174,7 +187,7 @@ def pads_of(op: onnx.NodeOp, a: ShapeAnalysis) -> list[tuple[int, int]] | None:
 @rule("TopK")
 def _top_k(op: onnx.NodeOp, a: ShapeAnalysis) -> list[Info]:
     shape, element = a.shape(op.inputs[0]), a.element(op.inputs[0])
-    if shape is None:
+    if not shape:
         return [Info(None, element), Info(None, i64)]
     axis = int_attribute(op, "axis", -1) % len(shape)
     k = a.scalar(op.inputs[1]) if operand(op, 1) is not None else int_attribute(op, "k", 0)

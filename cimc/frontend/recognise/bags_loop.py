@@ -192,6 +192,8 @@ class _Body:
                 break
             if not isinstance(cuts[0][2], int) or cuts[0][2] < OPEN_END or cuts[0][1] < 0:
                 break
+            if not d.counts_up(at):
+                return None  # from the end where it is below 0
             at, vector = d.add(at, cuts[0][1]), plain(cut.inputs[0], self.graph)
         return (vector, at) if at is not None else None
 

@@ -175,7 +175,7 @@ class RaggedSplits:
     def of(self, segments: SSAValue) -> SSAValue | None:
         """The row splits ``V``, if ``segments`` come from them."""
         gather = node_of(self.bare(segments), "Gather")
-        if gather is None or axis_of(gather, 1, 0) != 0:
+        if gather is None or int_attribute(gather, "axis", 0) not in (0, -1):
             return None
         tile, mask = (
             node_of(self.bare(gather.inputs[0]), "Tile"),

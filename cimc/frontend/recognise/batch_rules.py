@@ -16,7 +16,7 @@ from cimc.frontend.constants import float_attribute, ints_attribute
 from cimc.frontend.match import NoMatch, absent, axis_of, need
 from cimc.frontend.recognise.batch_first import VIEWS, Lifted, Lifter, Rule, integer, viewed
 from cimc.frontend.recognise.normalise import batch_norm
-from cimc.frontend.shape_rules import axes_of, keeps_dims, operand, split_sizes
+from cimc.frontend.shape_rules import axes_of, keeps_dims, normal_axes, operand, split_sizes
 from cimc.frontend.shape_select import slices_of
 from cimc.ir import onnx, rec
 from cimc.ir.onnx import int_attribute
@@ -285,8 +285,7 @@ def _gather(op: onnx.NodeOp, lift: Lifter) -> Sequence[Lifted]:
 @_rule("ReduceLogSum", "ReduceLogSumExp")
 def _reduce(op: onnx.NodeOp, lift: Lifter) -> Sequence[Lifted]:
     found = lift.need_twin(op.inputs[0])
-    given = axes_of(op, lift.analysis)
-    axes = sorted({a % len(found.dims) for a in given or ()})
+    axes = sorted(set(normal_axes(axes_of(op, lift.analysis) or (), len(found.dims)) or ()))
     need(axes and found.axis not in axes, "reduces over the batch")
     keep = keeps_dims(op)
     dims = [1 if k in axes else e for k, e in enumerate(found.dims) if keep or k not in axes]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -52,6 +53,12 @@ class Unary(Recogniser):
             return [emit.add(rec.UnaryOp("elu", x, float_attribute(op, "alpha", 1.0)))]
         end = float(np.finfo(np.float32).max)
         low, high = self._bound(op, 1, "min", -end), self._bound(op, 2, "max", end)
+        need(
+            not math.isnan(low) and not math.isnan(high), "a bound is no number"
+        )  # onnxruntime passes it over
+        need(
+            low <= high or self.graph.opset >= 11, "the bounds are crossed"
+        )  # onnxruntime refuses attributes
         return [emit.add(rec.UnaryOp("clip", x, low, high))]
 
     def _bound(self, op: onnx.NodeOp, index: int, key: str, default: float) -> float:

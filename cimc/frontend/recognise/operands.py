@@ -42,9 +42,10 @@ def shared_array(value: SSAValue, graph: Graph) -> Array | None:
         wide = inner.reshape((1,) * (len(shape) - inner.ndim) + inner.shape)
         return np.broadcast_to(wide, (1, *rest)) if wide.shape[0] == 1 else None
     gather = node_of(value, "Gather")
-    if gather is not None and graph.constant(gather.inputs[0]) is not None and axis_of(gather, 2, 0) == 0:
-        table, ids = graph.constant(gather.inputs[0]), shared_array(gather.inputs[1], graph)
-        if table is None or ids is None or not (np.abs(ids) < len(table)).all():
+    table = None if gather is None else graph.constant(gather.inputs[0])
+    if gather is not None and table is not None and axis_of(gather, table.ndim, 0) == 0:
+        ids = shared_array(gather.inputs[1], graph)
+        if ids is None or not (np.abs(ids) < len(table)).all():
             return None
         return np.asarray(table[ids.astype(np.int64)])
     return None

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from xdsl.ir import SSAValue
 
 from cimc.frontend.match import Emitter, NoMatch, Recogniser, axis_of, need
-from cimc.frontend.shape_rules import axes_of, keeps_dims
+from cimc.frontend.shape_rules import axes_of, keeps_dims, normal_axes
 from cimc.ir import onnx, rec
 from cimc.ir.onnx import int_attribute
 
@@ -58,7 +58,10 @@ class Reduce(Recogniser):
             raise NoMatch("the axes are not known at compile time")
         if not axes and int_attribute(op, "noop_with_empty_axes", 0) == 1:
             raise NoMatch("reduces over no axis")
-        normal = sorted({a % len(dims) for a in axes})
+        found = normal_axes(axes, len(dims))
+        if found is None:
+            raise NoMatch("an axis does not exist")
+        normal = sorted(set(found))
         need(normal, "reduces over all axes, the batch among them")
         need(normal[0] >= 1, "reduces over the batch")
         keep = keeps_dims(op)

@@ -9,7 +9,7 @@ from xdsl.ir import SSAValue
 from cimc.frontend.constants import ints_attribute
 from cimc.frontend.match import Emitter, NoMatch, Recogniser, is_integer, need, node_of
 from cimc.frontend.recognise.logic import as_truth
-from cimc.frontend.shape_rules import axes_of, keeps_dims, operand
+from cimc.frontend.shape_rules import axes_of, keeps_dims, normal_axes, operand
 from cimc.ir import onnx, rec
 from cimc.ir.types import element_from_onnx, element_to_dtype, f32, i1, is_float
 
@@ -50,6 +50,11 @@ class Reshape(Plumbing):
             flag = self.graph.constant(training)
             need(flag is not None and not flag.any(), "drops elements at random")
         before, after = self.carried(op), self.graph.fixed(op.results[0], self.graph.rows(op.results[0]))
+        if op.kind in ("Squeeze", "Unsqueeze"):
+            rank = max(len(before), len(after))
+            need(normal_axes(axes_of(op, self.analysis) or (), rank) is not None, "an axis does not exist")
+        elif op.kind == "Flatten":
+            need(-len(before) <= onnx.int_attribute(op, "axis", 1) <= len(before), "the axis does not exist")
         rest: list[SSAValue | None] = [None] * (len(op.results) - 1)
         if before == after:
             return [x, *rest]
@@ -68,6 +73,7 @@ class Transpose(Plumbing):
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
         dims = self.carried(op)
         perm = ints_attribute(op, "perm") or tuple(reversed(range(len(dims))))
+        need(sorted(perm) == list(range(len(dims))), "the axes are no permutation")
         need(perm[0] == 0, "the batch does not stay dimension 0")
         if list(perm) == list(range(len(dims))):
             return [op.inputs[0]]
@@ -143,6 +149,7 @@ class Tile(Plumbing):
         after = self.graph.rows(op.results[0])
         if repeats is None:
             raise NoMatch("the repeats are not known at compile time")
+        need(len(repeats) == len(dims) and min(repeats) >= 0, "the repeats are not one per axis")
         need(repeats[0] == 1, "repeats the batch")
         value = op.inputs[0]
         for axis, count in enumerate(repeats):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from xdsl.ir import SSAValue
 
 from cimc.frontend.match import Emitter, NoMatch, Recogniser, need
-from cimc.frontend.shape_rules import axes_of, keeps_dims
+from cimc.frontend.shape_rules import axes_of, keeps_dims, normal_axes
 from cimc.ir import onnx, rec
 from cimc.ir.onnx import int_attribute
 
@@ -61,7 +61,10 @@ class Product(Recogniser):
         given = axes_of(op, self.analysis)
         if given is None:
             raise NoMatch("the axes are not known at compile time")
-        axes = sorted({a % len(dims) for a in given})
+        normal = normal_axes(given, len(dims))
+        if normal is None:
+            raise NoMatch("an axis does not exist")
+        axes = sorted(set(normal))
         need(axes and axes[0] >= 1, "multiplies requests")
         need(all(dims[a] >= 1 for a in axes), "an axis is empty")
         for axis in axes:

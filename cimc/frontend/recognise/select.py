@@ -11,7 +11,7 @@ from cimc.frontend.constants import float_attribute
 from cimc.frontend.match import Emitter, NoMatch, NotMine, axis_of, need
 from cimc.frontend.recognise.reshape import Plumbing
 from cimc.frontend.shape_rules import operand, split_sizes
-from cimc.frontend.shape_select import pads_of, slices_of
+from cimc.frontend.shape_select import pads_of, slice_positions, slices_of
 from cimc.ir import onnx, rec
 from cimc.ir.types import f32
 
@@ -45,8 +45,8 @@ class Slice(Plumbing):
                 continue
             if not (isinstance(start, int) and isinstance(end, int) and isinstance(step, int)):
                 raise NoMatch("the bounds are not known at compile time")
-            stop = None if step < 0 and end < -dims[axis] else end
-            value = select(emit, value, axis, list(range(dims[axis]))[start:stop:step])
+            need(step != 0, "the step is 0")
+            value = select(emit, value, axis, slice_positions(dims[axis], start, end, step))
         return [value]
 
 

@@ -30,6 +30,7 @@ def loop(
     starts: str = "Concat<axis = 0>(offsets, n)",
     ends: str = "Slice(starts, k1, big, k0)",
     count: str = "Shape(ends)",
+    start: str = "Gather(starts, i)",
     end: str = "Gather(ends, i)",
     pool: str = "ReduceSum<keepdims = 0>(rows, k0)",
     rows: str = "Gather(table, bag)",
@@ -49,7 +50,8 @@ def loop(
             many = {count}
             trips = Squeeze(many, k0)
             y = Loop<body = body (int64 i, bool going) => (bool on, float[4] row) {{
-                first = Gather(starts, i)
+                before = Sub(i, s1)
+                first = {start}
                 past = {end}
                 from = Unsqueeze(first, k0)
                 to = Unsqueeze(past, k0)
@@ -137,6 +139,7 @@ def test_rows_of_a_matrix_become_fixed_bags() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
+        ({"start": "Gather(ends, before)"}, "does not start where the offsets say"),  # ends[-1] for the first
         ({"end": "Gather(starts, i)"}, "does not end where the next one starts"),
         ({"count": "Shape(starts)"}, "does not run over all bags"),
         ({"rows": "Gather<axis = 1>(table, bag)"}, "not gathered along axis 0"),
