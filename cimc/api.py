@@ -33,8 +33,10 @@ from cimc.passes.registry import DEFAULT_PIPELINE
 from cimc.passes.traced import accesses_of
 from cimc.sim.activity import Activity
 from cimc.sim.devices.loader import load_device
+from cimc.sim.devices.noise import conditions_of
 from cimc.sim.devices.spec import Device
 from cimc.sim.executor import MEMORY, Mode, Simulator
+from cimc.sim.once import Once
 from cimc.target.loader import load_target, validate
 from cimc.target.spec import Target
 
@@ -69,7 +71,10 @@ class Result:
 
 
 class Program:
-    """A compiled model, ready to run, save and inspect."""
+    """A compiled model, ready to run, save and inspect.
+
+    Threads may use one program at the same time; a copy for another process (``pickle``) holds all its data.
+    """
 
     def __init__(self, data: Data, target: Target | None = None) -> None:
         self.data = data
@@ -80,7 +85,13 @@ class Program:
         self.target = target or validate(description, "the program")
         if self.target.digest != data.header.target_digest:
             raise ProgramError("program.corrupt", "the target in the program does not match its digest")
-        self._simulator: Simulator | None = None
+        self._simulators: Once[str, Simulator] = Once()
+
+    def __reduce__(self) -> tuple[type[Program], tuple[Data, Target]]:
+        return type(self), (self.data, self.target)  # what is prepared for runs stays behind
+
+    def _simulator(self) -> Simulator:
+        return self._simulators.get("", lambda _: Simulator(self.data, self.target))
 
     @property
     def placement(self) -> dict[str, Any]:
@@ -127,17 +138,14 @@ class Program:
             DeviceError: when the device, its age or the seed cannot be used.
             ProgramError: ``sim.memory-budget`` when one request exceeds the budget.
         """
-        if self._simulator is None:
-            self._simulator = Simulator(self.data, self.target)
-        self._simulator.memory, self._simulator.threads = memory, threads
         found = load_device(device) if isinstance(device, (str, Path)) else device
         with host_limits(limits or current_limits()):
-            outputs, activity = self._simulator.run(
-                requests, mode, progress, device=found, age=age, seed=seed
+            outputs, activity = self._simulator().run(
+                requests, mode, progress, memory=memory, threads=threads, device=found, age=age, seed=seed
             )
         cost = estimate(self.data, self.target, activity)
-        noise = self._simulator.noise if mode == "noisy" else None
-        notes = () if noise is None else tuple(noise.notes)
+        conditions = conditions_of(mode == "noisy", found, age, seed)
+        notes = () if conditions is None else tuple(conditions.notes(self.target.name))
         return Result(outputs, activity, cost, self.placement, notes)
 
     def simulate(
