@@ -87,9 +87,6 @@ class Program:
             raise ProgramError("program.corrupt", "the target in the program does not match its digest")
         self._simulators: Once[str, Simulator] = Once()
 
-    def __reduce__(self) -> tuple[type[Program], tuple[Data, Target]]:
-        return type(self), (self.data, self.target)  # what is prepared for runs stays behind
-
     def _simulator(self) -> Simulator:
         return self._simulators.get("", lambda _: Simulator(self.data, self.target))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,19 +21,19 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         CimcError: ``io.cannot-write`` when the folder is missing, not writable or the disk is full, or
             ``path`` is a folder, a device or a pipe; nothing half-written stays behind.
     """
-    temporary: str | None = None
+    temporary: Path | None = None
     try:
         if path.exists() and not path.is_file():  # a rename would put a file in the place of /dev/null
             raise OSError(errno.EINVAL, "it is no regular file")
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
+        # opened as any file is, so that it has the permissions that the umask leaves: to ask for the umask is
+        # to change it, for all threads
+        name = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        with name.open("xb") as file:
+            temporary = name
             yield file
             file.flush()
             os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
-        Path(temporary).replace(path)
+        temporary.replace(path)
         temporary = None
     except OSError as error:
         raise CimcError(
@@ -43,7 +43,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         ) from None
     finally:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:

@@ -15,7 +15,7 @@ V = TypeVar("V")
 class Once(Generic[K, V]):
     """A value for each key, made by the first thread that asks for it; others wait for it meanwhile.
 
-    Values must never change, as all threads use them at once.
+    Values must never change, as all threads use them at once.  A pickled or deep copy has none.
     """
 
     def __init__(self) -> None:
@@ -33,6 +33,9 @@ class Once(Generic[K, V]):
             if key not in self._made:
                 self._made[key] = make(key)  # others see it when it is whole
             return self._made[key]
+
+    def __reduce__(self) -> tuple[type[Once[K, V]], tuple[()]]:
+        return type(self), ()
 
     def unlock(self) -> None:
         """Forget who holds the lock: for a child process, in which no other thread of its parent lives on."""
