@@ -37,8 +37,10 @@ from cimc.passes.traced import accesses_of
 from cimc.shown import Entries, Shown, counted, some
 from cimc.sim.activity import Activity
 from cimc.sim.devices.loader import load_device
+from cimc.sim.devices.noise import conditions_of
 from cimc.sim.devices.spec import Device
 from cimc.sim.executor import MEMORY, Mode, Simulator
+from cimc.sim.once import Once
 from cimc.target.loader import load_target, validate
 from cimc.target.spec import Target
 
@@ -102,7 +104,10 @@ def _kind(value: Any) -> str:
 
 
 class Program(Shown):
-    """A compiled model, ready to run, save and inspect."""
+    """A compiled model, ready to run, save and inspect.
+
+    Threads may use one program at the same time; a copy for another process (``pickle``) holds all its data.
+    """
 
     def __init__(self, data: Data, target: Target | None = None) -> None:
         self.data = data
@@ -113,8 +118,11 @@ class Program(Shown):
         self.target = target or validate(description, "the program")
         if self.target.digest != data.header.target_digest:
             raise ProgramError("program.corrupt", "the target in the program does not match its digest")
-        self._simulator: Simulator | None = None
+        self._simulators: Once[str, Simulator] = Once()
         self._sources: dict[Path, str] = {}
+
+    def _simulator(self) -> Simulator:
+        return self._simulators.get("", lambda _: Simulator(self.data, self.target))
 
     @property
     def placement(self) -> dict[str, Any]:
@@ -172,17 +180,22 @@ class Program(Shown):
             DeviceError: when the device, its age or the seed cannot be used.
             ProgramError: ``sim.memory-budget`` when one request exceeds the budget.
         """
-        if self._simulator is None:
-            self._simulator = Simulator(self.data, self.target)
-        self._simulator.memory, self._simulator.threads = memory, threads
         found = load_device(device) if isinstance(device, (str, Path)) else device
         with host_limits(limits or current_limits()):
-            outputs, activity = self._simulator.run(
-                requests, mode, progress, device=found, age=age, seed=seed, choices=choices
+            outputs, activity = self._simulator().run(
+                requests,
+                mode,
+                progress,
+                memory=memory,
+                threads=threads,
+                device=found,
+                age=age,
+                seed=seed,
+                choices=choices,
             )
         cost = estimate(self.data, self.target, activity)
-        noise = self._simulator.noise if mode == "noisy" else None
-        notes = () if noise is None else tuple(noise.notes)
+        conditions = conditions_of(mode == "noisy", found, age, seed)
+        notes = () if conditions is None else tuple(conditions.notes(self.target.name))
         return Result(outputs, activity, cost, self.placement, notes)
 
     def simulate(

@@ -26,6 +26,7 @@ from cimc.errors import RequestError
 from cimc.ir.context import Requests
 from cimc.passes.registry import DEFAULT_PIPELINE
 from cimc.sim.executor import Mode
+from cimc.sim.once import Once
 from cimc.target.spec import Target
 
 Array = NDArray[Any]
@@ -64,6 +65,7 @@ class CimRep(BackendRep):
     model: onnx.ModelProto
     options: Options = field(default_factory=Options)
     program: Program | None = None
+    _compiled: Once[str, Program] = field(default_factory=Once, init=False, repr=False, compare=False)
 
     def run(self, inputs: Inputs, **kwargs: Any) -> tuple[Array, ...]:
         """Outputs in the order of the graph.
@@ -95,14 +97,18 @@ class CimRep(BackendRep):
 
     def compiled(self, calib: Requests) -> Program:
         """The program, compiled now if it is not yet."""
-        if self.program is None:
-            o = self.options
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "model.onnx"
-                path.write_bytes(self.model.SerializeToString())
-                calib = calib if o.calib is None else o.calib
-                self.program = compile(path, o.target, calib, o.pipeline, seed=o.seed)
+        if self.program is None:  # threads that ask at the same time are given the same one
+            self.program = self._compiled.get(
+                "", lambda _: self._compile(calib if self.options.calib is None else self.options.calib)
+            )
         return self.program
+
+    def _compile(self, calib: Requests) -> Program:
+        o = self.options
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.onnx"
+            path.write_bytes(self.model.SerializeToString())
+            return compile(path, o.target, calib, o.pipeline, seed=o.seed)
 
 
 class CimBackend(Backend):

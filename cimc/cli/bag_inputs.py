@@ -119,9 +119,7 @@ def _simulated(program: Program, requests: Requests) -> list[ObservedBags]:
     ) -> None:
         found.setdefault((matrix.name, *site, iteration), []).append((first, matrix.rows, bags))
 
-    simulator = Simulator(program, Compiled(program).target)
-    simulator.observer = watch
-    simulator.run(requests, "exact")
+    Simulator(program, Compiled(program).target).run(requests, "exact", observer=watch)
     out = []
     order = {matrix.name: n for n, matrix in enumerate(program.matrices)}
     for (name, *_), parts in sorted(found.items(), key=lambda entry: (order[entry[0][0]], entry[0])):

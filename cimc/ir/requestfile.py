@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import sys
-import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -22,6 +22,11 @@ _HINT = (
     "a request file is what numpy.savez(file, name=array, ...) writes, arrays named after the model's inputs"
 )
 _FORMAT = np.lib.format
+_HEADERS = {
+    (1, 0): (struct.Struct("<H"), _FORMAT.read_array_header_1_0),
+    (2, 0): (struct.Struct("<I"), _FORMAT.read_array_header_2_0),
+}
+"""By version of the format: the length of a header, and what reads it."""
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, NotImplementedError, ValueError,
     OverflowError,
@@ -101,11 +106,14 @@ def _parse(raw: bytes, name: str, where: Location) -> NDArray[Any]:
     stream = io.BytesIO(raw)
     try:
         version = _FORMAT.read_magic(stream)
-        read = {(1, 0): _FORMAT.read_array_header_1_0, (2, 0): _FORMAT.read_array_header_2_0}.get(version)
-        if read is None:
+        kind = _HEADERS.get(version)
+        if kind is None:
             raise bad(f"has the unknown .npy version {version}")
-        with warnings.catch_warnings(action="ignore"):  # on headers of Python 2
-            shape, fortran, dtype = read(stream)
+        size, read = kind
+        (length,) = size.unpack(stream.read(size.size))
+        # Python 2 wrote 3L for 3.  numpy warns of that, and a warning is silenced for all threads or none.
+        text = re.sub(rb"(?<=\d)L(?=[,)])", b"", stream.read(length))
+        shape, fortran, dtype = read(io.BytesIO(size.pack(len(text)) + text))
     except RequestError:
         raise
     except Exception as error:  # Python's own parser sees the header: any error, even MemoryError

@@ -55,8 +55,8 @@ class Names(Generic[F]):
         Raises:
             PassError: ``mapping.unknown-strategy``.
         """
-        if name not in self._known and name in self._built_in:
-            import_module(self._built_in[name])
+        if name in self._built_in:
+            import_module(self._built_in[name])  # waits where another thread is in the middle of it
         if name not in self._known:
             raise PassError(
                 "mapping.unknown-strategy",

@@ -74,8 +74,8 @@ def lookup(name: str) -> Strategy:
     Raises:
         PassError: ``mapping.unknown-strategy``.
     """
-    if name not in _registered and name in _BUILT_IN:
-        import_module(_BUILT_IN[name])
+    if name in _BUILT_IN:
+        import_module(_BUILT_IN[name])  # waits where another thread is in the middle of it
     if name not in _registered:
         raise PassError(
             "mapping.unknown-strategy",

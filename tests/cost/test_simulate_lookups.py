@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partialmethod
 
 import numpy as np
 import pytest
@@ -176,8 +177,8 @@ def test_requests_are_simulated_as_a_whole_whatever_the_blocks(
 
     compiled, requests = tiny
     first = simulate(compiled.data, compiled.target, requests, Arrivals(in_flight=4))[0]
-    old = Simulator.__init__
+    old = Simulator.run
     monkeypatch.setattr(running, "WINDOW", 37)
-    monkeypatch.setattr(Simulator, "__init__", lambda s, p, t: old(s, p, t, memory=1 << 18))
+    monkeypatch.setattr(Simulator, "run", partialmethod(old, memory=1 << 18))
     again = simulate(compiled.data, compiled.target, requests, Arrivals(in_flight=4))[0]
     assert first.to_json() == again.to_json()

@@ -116,7 +116,7 @@ def test_every_layer_has_one_and_the_simulator_takes_it(compiled, monkeypatch):
         stored = unpack(
             found.data[f"{layer.name}.certificate"], found.data[f"{layer.name}.blocks"], layer.slices
         )
-        taken = simulator.kernel(layer).certified
+        taken = simulator.prepared.kernel(layer).certified
         assert all(a.tolist() == b.tolist() for a, b in zip(stored, taken, strict=True))
         assert any(units.any() for units in taken)
 

@@ -121,7 +121,7 @@ def test_adc_mode_of_a_program_equals_the_oracle(target: str, monkeypatch: pytes
     requests = dlrm_requests(4, 2)
     fast = simulator.run(requests, "adc")[0]["y0"]
     assert (fast != simulator.run(requests, "exact")[0]["y0"]).any()
-    monkeypatch.setattr("cimc.sim.executor.DenseKernel", OracleKernel)
+    monkeypatch.setattr("cimc.sim.prepared.DenseKernel", OracleKernel)
     plain = Simulator(ctx.program, ctx.target).run(requests, "adc")[0]["y0"]
     np.testing.assert_array_equal(fast, plain)
 
@@ -202,9 +202,8 @@ def test_every_vector_operation_does_what_the_ir_says() -> None:
 def test_a_request_beyond_the_memory_budget_is_refused() -> None:
     made, ctx = dlrm()
     simulator = lower(made, ctx)
-    simulator.memory = 100
     with pytest.raises(ProgramError, match="budget is 100") as refused:
-        simulator.run(dlrm_requests(3, 4), "adc")
+        simulator.run(dlrm_requests(3, 4), "adc", memory=100)
     assert refused.value.code == "sim.memory-budget"
 
 
@@ -213,8 +212,7 @@ def test_batches_in_blocks_give_the_same() -> None:
     simulator = lower(made, ctx)
     requests = dlrm_requests(33, 4)
     whole, counted = simulator.run(requests, "adc")
-    simulator.memory = 5000
-    parts, counted_parts = simulator.run(requests, "adc")
+    parts, counted_parts = simulator.run(requests, "adc", memory=5000)
     np.testing.assert_array_equal(whole["y0"], parts["y0"])
     for site, activity in counted.lookups.items():
         other = counted_parts.lookups[site]

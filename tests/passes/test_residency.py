@@ -390,7 +390,7 @@ def as_read(simulator: Simulator, matrix: Matrix) -> NDArray[Any]:
     """All rows of a table as mode ``adc`` reads them."""
     ids = np.arange(matrix.rows)
     bags = Bags(ids, np.arange(matrix.rows + 1), None, (matrix.rows,))
-    table, read, _ = simulator.reader(matrix).read(bags, converted=True)
+    table, read, _ = simulator.prepared.reader(matrix).read(bags, converted=True)
     return table[read.ids]
 
 

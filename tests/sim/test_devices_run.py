@@ -9,8 +9,9 @@ import pytest
 
 from cimc.api import Program as Loaded
 from cimc.errors import DeviceError
-from cimc.isa.program import Program
+from cimc.isa.program import ChipSegment, Program
 from cimc.passes.pipeline import Pipeline
+from cimc.sim.devices.dense import Conditions
 from cimc.sim.devices.loader import load_device
 from cimc.sim.executor import Simulator
 from cimc.sim.kernels import backend
@@ -44,17 +45,13 @@ def test_blocks_of_requests_change_nothing(target: str) -> None:
     simulator, requests = built(target=target), dlrm_requests(37, 9)
     whole = run(simulator, requests, **WAN)
     one = sum(  # bytes of a request's scratchpads
-        size for segment in simulator.program.chip_segments for size in _sizes(simulator, segment)
+        size
+        for number, segment in enumerate(simulator.program.segments)
+        if isinstance(segment, ChipSegment)
+        for size in simulator.prepared.streams(number).sizes.values()
     )
     for held in (1, 5, 36):
-        simulator.memory = held * one
-        assert run(simulator, requests, **WAN).tobytes() == whole.tobytes()
-
-
-def _sizes(simulator: Simulator, segment: Any) -> Any:
-    from cimc.sim.executor import _memory_size
-
-    return [_memory_size(stream, simulator.program) for stream in segment.streams.values()]
+        assert run(simulator, requests, **WAN, memory=held * one).tobytes() == whole.tobytes()
 
 
 def test_seed_age_and_device_decide() -> None:
@@ -85,17 +82,16 @@ def test_without_numba_the_bits_are_the_same(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_other_matrices_do_not_matter() -> None:
     """A table and a layer by themselves, under their names, give what they give inside a program."""
-    from cimc.sim.devices.dense import Conditions, NoisyDense
+    from cimc.sim.devices.dense import NoisyDense
     from cimc.sim.devices.table import NoisyTable
 
     simulator = built()
-    run(simulator, dlrm_requests(5, 9), **WAN)
-    assert simulator.noise is not None
     conditions, array = Conditions(WAN["device"], 86400.0, 3), simulator.target.array
+    noise = simulator.prepared.noise(conditions)
     data = simulator.program.data
     for matrix in simulator.program.matrices:
         if matrix.kind == "table":
-            inside = simulator.noise.table(matrix)
+            inside = noise.table(matrix)
             alone = NoisyTable(
                 matrix.name, inside.table, array, matrix.bits, inside.lsb, inside.group, conditions
             )
@@ -109,7 +105,7 @@ def test_other_matrices_do_not_matter() -> None:
         )  # fmt: skip
         x = np.random.default_rng(0).integers(0, 64, (4, matrix.rows))
         x = x.astype(np.int8 if matrix.input_signed else np.uint8)
-        within = simulator.noise.dense(matrix).noisy(x, 0, len(blocks), 11)
+        within = noise.dense(matrix).noisy(x, 0, len(blocks), 11)
         assert (layer.noisy(x, 0, len(blocks), 11) == within).all()
         assert (layer.noisy(x, 0, len(blocks), 12) != within).any()
 
@@ -132,12 +128,10 @@ def test_rows_in_dram_are_read_without_noise() -> None:
         blocks[:, 4:] = (-3, -1, 0)
         arrays[f"{matrix.name}.blocks"] = blocks
 
-    requests = dlrm_requests(15, 9)
     simulator = _with(built(), to_dram)
     exact = _with(built(), to_dram)
     device = changed(load_device("wan2022"), read__of_high=0.0)
-    run(simulator, requests, device=device)
-    assert simulator.noise is not None
+    noise = simulator.prepared.noise(Conditions(device))
     for matrix in simulator.program.matrices:
         if matrix.kind == "table":
             from cimc.ir.bags import Bags
@@ -145,8 +139,8 @@ def test_rows_in_dram_are_read_without_noise() -> None:
             ids = np.arange(matrix.rows)
             bags = Bags(ids, np.arange(matrix.rows + 1), None, (matrix.rows,))
             table = exact.program.data[f"{matrix.name}.data"]
-            assert (simulator.noise.rows(matrix, bags, None, 0, 0)[0] == table).all()
-            assert (simulator.noise.pooled(matrix, bags, 0, 0) == table).all()
+            assert (noise.rows(matrix, bags, None, 0, 0)[0] == table).all()
+            assert (noise.pooled(matrix, bags, 0, 0) == table).all()
 
 
 def test_copies_are_other_cells_and_requests_take_turns() -> None:
@@ -157,28 +151,26 @@ def test_copies_are_other_cells_and_requests_take_turns() -> None:
 
     simulator = built()
     matrix = next(m for m in simulator.program.matrices if m.kind == "table")
-    quiet = {"device": changed(load_device("wan2022"), read__of_high=0.0), "age": 86400.0}
+    quiet = Conditions(changed(load_device("wan2022"), read__of_high=0.0), 86400.0)
 
     def only_first(each: Any, arrays: Any, blocks: Any) -> None:
         if each.name == matrix.name:
             with_a_copy(each, arrays, blocks)
 
     copied = _with(simulator, only_first)
-    requests = dlrm_requests(4, 9)
-    run(copied, requests, **quiet)
-    assert copied.noise is not None
+    noise = copied.prepared.noise(quiet)
     from cimc.ir.bags import Bags
 
     same = Bags(np.zeros(6, np.int64), np.arange(7), None, (6,))
     for rows in (
-        copied.noise.rows(matrix, same, None, 0, 0)[0],
-        copied.noise.pooled(matrix, same, 0, 0),
+        noise.rows(matrix, same, None, 0, 0)[0],
+        noise.pooled(matrix, same, 0, 0),
     ):
         assert (rows[0] == rows[2]).all()
         assert (rows[1] == rows[3]).all()
         assert (rows[0] != rows[1]).any()
     # request 1 of the run begins with the copy, whatever block it is in
-    later = copied.noise.rows(matrix, same, None, 1, 0)[0]
+    later = noise.rows(matrix, same, None, 1, 0)[0]
     assert (later[0] == rows[1]).all()
 
 

@@ -13,7 +13,7 @@ from cimc.ir.bags import Bags
 from cimc.isa.directory import RowDirectory
 from cimc.isa.program import Header, Matrix, Program
 from cimc.passes.pipeline import Pipeline
-from cimc.sim import executor
+from cimc.sim import chip
 from cimc.sim.devices.loader import load_device
 from cimc.sim.executor import Simulator
 from cimc.sim.reading import TableReader
@@ -42,7 +42,7 @@ def one() -> int:
     """Bytes of the scratchpads of one request."""
     simulator = built()
     simulator.run(dlrm_requests(1, 0), "exact")
-    return sum(memory.nbytes for memory in simulator.memories.values())
+    return simulator.spares.nbytes
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -51,30 +51,29 @@ def test_blocks_within_the_budget_change_no_bit(mode: Any, one: int) -> None:
     whole, activity = built().run(requests, mode, **MODES[mode])
     for held in (1, 7, 60):
         simulator, told = built(), []
-        simulator.memory = held * one + one - 1
         outputs, counted = simulator.run(
-            requests, mode, lambda done, total, told=told: told.append((done, total)), **MODES[mode]
-        )
+            requests, mode, lambda done, total, told=told: told.append((done, total)),
+            memory=held * one + one - 1, **MODES[mode],
+        )  # fmt: skip
         assert outputs["y0"].tobytes() == whole["y0"].tobytes()
         assert str(counted.lookups) == str(activity.lookups)
-        assert sum(memory.nbytes for memory in simulator.memories.values()) == held * one
+        assert simulator.spares.nbytes == held * one
         assert told == [(min(at + held, BATCH), BATCH) for at in range(0, BATCH, held)]
 
 
 def test_a_budget_below_one_request_is_refused(one: int) -> None:
     simulator = built()
-    simulator.memory = one - 1
     with pytest.raises(ProgramError, match=f"take {one:,} bytes") as caught:
-        simulator.run(dlrm_requests(2, 0), "exact")
+        simulator.run(dlrm_requests(2, 0), "exact", memory=one - 1)
     assert caught.value.code == "sim.memory-budget"
 
 
 def test_blocks_stay_in_a_cache_where_the_budget_allows_more(one: int, monkeypatch: Any) -> None:
     simulator = built()
-    monkeypatch.setattr(executor, "_CACHED", 5 * one)
-    monkeypatch.setattr(executor, "_LEAST", 3)
+    monkeypatch.setattr(chip, "_CACHED", 5 * one)
+    monkeypatch.setattr(chip, "_LEAST", 3)
     simulator.run(dlrm_requests(BATCH, 9), "exact")
-    assert sum(memory.nbytes for memory in simulator.memories.values()) == 5 * one
+    assert simulator.spares.nbytes == 5 * one
 
 
 @pytest.mark.parametrize("adc_bits", [8, 3])  # digits as written, and altered by a coarse converter

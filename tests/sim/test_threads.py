@@ -117,8 +117,7 @@ def test_programs(mode: str, target: str) -> None:
         found = []
         for count in (1, 2, 5):
             simulator = Simulator(ctx.program, ctx.target)  # type: ignore[arg-type]
-            simulator.threads = count
-            outputs, activity = simulator.run(requests, mode, **more)  # type: ignore[arg-type]
+            outputs, activity = simulator.run(requests, mode, threads=count, **more)  # type: ignore[arg-type]
             found.append((outputs["y0"].tobytes(), activity.requests, str(activity.lookups)))
         assert found[0] == found[1] == found[2]
 

@@ -243,9 +243,7 @@ def simulate(
     from cimc.sim.executor import Simulator
 
     recorder = Recorder(program, target)
-    simulator = Simulator(program, target)
-    simulator.observer = recorder
-    _, activity = simulator.run(requests, "exact", progress)
+    _, activity = Simulator(program, target).run(requests, "exact", progress, observer=recorder)
     made = simulate_visits(
         program,
         target,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import re
 import struct
-import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -18,6 +19,11 @@ from cimc.claims import reading
 from cimc.errors import Location, RequestError, printable
 
 _FORMAT = np.lib.format
+_HEADERS = {
+    (1, 0): (struct.Struct("<H"), _FORMAT.read_array_header_1_0),
+    (2, 0): (struct.Struct("<I"), _FORMAT.read_array_header_2_0),
+}
+"""By version of the format: the length of a header, and what reads it."""
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, NotImplementedError, ValueError,
     OverflowError,
@@ -168,11 +174,16 @@ class Stream:
 
 def _header(file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
     version = _FORMAT.read_magic(file)
-    read = {(1, 0): _FORMAT.read_array_header_1_0, (2, 0): _FORMAT.read_array_header_2_0}.get(version)
-    if read is None:
+    kind = _HEADERS.get(version)
+    if kind is None:
         raise ValueError(f"unknown .npy version {version}")
-    with warnings.catch_warnings(action="ignore"):  # on headers of Python 2
-        shape, fortran, dtype = read(file)
+    size, read = kind
+    start = file.read(size.size)
+    if len(start) < size.size:
+        raise ValueError("it ends within its header")
+    # Python 2 wrote 3L for 3.  numpy warns of that, and a warning is silenced for all threads or none.
+    text = re.sub(rb"(?<=\d)L(?=[,)])", b"", file.read(size.unpack(start)[0]))
+    shape, fortran, dtype = read(io.BytesIO(size.pack(len(text)) + text))
     return dtype, shape, fortran
 
 

@@ -26,10 +26,11 @@ from numpy.typing import NDArray
 from cimc.errors import ProgramError
 from cimc.ir.cim import COL0, COLS, ROW0, ROWS
 from cimc.sim.devices import cells, plain, rng, wires
-from cimc.sim.devices.levels import FRACTION, Ints, levels_for
+from cimc.sim.devices.levels import FRACTION, Ints, levels_for, notes
 from cimc.sim.devices.spec import Device
 from cimc.sim.devices.strips import CHAINS, ShortTables, Strip, make_strip, short_tables
 from cimc.sim.kernels.threads import run, shares
+from cimc.sim.once import Once
 from cimc.target.cells import encode_weights, input_phases, phase_plan
 from cimc.target.spec import Array
 
@@ -52,6 +53,10 @@ class Conditions:
     device: Device
     age: float = 0.0
     seed: int = 0
+
+    def notes(self, target: str) -> list[str]:
+        """What a run on ``target`` assumes beyond the published figures of the device."""
+        return notes(self.device, self.age, target)
 
 
 def _place(strip: Strip) -> tuple[int, int, int]:
@@ -87,7 +92,7 @@ class NoisyDense:
         self.compiled = compiled
         self._key = rng.name_key(conditions.seed, name)
         self._strips: dict[tuple[int, int], list[Strip]] = {}
-        self._cuts: dict[tuple[int, int, int, int], list[Strip]] = {}
+        self._cuts: Once[tuple[int, int, int, int], list[Strip]] = Once()
         self._tables: dict[tuple[int, int, int], ShortTables] = {}
         self._integers: dict[tuple[int, int, int, bool], IntegerPlane | None] = {}
 
@@ -227,18 +232,21 @@ class NoisyDense:
 
     def _within(self, first: int, count: int, block: slice) -> list[Strip]:
         """All that threads read, prepared, for the columns ``block`` of a result."""
+        return self._cuts.get((first, count, block.start, block.stop), self._cut)
+
+    def _cut(self, key: tuple[int, int, int, int]) -> list[Strip]:
+        """Of the blocks ``first``, ``count`` the columns from, to; one thread at a time is here."""
+        first, count, start, stop = key
         if (first, count) not in self._strips:
             self._strips[first, count] = self._prepare(first, count)
-        key = (first, count, block.start, block.stop)
-        if key not in self._cuts:
-            pieces = [strip.within(block) for strip in self._strips[first, count]]
-            self._cuts[key] = [piece for piece in pieces if piece is not None]
-            for strip in self._cuts[key]:
-                if not self._by_tables(strip):
-                    self._integer_planes(strip)
-                elif _place(strip) not in self._tables:
-                    self._tables[_place(strip)] = short_tables(strip)
-        return self._cuts[key]
+        pieces = [strip.within(slice(start, stop)) for strip in self._strips[first, count]]
+        found = [piece for piece in pieces if piece is not None]
+        for strip in found:
+            if not self._by_tables(strip):
+                self._integer_planes(strip)
+            elif _place(strip) not in self._tables:
+                self._tables[_place(strip)] = short_tables(strip)
+        return found
 
     def _integer_planes(self, strip: Strip) -> None:
         if not self.compiled or (*_place(strip), False) in self._integers:

@@ -15,11 +15,12 @@ from cimc.ir.residence import Residence
 from cimc.isa.directory import RowDirectory
 from cimc.isa.program import Matrix, Port, Program
 from cimc.sim.devices.dense import Conditions, NoisyDense
-from cimc.sim.devices.levels import Ints, check_age, notes
+from cimc.sim.devices.levels import Ints, check_age
 from cimc.sim.devices.spec import Device
 from cimc.sim.devices.table import NoisyTable
 from cimc.sim.kernels.backend import backend
 from cimc.sim.kernels.lookup import pooled_sum
+from cimc.sim.once import Once
 from cimc.target.spec import Target
 
 _DIGITAL = -1  # in place of a copy's number: the row is in SRAM or DRAM
@@ -60,6 +61,7 @@ class Noise:
     """The matrices of ``program`` under ``conditions``.
 
     ``directory`` gives the row directory of a table.  Cells of dense matrices are drawn once and kept.
+    Threads may use it at the same time.
     """
 
     def __init__(
@@ -71,34 +73,31 @@ class Noise:
     ) -> None:
         self.program, self.target, self.conditions = program, target, conditions
         self._directory = directory
-        self._dense: dict[str, NoisyDense] = {}
-        self._tables: dict[str, NoisyTable] = {}
-
-    @property
-    def notes(self) -> list[str]:
-        """What the run assumes beyond the published figures of the device."""
-        return notes(self.conditions.device, self.conditions.age, self.target.name)
+        self._dense: Once[Matrix, NoisyDense] = Once()
+        self._tables: Once[Matrix, NoisyTable] = Once()
 
     def dense(self, matrix: Matrix) -> NoisyDense:
         """The kernel of a dense matrix."""
-        if matrix.name not in self._dense:
-            data, name = self.program.data, matrix.name
-            self._dense[name] = NoisyDense(
-                name, data[f"{name}.data"], data[f"{name}.blocks"], data[f"{name}.ranges"], self.target.array,
-                matrix.bits, matrix.input_bits, matrix.input_signed, self.conditions, backend() == "numba",
-            )  # fmt: skip
-        return self._dense[matrix.name]
+        return self._dense.get(matrix, self._make_dense)
 
     def table(self, matrix: Matrix) -> NoisyTable:
         """The kernel of a table."""
-        if matrix.name not in self._tables:
-            data, name = self.program.data, matrix.name
-            self._tables[name] = NoisyTable(
-                name, np.asarray(data[f"{name}.data"]), self.target.array, matrix.bits,
-                int(data[f"{name}.ranges"][0]), int(data[f"{name}.blocks"][0, COLS]), self.conditions,
-                backend() == "numba",
-            )  # fmt: skip
-        return self._tables[matrix.name]
+        return self._tables.get(matrix, self._make_table)
+
+    def _make_dense(self, matrix: Matrix) -> NoisyDense:
+        data, name = self.program.data, matrix.name
+        return NoisyDense(
+            name, data[f"{name}.data"], data[f"{name}.blocks"], data[f"{name}.ranges"], self.target.array,
+            matrix.bits, matrix.input_bits, matrix.input_signed, self.conditions, backend() == "numba",
+        )  # fmt: skip
+
+    def _make_table(self, matrix: Matrix) -> NoisyTable:
+        data, name = self.program.data, matrix.name
+        return NoisyTable(
+            name, np.asarray(data[f"{name}.data"]), self.target.array, matrix.bits,
+            int(data[f"{name}.ranges"][0]), int(data[f"{name}.blocks"][0, COLS]), self.conditions,
+            backend() == "numba",
+        )  # fmt: skip
 
     # -- lookups ------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from cimc.sim.kernels.backend import backend
 from cimc.sim.kernels.planes import ExactPlan, PlanesPlan, prepare
 from cimc.sim.kernels.spans import Span
 from cimc.sim.kernels.threads import shares
+from cimc.sim.once import Once
 from cimc.target.cells import digit_weights, encode_weights, phase_plan, slices_for, weight_offset
 from cimc.target.spec import Array
 
@@ -42,7 +43,7 @@ class DenseKernel:
     Blocks are prepared when a range of them is first used, and kept: with the compiled kernels 1 byte per
     weight for :meth:`exact`; for :meth:`adc` 1 per certified weight, ``slices`` per other one, or 4 times
     that where tables serve it (at most 256 MiB).  Results do not depend on how a batch is split: every
-    operation is exact.  Not safe for concurrent first use.
+    operation is exact.  Threads may use a kernel at the same time.
 
     Raises ``ValueError`` for arrays of the wrong shape, a step below 1, or a block outside the matrix.
     """
@@ -77,7 +78,7 @@ class DenseKernel:
         self._x_max = max(-low, high)
         self._exact_bound, self._adc_bound = self._accumulator_bounds()
         self._widths: dict[tuple[int, int], int] = {}
-        self._plans: dict[tuple[str, int, int, int, int], Any] = {}
+        self._plans: Once[tuple[str, int, int, int, int], Any] = Once()
         if certificate is None:
             certificate = certify(weights, blocks, ranges, array, weight_bits, input_bits, signed)
         self.certified = unpack(certificate, blocks, self.slices)
@@ -160,11 +161,8 @@ class DenseKernel:
 
     def _plan(self, mode: str, first: int, count: int, low: int, high: int) -> Any:
         """Blocks prepared for the columns ``low .. high`` of their result."""
-        key = (mode, first, count, low, high)
-        if key not in self._plans:
-            make = self._plan_exact if mode == "exact" else self._plan_adc
-            self._plans[key] = make(first, count, low, high)
-        return self._plans[key]
+        make = self._plan_exact if mode == "exact" else self._plan_adc
+        return self._plans.get((mode, first, count, low, high), lambda key: make(*key[1:]))
 
     def _check_inputs(self, x: Inputs) -> None:
         if x.dtype not in (np.int8, np.uint8):

@@ -7,9 +7,9 @@ do not depend on its neighbours, so neither the number of threads nor the split 
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
 
 SAMPLES = 32
@@ -38,16 +38,36 @@ def _cut(size: int, parts: int, multiple: int) -> list[slice]:
 
 
 def run(tasks: Sequence[Callable[[], None]], threads: int) -> None:
-    """Run all ``tasks``, at most ``threads`` at a time; the first exception of one is raised."""
+    """Run all ``tasks``, at most ``threads`` at a time; then the first exception of one is raised."""
     if threads == 1 or len(tasks) == 1:
         for task in tasks:
             task()
         return
-    for done in [_pool(threads, os.getpid()).submit(task) for task in tasks]:
+    pool = _helpers.of(threads)
+    started = [pool.submit(task) for task in tasks]
+    wait(started)  # also when one fails: none may write to memory that its owner has given away
+    for done in started:
         done.result()
 
 
-@cache
-def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """Threads are kept between calls; ``process``: those of a parent do not outlive a fork."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="cimc-kernel")
+class _Helpers(threading.local):
+    """The helpers of one thread, kept between its calls, and ended with it.
+
+    Threads that simulate at the same time have their own, so none waits for tasks of another; a task may
+    itself share its work.
+    """
+
+    def __init__(self) -> None:
+        self.pool: ThreadPoolExecutor | None = None
+        self.kind = (0, 0)
+
+    def of(self, threads: int) -> ThreadPoolExecutor:
+        """A pool of ``threads``; those of a parent process do not outlive a fork."""
+        kind = (threads, os.getpid())
+        if self.pool is None or self.kind != kind:
+            self.pool = ThreadPoolExecutor(threads, thread_name_prefix="cimc-kernel")
+            self.kind = kind
+        return self.pool
+
+
+_helpers = _Helpers()

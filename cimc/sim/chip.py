@@ -1,0 +1,218 @@
+"""One chip segment on a batch: every instruction is executed once for all requests of a block.
+
+Every tile's scratchpad is a byte matrix ``[requests, bytes]``.  What each instruction means is written in
+``docs/isa.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.errors import ProgramError
+from cimc.ir.bags import Bags, check_ids, without
+from cimc.isa.instructions import Instr
+from cimc.isa.program import ChipSegment
+from cimc.sim.devices.noise import local_use, port_use
+from cimc.sim.inputs import bind
+from cimc.sim.lookups import count, is_pooled, look_up
+from cimc.sim.memory import Memory
+from cimc.sim.run import Run
+from cimc.sim.streams import Steps
+from cimc.sim.vector import VECTOR
+
+_CACHED = 1 << 23  # bytes of scratchpads that still sit in a cache, if the budget allows more
+_LEAST = 256  # requests among which the cost of interpreting an instruction is shared in any case
+
+
+@dataclass
+class _Tile:
+    """State of one tile during a block: its stream unrolled, where it stands, its memory."""
+
+    number: int
+    stream: Steps
+    memory: Memory
+    position: int = 0
+
+
+class ChipRun:
+    """One chip segment on all requests of a run."""
+
+    def __init__(self, run: Run, number: int) -> None:
+        self.state, self.number = run, number
+        self.program = run.prepared.program
+        segment = self.program.segments[number]
+        assert isinstance(segment, ChipSegment)
+        self.segment = segment
+        self.streams = run.prepared.streams(number)
+        self.inputs = bind(segment.inputs, run.values, self.streams.tables)
+        self.messages: dict[tuple[int, int, int], list[NDArray[np.uint8]]] = {}
+        self.first = 0
+        self.rows = 0
+        self.outputs: dict[int, NDArray[Any]] = {}
+        self.uses: dict[str, int] = {}
+
+    def run(self) -> None:
+        """Execute the segment; its outputs become values of the run."""
+        batch, progress = self.inputs.batch, self.state.progress
+        self.state.activity.requests = max(self.state.activity.requests, batch)
+        for number, port in enumerate(self.segment.outputs):
+            self.outputs[number] = np.empty((batch, *port.shape), np.dtype(port.source))
+        block = min(max(batch, 1), self._requests_at_a_time())
+        for self.first in range(0, max(batch, 1), block):  # no request at all: what is done is nothing
+            self.rows = min(block, batch - self.first)
+            self._block()
+            if progress is not None and batch:
+                progress(self.first + self.rows, batch)
+        for number, port in enumerate(self.segment.outputs):
+            self.state.values[port.value] = self.outputs[number]
+
+    def _requests_at_a_time(self) -> int:
+        one, budget = max(sum(self.streams.sizes.values()), 1), self.state.memory
+        if one > budget:
+            raise ProgramError(
+                "sim.memory-budget",
+                f"the scratchpads of one request take {one:,} bytes, the budget is {budget:,}",
+                hint="give a larger budget (--memory)",
+            )
+        return min(budget // one, max(_CACHED // one, _LEAST))
+
+    def _block(self) -> None:
+        self.uses = {}
+        constants, scratchpads = self.state.prepared.constants, self.state.scratchpads
+        waiting = []
+        for tile, stream in self.streams.steps.items():
+            own = scratchpads.zeroed(self.number, tile, self.rows, self.streams.sizes[tile])
+            waiting.append(_Tile(tile, stream, Memory(own, constants)))
+        while waiting:
+            moved = False
+            for each in waiting:
+                moved |= self._advance(each)
+            waiting = [t for t in waiting if t.position < len(t.stream)]
+            if waiting and not moved:
+                raise ProgramError("sim.deadlock", "the streams wait for each other")
+
+    def _advance(self, tile: _Tile) -> bool:
+        """Execute instructions of a tile until it waits for a message; whether any was executed."""
+        start = tile.position
+        while tile.position < len(tile.stream):
+            at, item, i = tile.stream[tile.position]
+            if item.name == "recv" and not self.messages.get(self._channel(item, tile, False)):
+                break
+            if item.name in VECTOR:
+                VECTOR[item.name](tile.memory, item, i)
+            else:
+                _EXECUTE[item.name](self, tile, item, i, at)
+            tile.position += 1
+        return tile.position > start
+
+    @staticmethod
+    def _channel(item: Instr, tile: _Tile, sending: bool) -> tuple[int, int, int]:
+        other, tag = item.number("tile"), item.number("tag")
+        return (tile.number, other, tag) if sending else (other, tile.number, tag)
+
+    # -- host link and router -----------------------------------------------------------------------
+
+    def load(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        n = item.number("n")
+        source = self.inputs.dense[item.index("port").at(i)][self.first : self.first + self.rows]
+        out = tile.memory.f32 if source.dtype == np.float32 else tile.memory.i32
+        out(item.ref("dst"), i, n)[...] = source.reshape(self.rows, n)
+
+    def store(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        number = item.index("port").at(i)
+        port = self.segment.outputs[number]
+        read = tile.memory.f32 if port.dtype == "f32" else tile.memory.i32
+        values = read(item.ref("src"), i, item.number("n"))
+        self.outputs[number][self.first : self.first + self.rows] = values.reshape(self.rows, *port.shape)
+
+    def send(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        data = tile.memory.raw(item.ref("src"), i, item.number("bytes")).copy()
+        self.messages.setdefault(self._channel(item, tile, True), []).append(data)
+
+    def recv(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        data = self.messages[self._channel(item, tile, False)].pop(0)
+        tile.memory.raw(item.ref("dst"), i, item.number("bytes"))[...] = data
+
+    # -- arrays -------------------------------------------------------------------------------------
+
+    def mvm(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        matrix = self.program.matrices[item.index("matrix").at(i)]
+        kernel = self.state.prepared.kernel(matrix)
+        first, count = item.number("first"), item.number("count")
+        raw = tile.memory.raw(item.ref("src"), i, matrix.rows)
+        x = raw.view(np.int8) if matrix.input_signed else raw
+        left, right = kernel.columns(first, count)
+        out = tile.memory.i32(item.ref("dst"), i, right - left)
+        threads, noise = self.state.threads, self.state.noise
+        product = kernel.adc if self.state.mode == "adc" else kernel.exact
+        try:
+            if noise is not None:
+                use = self._local_use(f"{matrix.name} {first}")
+                out[...] = noise.dense(matrix).noisy(x, first, count, self.first, use, threads)
+            elif len(x) != len(out):  # constant inputs
+                out[...] = product(x, first, count, threads=threads)
+            else:
+                product(x, first, count, threads=threads, out=out)
+        except ValueError as error:
+            raise ProgramError("sim.bad-operand", f"matrix {matrix.name}: {error}") from None
+
+    def bag(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        whole = self.inputs.bags[item.index("port").at(i)]
+        starts = whole.starts[self.first : self.first + self.rows + 1]
+        part = slice(int(starts[0]), int(starts[-1]))
+        weights = None if whole.weights is None else whole.weights[part]
+        bags = Bags(whole.ids[part], starts - starts[0], weights, (self.rows,))
+        mode = item.word("mode")
+        use = port_use(self.segment.inputs[item.index("port").at(i)], mode)
+        self._look_up(tile, item, i, at, bags, mode, use)
+
+    def lookup(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        self._look_up(tile, item, i, at, self._local_bags(tile, item, i, None), item.word("mode"))
+
+    def lookupw(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        weights = tile.memory.f32(item.ref("weights"), i, item.number("n"))
+        self._look_up(tile, item, i, at, self._local_bags(tile, item, i, weights), "sum")
+
+    def _local_bags(self, tile: _Tile, item: Instr, i: int, weights: NDArray[np.float32] | None) -> Bags:
+        """Bags of equal length whose ids are in the scratchpad; ids are checked here."""
+        n = item.number("n")
+        ids = tile.memory.i32(item.ref("ids"), i, n).astype(np.int64).reshape(-1)
+        starts = np.arange(self.rows + 1, dtype=np.int64) * n
+        flat = None if weights is None else np.ascontiguousarray(weights).reshape(-1)
+        bags = Bags(ids, starts, flat, (self.rows,))
+        if item.word("drop") == "equal":
+            bags = without(bags, item.number("pad"))
+        matrix = self.program.matrices[item.index("matrix").at(i)]
+        check_ids(bags, matrix.rows, matrix.name, self.first)
+        return bags
+
+    def _look_up(
+        self, tile: _Tile, item: Instr, i: int, at: int, bags: Bags, mode: str, use: int | None = None
+    ) -> None:
+        """``use`` tells lookups in the same table apart; counted, if not given (see :meth:`_local_use`)."""
+        run, site = self.state, (self.number, tile.number, at)
+        matrix = self.program.matrices[item.index("matrix").at(i)]
+        if use is None:
+            use = self._local_use(matrix.name)
+        out = look_up(run, matrix, bags, mode, np.float32(item.real("scale")), self.first, use)
+        n = out.size // max(self.rows, 1)
+        tile.memory.f32(item.ref("dst"), i, n)[...] = out.reshape(self.rows, n)
+        count(run, site, matrix, bags, matrix.pool_rows if is_pooled(bags, mode) else 1, self.first)
+        if run.observer is not None:
+            run.observer(site, i, self.first, matrix, bags, mode)
+
+    def _local_use(self, what: str) -> int:
+        """Number of this use of ``what`` for the same requests: keeps the noise of repeated uses apart."""
+        count = self.uses[what] = self.uses.get(what, -1) + 1
+        return local_use(self.number, count)
+
+
+_EXECUTE: dict[str, Callable[[ChipRun, _Tile, Instr, int, int], None]] = {
+    name: getattr(ChipRun, name)
+    for name in ("load", "store", "send", "recv", "mvm", "bag", "lookup", "lookupw")
+}
