@@ -61,3 +61,10 @@ def test_links_lead_somewhere(page: str) -> None:
     assert all((path.parent / t).exists() for t in targets)
     assert all((ROOT / p).exists() for p in paths)
     assert targets or paths
+
+
+def test_slow_tests_exist() -> None:
+    for line in (ROOT / "tests" / "slow.txt").read_text(encoding="utf-8").split():
+        path, _, name = line.partition("::")
+        assert (ROOT / path).exists(), line
+        assert f"def {name}" in (ROOT / path).read_text(encoding="utf-8") if name else True, line
