@@ -66,7 +66,7 @@ def main(version: str, requirements: str, *options: str) -> int:
         return 0
     folder = environment(python, version, ROOT / requirements)
     print(f"the fast tests with Python {version} and {requirements}", flush=True)
-    env = os.environ | {"NUMBA_CACHE_DIR": str(folder / "kernels"), "PYTHONDONTWRITEBYTECODE": "1"}
+    env = os.environ | {"NUMBA_CACHE_DIR": str(folder / "kernels")}
     command = [folder / "venv" / "bin" / "python", "-m", "pytest", "-m", "not slow", *options]
     return subprocess.run(command, cwd=ROOT, env=env, check=False).returncode
 
