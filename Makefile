@@ -4,11 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OUT := build/demo
+JOBS ?= auto
+PYTHONS ?= 3.12 3.13
 
-.PHONY: help setup demo test lint types pytest models lock bench clean
+.PHONY: help setup demo test test-fast lint types pytest dist wheel-check lowest pythons models lock bench clean
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
 setup: $(STAMP)  ## virtual environment with pinned dependencies and cimc itself
 
@@ -32,15 +34,34 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+	$(BIN)/mypy tests/packaging/typed_use.py
 
 pytest: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS)
+
+test-fast: $(STAMP)  ## the tests that take a minute together
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+
+dist: $(STAMP)  ## wheel and source distribution, in dist/
+	$(BIN)/python -m hatchling build --clean
+
+wheel-check: $(STAMP)  ## install the wheel alone and do there what the README shows
+	$(BIN)/python -m tests.packaging.wheel_check
+
+lowest: $(STAMP)  ## the fast tests with the lowest versions that pyproject.toml allows
+	mkdir -p build
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --resolution lowest-direct --no-header --no-annotate \
+		--group dev pyproject.toml -o build/lowest.txt
+	$(BIN)/python -m tests.packaging.elsewhere 3.11 build/lowest.txt -n $(JOBS)
+
+pythons: $(STAMP)  ## the fast tests with the other Pythons of this machine
+	for version in $(PYTHONS); do \
+		$(BIN)/python -m tests.packaging.elsewhere $$version requirements.lock -n $(JOBS) || exit; done
 
 models: $(STAMP)  ## train and export the models of models/ again (about a minute)
 	$(BIN)/python -m models.build all --seed 0 --out models
 
 lock: $(STAMP)  ## renew the lock file within the bounds of pyproject.toml
-	$(BIN)/python -m pip install --quiet 'uv>=0.6,<1'
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --group dev pyproject.toml -o requirements.lock
 

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-settings.register_profile("cimc", deadline=None, derandomize=True)
-settings.load_profile("cimc")
+settings.register_profile("dev", deadline=None, print_blob=True)  # looks for new examples
+settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)  # repeats
+IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if IN_CI else "dev"))
 
 ROOT = Path(__file__).parents[1]
+SLOW = tuple((ROOT / "tests" / "slow.txt").read_text(encoding="utf-8").split())
+"""Beginnings of the ids of tests that take longest, by measurement; together they take most of the time."""
 CORPUS = ROOT.parent / "shared" / "corpus"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite golden files with what is found")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "cimc"
-BASE = {"errors", "files", "claims", "shown"}
+BASE = {"errors", "files", "claims", "shown", "support"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "files": {"errors"},
     "claims": {"errors"},
     "shown": {"errors"},
+    "support": {"errors"},
     "target": BASE | {"ir"},
     "ir": BASE | {"target"},
     "mapping": BASE,

@@ -267,20 +267,6 @@ def test_the_variable_chooses(monkeypatch):
         backend.backend()
 
 
-def test_a_cache_that_cannot_be_written_is_no_error(monkeypatch):
-    import numba
-
-    real = numba.njit
-
-    def no_cache(**options):
-        if options.pop("cache", False):
-            raise RuntimeError("cannot cache function: no locator available")
-        return real(**options)
-
-    monkeypatch.setattr(numba, "njit", no_cache)
-    assert backend.compiled(lambda a: a + 1)(3) == 4
-
-
 @pytest.mark.parametrize("dtype", [np.int8, np.int16])
 def test_lookups_are_equal(dtype, monkeypatch):
     rng = np.random.default_rng(4)

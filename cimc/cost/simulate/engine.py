@@ -33,7 +33,8 @@ from cimc.cost.simulate.kernel import (
     run,
 )
 from cimc.shown import Shown, counted
-from cimc.sim.kernels.backend import backend, compiled
+from cimc.sim.kernels.backend import backend
+from cimc.support.jit import jit
 
 UNLIMITED, OUTSIDE = -1, -2
 """Instead of a number of places, see :meth:`Loop.play`."""
@@ -234,5 +235,5 @@ def _buffered(graph: Graph, places: I32) -> tuple[I32, NDArray[np.bool_]]:
 
 @cache
 def _kernel() -> Callable[..., Any]:
-    kernel: Callable[..., Any] = compiled(run) if backend() == "numba" else run
+    kernel: Callable[..., Any] = jit(run) if backend() == "numba" else run
     return kernel

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cimc.mapping.jit import jit
 from cimc.mapping.problem import FloatArray, IntArray
+from cimc.support.jit import jit
 
 
 @jit

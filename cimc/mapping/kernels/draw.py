@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from cimc.mapping.jit import jit
+from cimc.support.jit import jit
 
 # A uint64 array of one element: compiled code mixes uint64 with Python integers badly, so all
 # constants are spelled out.

@@ -6,8 +6,8 @@ import heapq
 
 import numpy as np
 
-from cimc.mapping.jit import jit
 from cimc.mapping.problem import IntArray
+from cimc.support.jit import jit
 
 
 @jit

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from cimc.mapping.jit import jit
 from cimc.mapping.problem import FloatArray, IntArray
+from cimc.support.jit import jit
 
 
 @jit

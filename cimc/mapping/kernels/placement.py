@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from cimc.mapping.jit import jit
 from cimc.mapping.kernels.draw import State, accepts, below
 from cimc.mapping.problem import FloatArray, IntArray
+from cimc.support.jit import jit
 
 
 @jit

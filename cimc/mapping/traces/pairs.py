@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.mapping.jit import jit
+from cimc.support.jit import jit
 
 Ids = NDArray[np.int64]
 
@@ -30,7 +32,6 @@ class PairCounter:
     def __init__(self, rows: Ids) -> None:
         self._rows = rows
         self._counts = np.zeros(len(rows) * (len(rows) - 1) // 2, np.uint32)
-        self._kernel = jit(_count)
 
     def add(self, ids: Ids, starts: Ids) -> None:
         """Count the bags ``ids[starts[i]:starts[i + 1]]``."""
@@ -39,9 +40,7 @@ class PairCounter:
             return
         at = np.searchsorted(self._rows, ids)
         known = self._rows[np.minimum(at, len(self._rows) - 1)] == ids
-        self._kernel(
-            np.where(known, at, -1).astype(np.int32), starts, self._counts, np.empty(longest, np.int32)
-        )
+        _kernel()(np.where(known, at, -1).astype(np.int32), starts, self._counts, np.empty(longest, np.int32))
 
     def result(self, keep: int) -> tuple[Ids, Ids]:
         """The ``keep`` most frequent pairs of rows ``int64[p, 2]`` and their counts; equal ones by rows."""
@@ -91,3 +90,8 @@ def _count(at: Any, starts: Any, counts: Any, bag: Any) -> None:
             base = np.int64(bag[j]) * (bag[j] - 1) // 2
             for i in range(j):
                 counts[base + bag[i]] += 1
+
+
+@cache
+def _kernel() -> Callable[..., None]:
+    return jit(_count)

@@ -8,12 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from cimc.sim.devices.deviates import LANES, fill
 from cimc.sim.devices.levels import FRACTION
 from cimc.sim.devices.rng import GAMMA, MULTIPLY_1, MULTIPLY_2
-from cimc.sim.kernels.backend import compiled
+from cimc.support.jit import jit
 
 _GAMMA, _M1, _M2 = np.uint64(GAMMA), np.uint64(MULTIPLY_1), np.uint64(MULTIPLY_2)
 _ONE, _16 = np.uint64(1), np.uint64(16)
@@ -21,7 +20,7 @@ _S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
 _LANE = np.uint64(0xFFFF)
 
 
-@njit(inline="always", nogil=True)  # type: ignore[untyped-decorator]
+@jit(inline=True)
 def _word(key: Any, index: Any) -> Any:
     z = key + (np.uint64(index) + _ONE) * _GAMMA
     z = (z ^ (z >> _S30)) * _M1
@@ -29,7 +28,7 @@ def _word(key: Any, index: Any) -> Any:
     return z ^ (z >> _S31)
 
 
-@compiled
+@jit
 def branches(key, first, second):  # type: ignore[no-untyped-def]
     """``words(words(key, first), second)`` of :mod:`cimc.sim.devices.rng` for ``first int64[n]``."""
     out = np.empty(len(first), np.uint64)
@@ -38,7 +37,7 @@ def branches(key, first, second):  # type: ignore[no-untyped-def]
     return out
 
 
-@compiled
+@jit
 def dense_epilogue(  # type: ignore[no-untyped-def]
     acc, sums, spreads, keys, active, scale, half, step, factor, first_col, cols_total, low, high, noisy
 ):
@@ -74,7 +73,7 @@ _COUNT, _FLOOR, _STUCK_LOW, _STUCK_ANY, _READ_SHIFT = range(5)
 _PLACES = FRACTION
 
 
-@compiled
+@jit
 def table_steps(  # type: ignore[no-untyped-def]
     out, t, digits, weights, offset, table, rows, copy_keys, starts, keys, targets, normal,
     scale, lsb, low, high, pair, noisy, drop, group,
@@ -145,7 +144,7 @@ def table_steps(  # type: ignore[no-untyped-def]
             out[target, c] -= offset * count
 
 
-@compiled
+@jit
 def _word_line(held, factor, floor, drop, group):  # type: ignore[no-untyped-def]
     """Factors of the cells of one row, by the current of its own word line."""
     devices, slices, dim = held.shape

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.sim.kernels import products
-from cimc.sim.kernels.backend import compiled
 from cimc.sim.kernels.native import IntegerProduct
+from cimc.support.jit import jit
 
 _BITS = 7 if products.DOT == "vnni" else 14  # of a digit; the highest one has a sign besides
 _DIGITS = 2 if products.DOT == "vnni" else 1  # more are no faster than the float product
@@ -59,7 +59,7 @@ class IntegerPlane:
         return out
 
 
-@compiled
+@jit
 def _join(parts, base, out):  # type: ignore[no-untyped-def]
     """``out[i, c] = sum over k of parts[i, k * C + c] * base**k``."""
     cols = out.shape[1]

@@ -18,7 +18,6 @@ from numba.extending import intrinsic
 
 from cimc.sim.devices.deviates import WORDS, deviates, mixed
 from cimc.sim.devices.rng import GAMMA
-from cimc.sim.kernels.backend import compiled
 from cimc.sim.kernels.products import source_bits
 from cimc.sim.kernels.vector_ir import (
     F32,
@@ -34,6 +33,7 @@ from cimc.sim.kernels.vector_ir import (
     splat,
     store,
 )
+from cimc.support.jit import jit
 
 LANES = 16
 """Columns that are added together."""
@@ -162,7 +162,7 @@ def _make_convert(divide: bool) -> Any:
 _by_division, _by_product = _make_convert(True), _make_convert(False)
 
 
-@compiled
+@jit
 def _list(x, b0, count, phases, offset, mask, row, entries, counts):  # type: ignore[no-untyped-def]
     """Table rows that the phases of samples ``b0 .. b0 + count - 1`` drive, those of no row left out.
 
@@ -196,7 +196,7 @@ def _list(x, b0, count, phases, offset, mask, row, entries, counts):  # type: ig
             listed[np.int64(n) : UNROLLED * counts[i, p]] = 0
 
 
-@compiled
+@jit
 def multiply(  # type: ignore[no-untyped-def]
     out, cols, x, phases, offset, mask, tables, scales, halves, steps, factors, divide, keys,
     first_col, cols_total, slices, low, high

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Literal
+from typing import Literal
 
 from cimc.errors import ProgramError
 
@@ -65,21 +65,3 @@ def fallback_note() -> str | None:
     if backend() == "numba" or os.environ.get(VARIABLE):
         return None
     return "numba is not installed or disabled: numpy kernels, with the same results, slower"
-
-
-def compiled(function: Any) -> Any:
-    """Decorator: compile ``function`` on first use, without the interpreter lock, cached on disk if possible.
-
-    Where no cache folder can be written (a read-only installation without a home folder) every process
-    compiles anew.
-    """
-    from numba import njit
-
-    options = {
-        "nogil": True,
-        "error_model": "numpy",
-    }  # divisions as numpy's, so that loops of them can be vectors
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:  # numba found no place for its cache
-        return njit(**options)(function)

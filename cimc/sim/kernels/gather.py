@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.sim.kernels.backend import backend, compiled
+from cimc.sim.kernels.backend import backend
+from cimc.support.jit import jit
 
 Ids = NDArray[np.int64]
 
@@ -58,4 +59,4 @@ def _weighted(table, scale, ids, weights, starts, out):  # type: ignore[no-untyp
 
 @cache
 def _kernels() -> dict[str, Any]:
-    return {"sum": compiled(_sum), "weighted": compiled(_weighted)}
+    return {"sum": jit(_sum), "weighted": jit(_weighted)}

@@ -17,9 +17,9 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from cimc.sim.kernels import products, threads
-from cimc.sim.kernels.backend import compiled
 from cimc.sim.kernels.converters import Kernel, Packer, converters_of
 from cimc.sim.kernels.spans import Span
+from cimc.support.jit import jit
 from cimc.target.cells import PhasePlan
 
 Bytes = NDArray[np.uint8]
@@ -142,7 +142,7 @@ class _Offsets:
         _offsets(x, self.signed, self.spans, self.factors, self.constants, out, place, pitch)
 
 
-@compiled
+@jit
 def _offsets(x, signed, spans, factors, constants, out, place, pitch):  # type: ignore[no-untyped-def]
     cols = len(constants)
     for b in range(x.shape[0]):

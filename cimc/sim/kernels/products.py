@@ -22,7 +22,6 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from cimc.sim.kernels.backend import compiled
 from cimc.sim.kernels.vector_ir import (
     F32,
     FEATURES,
@@ -40,6 +39,7 @@ from cimc.sim.kernels.vector_ir import (
     splat,
     store,
 )  # fmt: skip
+from cimc.support.jit import jit
 
 LANES = 16
 """Columns of a vector."""
@@ -147,7 +147,7 @@ _dots_2x4, _dots_2x2, _dots_2x1 = _make_dots(2, _4), _make_dots(2, _2), _make_do
 _dots_1x4, _dots_1x2, _dots_1x1 = _make_dots(1, _4), _make_dots(1, _2), _make_dots(1, 1)
 
 
-@compiled
+@jit
 def _tile(vectors, left, w, w_at, x, x_at, stride, steps, start, s_at, c, c_at, c_stride):  # type: ignore[no-untyped-def]
     """Sums of the next samples, at most ``left``, with a panel of ``vectors``: how many samples it were."""
     if left >= 6:
@@ -179,7 +179,7 @@ def _tile(vectors, left, w, w_at, x, x_at, stride, steps, start, s_at, c, c_at, 
 # Products
 
 
-@compiled
+@jit
 def product(x, row0, rows, flip, weights, panels, constants, out, place, pitch):  # type: ignore[no-untyped-def]
     """``out = (x[:, row0 : row0 + rows] ^ flip) @ weights + constants``.
 
@@ -271,7 +271,7 @@ PATTERN, POSITIVE, NEGATIVE, SIGN = 0, 1, 2, 3
 """Sources of phases: :class:`cimc.target.cells.Phase`."""
 
 
-@compiled
+@jit
 def source_bits(value, source, offset, mask):  # type: ignore[no-untyped-def]
     """The byte that a phase takes its bits from, for an input as its two's complement byte."""
     if source == PATTERN:
@@ -284,7 +284,7 @@ def source_bits(value, source, offset, mask):  # type: ignore[no-untyped-def]
     return np.uint8(mask ^ (mask >> np.uint8(1))) if negative else np.uint8(0)
 
 
-@compiled
+@jit
 def _drive(x, b0, count, phases, offset, mask, inputs, driven):  # type: ignore[no-untyped-def]
     """What phases of samples ``b0 .. b0 + count - 1`` drive, in the rows of ``inputs``; how many they are.
 
@@ -311,7 +311,7 @@ def _drive(x, b0, count, phases, offset, mask, inputs, driven):  # type: ignore[
     return used
 
 
-@compiled
+@jit
 def converted_products(  # type: ignore[no-untyped-def]
     x, phases, offset, mask, weights, panels, columns, halves, reciprocals, factors, steps, low, high,
     out, place, pitch

@@ -9,8 +9,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from cimc.sim.kernels.backend import compiled
 from cimc.sim.kernels.vector_ir import F32, I8, I32, load, pointer, store
+from cimc.support.jit import jit
 
 _ROUND = np.float32(1.5 * 2**23)
 """Added to and subtracted from a small float32, it leaves the nearest integer, halves to even."""
@@ -36,7 +36,7 @@ def _bytes_of(typing: Any, source: Any, s_at: Any, target: Any, t_at: Any) -> An
     return signature, generate
 
 
-@compiled
+@jit
 def quant(x, at, scale, low, high, out, to, n):  # type: ignore[no-untyped-def]
     rounded = np.empty(-(-n // 64) * 64, np.float32)
     rounded[n:] = 0
@@ -56,7 +56,7 @@ def quant(x, at, scale, low, high, out, to, n):  # type: ignore[no-untyped-def]
             target[i] = np.uint8(np.int32(rounded[i]))
 
 
-@compiled
+@jit
 def dequant(acc, at, factors, bias, out, to):  # type: ignore[no-untyped-def]
     n = factors.shape[0]
     for b in range(acc.shape[0]):
@@ -65,7 +65,7 @@ def dequant(acc, at, factors, bias, out, to):  # type: ignore[no-untyped-def]
             target[i] = np.float32(source[i]) * factors[i] + bias[i]
 
 
-@compiled
+@jit
 def relu(x, at, out, to, n):  # type: ignore[no-untyped-def]
     for b in range(x.shape[0]):
         source, target = x[b, at : at + n], out[b, to : to + n]

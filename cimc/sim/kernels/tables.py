@@ -24,7 +24,6 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from cimc.sim.kernels.backend import compiled
 from cimc.sim.kernels.products import PATTERN, source_bits
 from cimc.sim.kernels.vector_ir import (
     F32,
@@ -42,6 +41,7 @@ from cimc.sim.kernels.vector_ir import (
     splat,
     store,
 )  # fmt: skip
+from cimc.support.jit import jit
 
 LANES = 64
 """Cells of a row that are added together, and elements of a row of a table."""
@@ -259,7 +259,7 @@ _converted_8, _converted_4, _converted_1 = (_make_converted(chains) for chains i
 # Kernels
 
 
-@compiled
+@jit
 def _index(x, b0, count, chunks, spans, offset, mask, row, index, listed):  # type: ignore[no-untyped-def]
     """Table rows that the phases of samples ``b0 .. b0 + count - 1`` drive.
 
@@ -293,7 +293,7 @@ def _index(x, b0, count, chunks, spans, offset, mask, row, index, listed):  # ty
                 listed[k, r, i] = n
 
 
-@compiled
+@jit
 def _scatter(scratch, count, slots, width, columns, first, out, at, pitch):  # type: ignore[no-untyped-def]
     """Add ``scratch [count, slots]`` to the columns of ``out`` that a block has; clear it."""
     for i in range(count):
@@ -302,7 +302,7 @@ def _scatter(scratch, count, slots, width, columns, first, out, at, pitch):  # t
     scratch[:] = 0
 
 
-@compiled
+@jit
 def clipped_tables(  # type: ignore[no-untyped-def]
     x, chunks, offset, mask, spans, blocks, tables, columns, significance, high, out, place, pitch
 ):
@@ -356,7 +356,7 @@ def clipped_tables(  # type: ignore[no-untyped-def]
                 _scatter(scratch, count, slots, width, columns, first, out, place + b0 * pitch, pitch)
 
 
-@compiled
+@jit
 def converted_tables(  # type: ignore[no-untyped-def]
     x, chunks, offset, mask, spans, blocks, tables, columns, halves, reciprocals, factors, low, high,
     out, place, pitch
