@@ -12,6 +12,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 from cimc.cost import Cost, estimate
+from cimc.cost.on_chip import OnChip, on_chip
 from cimc.cost.simulate import Arrivals, Simulation, simulate
 from cimc.errors import CimcError, InfeasibleError, ProgramError
 from cimc.frontend.importer import import_model
@@ -67,6 +68,11 @@ class Result:
         """Counted events per request."""
         return dict(self.cost.events)
 
+    @property
+    def on_chip(self) -> OnChip:
+        """The share of the model's work that the chip did for these requests."""
+        return self.cost.on_chip
+
 
 class Program:
     """A compiled model, ready to run, save and inspect."""
@@ -87,6 +93,11 @@ class Program:
         """Where every matrix lives, and how good the mapping is."""
         found: dict[str, Any] = self.data.facts.get("placement", {})
         return found
+
+    @property
+    def on_chip(self) -> OnChip:
+        """The share of the model's work that the chip does, as far as shapes tell before any request."""
+        return on_chip(self.data)
 
     @property
     def notes(self) -> tuple[str, ...]:

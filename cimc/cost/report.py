@@ -12,6 +12,7 @@ from cimc.cost.energy import NOT_MODELLED, Energy, constant, energy_of, weakest
 from cimc.cost.events import Events, count_model
 from cimc.cost.includes import includes
 from cimc.cost.model import CostModel
+from cimc.cost.on_chip import OnChip, on_chip
 from cimc.cost.timing import Span, time_model
 from cimc.cost.units import KINDS, contents, label
 from cimc.isa.program import HostSegment, Program
@@ -54,6 +55,7 @@ class Cost:
         structure: basis of each structural field that counts depend on.
         includes: for every figure, what it includes and what not.
         timeline: spans of one request; not part of :meth:`to_json`.
+        on_chip: the share of the model's work that these figures are of.
     """
 
     target: str
@@ -75,6 +77,7 @@ class Cost:
     structure: Mapping[str, Basis]
     includes: Mapping[str, str]
     timeline: tuple[Span, ...] = dataclasses.field(repr=False)
+    on_chip: OnChip
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the timeline as plain dicts, lists, numbers and text."""
@@ -83,6 +86,7 @@ class Cost:
             "target_digest": self.target_digest,
             "requests": self.requests,
             "host_segments": self.host_segments,
+            "on_chip": self.on_chip.to_json(),
             "latency_ns": self.latency_ns,
             "segment_ns": list(self.segment_ns),
             "throughput_rps": self.throughput_rps,
@@ -151,6 +155,7 @@ def estimate(program: Program, target: Target, activity: Activity | None = None)
         structure,
         includes(hosts),
         timing.timeline,
+        on_chip(program, activity),
     )
 
 

@@ -11,12 +11,14 @@ from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Operation
 
+from cimc.cost.on_chip import OnChip, on_chip_of_facts
 from cimc.frontend.loader import LoadedModel
 from cimc.ir import onnx, rec
 from cimc.ir.context import CompilerContext
 from cimc.ir.types import element_from_onnx, element_of, element_to_dtype, is_float, shape_of, symbol
 from cimc.report.blocks import Block, facts, table
-from cimc.report.units import count, engineering, percent, size
+from cimc.report.on_chip import on_chip_blocks
+from cimc.report.units import count, percent, size
 from cimc.target.spec import Target
 
 ARRAYS, VECTOR, HOST, GONE = "arrays", "vector unit", "host", "compiled away"
@@ -123,6 +125,7 @@ def inspect_json(
         "tables": tables,
         "layers": layers,
         "macs": sum(layer["macs"] for layer in layers),
+        "on_chip": on_chip_of_facts(ctx.facts).to_json(),
         "host_segments": sum(isinstance(o, rec.HostOp) for o in _main(module).body.block.ops),
         "misses": list(ctx.facts.get("misses", [])),
         "target": _fit(tables, layers, target) if target is not None else None,
@@ -235,7 +238,11 @@ def _fit(tables: list[dict[str, Any]], layers: list[dict[str, Any]], target: Tar
 
 def inspect_blocks(payload: dict[str, Any], every_node: bool) -> list[Block]:
     """The same for people; ``every_node`` lists all nodes, not only those that stay on the host."""
-    out: list[Block] = [_head(payload), _values(payload)]
+    out: list[Block] = [
+        _head(payload),
+        *on_chip_blocks(OnChip.from_json(payload["on_chip"])),
+        _values(payload),
+    ]
     kinds = payload["kinds"]
     out.append(
         table(
@@ -289,7 +296,6 @@ def _head(payload: dict[str, Any]) -> Block:
         ("opset", ", ".join(f"{domain} {version}" for domain, version in payload["opset"].items())),
         ("parameters", f"{count(payload['parameters'])} floats, {size(payload['parameter_bytes'])}"),
         ("nodes", f"{len(payload['nodes'])}: {places}{nested}"),
-        ("MACs", f"{engineering(payload['macs'], '')} per request"),
     ]
     fit = payload["target"]
     if fit is not None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from cimc.ir.host_work import HostWork
+
 Site = tuple[int, int, int]
 """Segment, tile and position of an instruction in that tile's stream."""
 
@@ -40,3 +42,5 @@ class Activity:
     lookups: dict[Site, LookupActivity] = field(default_factory=dict)
     host_seconds: float = 0.0
     """Wall time that host segments took on this machine; reported apart, never part of modelled time."""
+    host_work: list[HostWork] = field(default_factory=list)
+    """What nodes on the host did for all requests together, in order of execution."""

@@ -28,6 +28,7 @@ from cimc.isa.verify import verify_program
 from cimc.sim.activity import Activity, LookupActivity, Site
 from cimc.sim.devices.noise import Noise, conditions_of, local_use, port_use
 from cimc.sim.devices.spec import Device
+from cimc.sim.host_counts import HostCounts
 from cimc.sim.inputs import bind
 from cimc.sim.kernels.dense import DenseKernel
 from cimc.sim.kernels.lookup import (
@@ -79,6 +80,7 @@ class Simulator:
         self.noise: Noise | None = None
         self.observer: Observer | None = None
         self._host = HostRunner()
+        self._host_counts = HostCounts(program.data, self._host)
         self.memories: dict[tuple[int, int], NDArray[np.uint8]] = {}
 
     def run(
@@ -115,9 +117,14 @@ class Simulator:
         for number, segment in enumerate(self.program.segments):
             if isinstance(segment, HostSegment):
                 activity.host_seconds += self._run_host(segment, values)
+                inputs = {inner: values[outer] for inner, outer in segment.inputs}
+                activity.host_work += self._host_counts.of(segment.model, inputs)
             else:
                 _ChipRun(self, number, segment, values, mode, activity).run(progress)
-        return {name: values[value] for name, value in self.program.header.outputs}, activity
+        outputs = {name: values[value] for name, value in self.program.header.outputs}
+        if not chip:
+            activity.requests = _common_rows(outputs)
+        return outputs, activity
 
     def _run_host(self, segment: HostSegment, values: Requests) -> float:
         start = time.perf_counter()
@@ -153,6 +160,12 @@ class Simulator:
         if matrix.name not in self._directories:
             self._directories[matrix.name] = RowDirectory(self.program, matrix)
         return self._directories[matrix.name]
+
+
+def _common_rows(outputs: Requests) -> int:
+    """Requests of a run without chip segments: the rows of the outputs, or 1 if they do not agree."""
+    rows = {array.shape[0] for array in outputs.values() if isinstance(array, np.ndarray) and array.ndim}
+    return rows.pop() if len(rows) == 1 else 1
 
 
 @dataclass
