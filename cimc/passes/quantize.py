@@ -25,6 +25,7 @@ from cimc.ir.streaming import blocks
 from cimc.ir.types import symbol, tensor
 from cimc.passes.evaluate import evaluate, main_function
 from cimc.passes.quantised import Drive, drive_of, fitted_table, largest_of
+from cimc.passes.room import require_room
 from cimc.passes.rowwise import fitted_rows, narrowest, quantize_rows
 from cimc.passes.traced import apply_trace
 
@@ -75,6 +76,7 @@ class Quantize(ModulePass):
         bags = [o for o in function.body.block.ops if isinstance(o, rec.EmbeddingBagOp)]
         if not layers and not bags:
             return
+        require_room(op, data, target, self.weights, self.table_bits)
         seen = _observe(op, data, self.percentile)
         tool = _Rewriter(self, op, data, seen, target.max_weight)
         for layer in layers:

@@ -15,6 +15,7 @@ from cimc.cost.on_chip import OnChip, on_chip_of_facts
 from cimc.frontend.loader import LoadedModel
 from cimc.ir import onnx, rec
 from cimc.ir.context import CompilerContext
+from cimc.ir.demand import demand_of
 from cimc.ir.types import element_from_onnx, element_of, element_to_dtype, is_float, shape_of, symbol
 from cimc.report.blocks import Block, facts, table
 from cimc.report.on_chip import on_chip_blocks
@@ -128,7 +129,7 @@ def inspect_json(
         "on_chip": on_chip_of_facts(ctx.facts).to_json(),
         "host_segments": sum(isinstance(o, rec.HostOp) for o in _main(module).body.block.ops),
         "misses": list(ctx.facts.get("misses", [])),
-        "target": _fit(tables, layers, target) if target is not None else None,
+        "target": _fit(module, target) if target is not None else None,
         "notes": list(ctx.notes),
     }
 
@@ -216,23 +217,21 @@ def _layer(
     }
 
 
-def _fit(tables: list[dict[str, Any]], layers: list[dict[str, Any]], target: Target) -> dict[str, Any]:
-    """Arrays that the model takes at 8 bits: exact for layers, at least that many for tables."""
-    slices, height, width = target.slices(8), target.array.rows, target.array.cols
-    per_row = max(width // slices, 1)
-    weights = {(e["name"], e["rows"], e["cols"]) for e in layers if e["place"] == ARRAYS}
-    dense = sum(-(-rows // height) * -(-cols // per_row) for _, rows, cols in weights)
-    columns = sum(-(-t["rows"] // height) * t["dim"] * slices for t in tables)
-    needed = sum(rows * cols for _, rows, cols in weights) + sum(t["rows"] * t["dim"] for t in tables)
+def _fit(module: ModuleOp, target: Target) -> dict[str, Any]:
+    """Arrays and chips that the model takes at 8 bits: exact for layers, at least that many for tables."""
+    need = demand_of(module, target)
     return {
         "name": target.name,
         "digest": target.digest,
-        "weights_8b": needed,
+        "weights_8b": need.layer_weights + need.table_weights,
         "weight_capacity_8b": target.weight_capacity(8),
-        "layer_arrays": dense,
-        "table_arrays_at_least": -(-columns // width),
+        "layer_arrays": need.layer_arrays,
+        "table_arrays_at_least": need.table_arrays,
+        "arrays_at_least": need.arrays,
         "arrays": target.n_arrays,
-        "may_fit": dense + -(-columns // width) <= target.n_arrays,
+        "chips_at_least": need.chips,
+        "chips": target.system.chips,
+        "may_fit": need.arrays <= target.n_arrays,
     }
 
 
@@ -300,14 +299,19 @@ def _head(payload: dict[str, Any]) -> Block:
     fit = payload["target"]
     if fit is not None:
         share = fit["weights_8b"] / max(fit["weight_capacity_8b"], 1)
-        least = fit["table_arrays_at_least"]
+        chips = f"{count(fit['chips_at_least'])} chip{'s' * (fit['chips_at_least'] != 1)}"
         lines += [
             ("target", fit["name"]),
             ("", f"{count(fit['weights_8b'])} 8-bit weights, {percent(share)} of its capacity"),
             (
                 "",
-                f"{fit['layer_arrays']} arrays for layers, at least {least} for tables, "
-                f"of {count(fit['arrays'])}: {'may fit' if fit['may_fit'] else 'cannot fit'}",
+                f"needs at least {count(fit['arrays_at_least'])} arrays = {chips} of {fit['name']} "
+                f"(has {count(fit['chips'])}): {'may fit' if fit['may_fit'] else 'cannot fit'}",
+            ),
+            (
+                "",
+                f"{count(fit['layer_arrays'])} arrays for layers, at least "
+                f"{count(fit['table_arrays_at_least'])} for tables, of {count(fit['arrays'])}",
             ),
         ]
     return facts("Model", [*lines, *(("note", text) for text in payload["notes"])])
