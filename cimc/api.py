@@ -13,6 +13,7 @@ from xdsl.passes import ModulePass
 
 from cimc.claims import Output, claimed, reading, recording
 from cimc.cost import Cost, estimate
+from cimc.cost.on_chip import OnChip, on_chip
 from cimc.cost.simulate import Arrivals, Simulation, simulate
 from cimc.errors import CimcError, InfeasibleError, ProgramError
 from cimc.frontend.choices import Recorder
@@ -95,6 +96,11 @@ class Result(Shown):
 
         return page([output_block(self.outputs), *cost_blocks(self.cost)])
 
+    @property
+    def on_chip(self) -> OnChip:
+        """The share of the model's work that the chip did for these requests."""
+        return self.cost.on_chip
+
 
 def _kind(value: Any) -> str:
     from cimc.report.values import described
@@ -138,6 +144,11 @@ class Program(Shown):
         from cimc.report.summary import program_block
 
         return page([program_block(self.data), *placement.blocks(self.data, self.target)])
+
+    @property
+    def on_chip(self) -> OnChip:
+        """The share of the model's work that the chip does, as far as shapes tell before any request."""
+        return on_chip(self.data)
 
     @property
     def notes(self) -> tuple[str, ...]:

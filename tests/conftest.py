@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from cimc.cost.on_chip import OnChip
+from tests import shares
 
 settings.register_profile("dev", deadline=None, print_blob=True)  # looks for new examples
 settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)  # repeats
@@ -44,3 +47,21 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == path.read_text(encoding="utf-8"), f"{path} differs: pytest --update-golden if right"
 
     return check
+
+
+@pytest.fixture
+def golden_share(request: pytest.FixtureRequest) -> shares.CheckShare:
+    """Compares the share of a model (group, name) on chip with its golden one; see ``tests/shares.py``."""
+    update = bool(request.config.getoption("--update-golden"))
+
+    def check(group: str, name: str, found: OnChip) -> None:
+        shares.compare(group, name, found, update)
+
+    return check
+
+
+@pytest.fixture
+def golden_names(request: pytest.FixtureRequest) -> Callable[[str, Iterable[str]], None]:
+    """Checks that a group of golden shares knows no other models than these."""
+    update = bool(request.config.getoption("--update-golden"))
+    return lambda group, names: shares.compare_names(group, names, update)

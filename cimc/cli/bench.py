@@ -150,5 +150,10 @@ def command(
     for row in rows:
         if row.get("error"):
             output.note(f"{row['model']} / {row['target']} / {row['strategy']}: {row['error']}")
+        elif row.get("warning"):
+            output.note(
+                f"warning: {row['model']} / {row['target']} / {row['strategy']}: "
+                f"time and energy are of the part on chip: {row['warning']}"
+            )
     if rows and all(row.get("error") for row in rows):
         raise CimcError("study.nothing-done", "none of the cases could be done; their errors are above")

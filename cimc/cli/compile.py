@@ -149,6 +149,7 @@ def _payload(program: Program, path: Path, watch: Watch) -> dict[str, Any]:
         "output": str(path),
         "bytes": path.stat().st_size,
         "program": header_json(program.data),
+        "on_chip": program.on_chip.to_json(),
         "placement": placement.to_json(program.data, program.target),
         **converters.to_json(program.data),
         "certificate": certificate.to_json(program.data),
@@ -160,6 +161,7 @@ def _payload(program: Program, path: Path, watch: Watch) -> dict[str, Any]:
 def _blocks(program: Program, path: Path) -> list[Block]:
     from cimc.report import certificate, converters, placement
     from cimc.report.blocks import facts
+    from cimc.report.on_chip import on_chip_blocks
     from cimc.report.units import size
 
     header = program.data.header
@@ -174,6 +176,7 @@ def _blocks(program: Program, path: Path) -> list[Block]:
                 ("seed", str(header.seed)),
             ],
         ),
+        *on_chip_blocks(program.on_chip),
         *placement.blocks(program.data, program.target),
         *converters.blocks(program.data),
         *certificate.blocks(program.data),

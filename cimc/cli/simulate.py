@@ -131,5 +131,6 @@ def command(
             "bottleneck": cost.bottleneck,
         },
         "energy_pj": cost.energy_pj,
+        "on_chip": cost.on_chip.to_json(),
     }
     output.result(payload, simulation_blocks(found, cost), as_json)

@@ -12,6 +12,7 @@ from cimc.cost.energy import NOT_MODELLED, Energy, constant, energy_of, weakest
 from cimc.cost.events import Events, count_model
 from cimc.cost.includes import includes
 from cimc.cost.model import CostModel
+from cimc.cost.on_chip import OnChip, on_chip
 from cimc.cost.timing import Span, time_model
 from cimc.cost.units import KINDS, contents, label
 from cimc.isa.program import HostSegment, Program
@@ -55,6 +56,7 @@ class Cost(Shown):
         structure: basis of each structural field that counts depend on.
         includes: for every figure, what it includes and what not.
         timeline: spans of one request; not part of :meth:`to_json`.
+        on_chip: the share of the model's work that these figures are of.
     """
 
     target: str
@@ -76,6 +78,7 @@ class Cost(Shown):
     structure: Mapping[str, Basis]
     includes: Mapping[str, str]
     timeline: tuple[Span, ...] = dataclasses.field(repr=False)
+    on_chip: OnChip
 
     def _brief(self) -> str:
         rate = "-" if self.throughput_rps is None else f"{self.throughput_rps:.4g}"
@@ -91,6 +94,7 @@ class Cost(Shown):
             "target_digest": self.target_digest,
             "requests": self.requests,
             "host_segments": self.host_segments,
+            "on_chip": self.on_chip.to_json(),
             "latency_ns": self.latency_ns,
             "segment_ns": list(self.segment_ns),
             "throughput_rps": self.throughput_rps,
@@ -159,6 +163,7 @@ def estimate(program: Program, target: Target, activity: Activity | None = None)
         structure,
         includes(hosts),
         timing.timeline,
+        on_chip(program, activity),
     )
 
 

@@ -176,6 +176,7 @@ def _segment(graph: Graph, group: Sequence[onnx.NodeOp], reason: str | None) -> 
     body = Block(arg_types=[v.type for v in outside])
     for value, argument in zip(outside, body.args, strict=True):
         argument.name_hint = value.name_hint
+        graph.analysis.alias(argument, value)
     local: dict[SSAValue, SSAValue] = dict(zip(outside, body.args, strict=True))
     copies: list[Operation] = []
     for op in group:

@@ -24,6 +24,7 @@ from cimc.frontend.precision_rows import gathers_integers, to_scaled_tables
 from cimc.frontend.recognise import ALL, OPERATORS, PATTERNS
 from cimc.frontend.recognise.batch_first import batch_first
 from cimc.frontend.segments import make_segments
+from cimc.frontend.shape_work import chip_work, host_work
 from cimc.frontend.shapes import ShapeAnalysis
 from cimc.ir import onnx, rec
 from cimc.ir.context import CompilerContext, compiler_context
@@ -46,7 +47,8 @@ class FuseRecsys(ModulePass):
             operations stay on the host by default, as nothing is won by the trip.
         scratchpad: share of a tile's scratchpad that values may take before they stay on the host.
 
-    Facts: ``frontend`` (where every node went), ``misses`` (what nearly matched, per recogniser).
+    Facts: ``frontend`` (where every node went), ``misses`` (what nearly matched, per recogniser), ``work``
+    (MACs and looked-up values per request, of the chip and of each node on the host).
     """
 
     name = "fuse-recsys"
@@ -75,6 +77,7 @@ class FuseRecsys(ModulePass):
         names = {_stand_in(o, graph, made): name for o, name in found.items()}
         _update_type(function)
         ctx.facts["frontend"] = _facts(graph, names)
+        ctx.facts["work"] = {"chip": chip_work(graph), "host": [asdict(each) for each in host_work(graph)]}
         ctx.facts["misses"] = [
             {k: v for k, v in asdict(m).items() if k != "near"}
             for node, found in graph.misses.items()

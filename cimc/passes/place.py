@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from cimc.passes.memories import place_in_dram, place_in_sram
 from cimc.passes.packing import Gang, Packing, gangs_of, pack
 from cimc.passes.parts import Placed, solve_parts
 from cimc.passes.residency_report import residency
+from cimc.passes.room import no_room
 from cimc.passes.tables import Places, tables_of
 from cimc.target.spec import Target
 
@@ -85,7 +86,7 @@ class Place(ModulePass):
             solution = solve_parts(problem, chip, at, target, self.strategy, self.seed)
             self._memories(rows, places, problem.distance, target)
         except InfeasibleError as error:
-            raise _in_user_terms(error, target) from None
+            raise no_room(error.shortage, target) from None
         tiles, together = solution.tiles, 0
         if packing.arrays > packing.primary:
             tiles, together = spread_copies(
@@ -246,16 +247,3 @@ def _write(rows: Ints, places: Places, tables: list[cim.MatrixOp], data: Compile
             replicas = data.store[symbol(matrix.replicas)].copy()
             replicas[:, 1:] = mine[len(blocks) :]
             data.store.put(symbol(matrix.replicas), replicas)
-
-
-def _in_user_terms(error: InfeasibleError, target: Target) -> InfeasibleError:
-    levers = [
-        "fewer weight bits: quantize{weights=4 acts=8}",
-        f"a target with more chips (system.chips is {target.system.chips}) or larger arrays",
-        "smaller tables (hash rare ids, reduce dims)",
-    ]
-    if target.chip.dram_bytes:
-        levers.insert(1, "cold rows in DRAM: reside{policy=auto} between shard and place")
-    return InfeasibleError(
-        replace(error.shortage, levers=tuple(levers)), subject=f"the model on {target.name}"
-    )

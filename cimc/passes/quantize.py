@@ -24,6 +24,7 @@ from cimc.ir.types import symbol, tensor
 from cimc.passes.calibration import CLIP_COST_DB, LARGEST, Seen, Widths, non_negative, observe
 from cimc.passes.evaluate import main_function
 from cimc.passes.quantised import Drive, drive_of, fitted_table, largest_of
+from cimc.passes.room import require_room
 from cimc.passes.rowwise import fitted_rows, narrowest, quantize_rows
 from cimc.passes.traced import apply_trace
 
@@ -74,6 +75,7 @@ class Quantize(ModulePass):
         bags = [o for o in function.body.block.ops if isinstance(o, rec.EmbeddingBagOp)]
         if not layers and not bags:
             return
+        require_room(op, data, target, self.weights, self.table_bits)
         seen = observe(op, data, Widths(float(self.percentile), self.acts))
         data.facts[CLIPPED] = [
             found for layer in layers if (found := _clipped(layer, seen, self, data.notes))

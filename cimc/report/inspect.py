@@ -11,12 +11,15 @@ from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Operation
 
+from cimc.cost.on_chip import OnChip, on_chip_of_facts
 from cimc.frontend.loader import LoadedModel
 from cimc.ir import onnx, rec
 from cimc.ir.context import CompilerContext
+from cimc.ir.demand import demand_of
 from cimc.ir.types import element_from_onnx, element_of, element_to_dtype, is_float, shape_of, symbol
 from cimc.report.blocks import Block, facts, table
-from cimc.report.units import count, engineering, percent, size
+from cimc.report.on_chip import on_chip_blocks
+from cimc.report.units import count, percent, size
 from cimc.target.spec import Target
 
 ARRAYS, VECTOR, HOST, GONE = "arrays", "vector unit", "host", "compiled away"
@@ -123,9 +126,10 @@ def inspect_json(
         "tables": tables,
         "layers": layers,
         "macs": sum(layer["macs"] for layer in layers),
+        "on_chip": on_chip_of_facts(ctx.facts).to_json(),
         "host_segments": sum(isinstance(o, rec.HostOp) for o in _main(module).body.block.ops),
         "misses": list(ctx.facts.get("misses", [])),
-        "target": _fit(tables, layers, target) if target is not None else None,
+        "target": _fit(module, target) if target is not None else None,
         "notes": list(ctx.notes),
     }
 
@@ -213,29 +217,31 @@ def _layer(
     }
 
 
-def _fit(tables: list[dict[str, Any]], layers: list[dict[str, Any]], target: Target) -> dict[str, Any]:
-    """Arrays that the model takes at 8 bits: exact for layers, at least that many for tables."""
-    slices, height, width = target.slices(8), target.array.rows, target.array.cols
-    per_row = max(width // slices, 1)
-    weights = {(e["name"], e["rows"], e["cols"]) for e in layers if e["place"] == ARRAYS}
-    dense = sum(-(-rows // height) * -(-cols // per_row) for _, rows, cols in weights)
-    columns = sum(-(-t["rows"] // height) * t["dim"] * slices for t in tables)
-    needed = sum(rows * cols for _, rows, cols in weights) + sum(t["rows"] * t["dim"] for t in tables)
+def _fit(module: ModuleOp, target: Target) -> dict[str, Any]:
+    """Arrays and chips that the model takes at 8 bits: exact for layers, at least that many for tables."""
+    need = demand_of(module, target)
     return {
         "name": target.name,
         "digest": target.digest,
-        "weights_8b": needed,
+        "weights_8b": need.layer_weights + need.table_weights,
         "weight_capacity_8b": target.weight_capacity(8),
-        "layer_arrays": dense,
-        "table_arrays_at_least": -(-columns // width),
+        "layer_arrays": need.layer_arrays,
+        "table_arrays_at_least": need.table_arrays,
+        "arrays_at_least": need.arrays,
         "arrays": target.n_arrays,
-        "may_fit": dense + -(-columns // width) <= target.n_arrays,
+        "chips_at_least": need.chips,
+        "chips": target.system.chips,
+        "may_fit": need.arrays <= target.n_arrays,
     }
 
 
 def inspect_blocks(payload: dict[str, Any], every_node: bool) -> list[Block]:
     """The same for people; ``every_node`` lists all nodes, not only those that stay on the host."""
-    out: list[Block] = [_head(payload), _values(payload)]
+    out: list[Block] = [
+        _head(payload),
+        *on_chip_blocks(OnChip.from_json(payload["on_chip"])),
+        _values(payload),
+    ]
     kinds = payload["kinds"]
     out.append(
         table(
@@ -289,19 +295,23 @@ def _head(payload: dict[str, Any]) -> Block:
         ("opset", ", ".join(f"{domain} {version}" for domain, version in payload["opset"].items())),
         ("parameters", f"{count(payload['parameters'])} floats, {size(payload['parameter_bytes'])}"),
         ("nodes", f"{len(payload['nodes'])}: {places}{nested}"),
-        ("MACs", f"{engineering(payload['macs'], '')} per request"),
     ]
     fit = payload["target"]
     if fit is not None:
         share = fit["weights_8b"] / max(fit["weight_capacity_8b"], 1)
-        least = fit["table_arrays_at_least"]
+        chips = f"{count(fit['chips_at_least'])} chip{'s' * (fit['chips_at_least'] != 1)}"
         lines += [
             ("target", fit["name"]),
             ("", f"{count(fit['weights_8b'])} 8-bit weights, {percent(share)} of its capacity"),
             (
                 "",
-                f"{fit['layer_arrays']} arrays for layers, at least {least} for tables, "
-                f"of {count(fit['arrays'])}: {'may fit' if fit['may_fit'] else 'cannot fit'}",
+                f"needs at least {count(fit['arrays_at_least'])} arrays = {chips} of {fit['name']} "
+                f"(has {count(fit['chips'])}): {'may fit' if fit['may_fit'] else 'cannot fit'}",
+            ),
+            (
+                "",
+                f"{count(fit['layer_arrays'])} arrays for layers, at least "
+                f"{count(fit['table_arrays_at_least'])} for tables, of {count(fit['arrays'])}",
             ),
         ]
     return facts("Model", [*lines, *(("note", text) for text in payload["notes"])])

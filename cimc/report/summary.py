@@ -16,6 +16,7 @@ from cimc.report import placement
 from cimc.report.blocks import Block, facts, table
 from cimc.report.check import Check
 from cimc.report.choices import ChoiceCheck
+from cimc.report.on_chip import on_chip_blocks, part
 from cimc.report.units import count, joules, percent, rate, seconds
 from cimc.report.values import described
 from cimc.target.spec import Target
@@ -68,6 +69,7 @@ def run_json(run: Run) -> dict[str, Any]:
         "outputs": {name: described(value) for name, value in run.outputs.items()},
         "check": None if run.check is None else run.check.to_json(),
         "placement": placement.to_json(run.program, run.target),
+        "on_chip": run.cost.on_chip.to_json(),
         "cost": run.cost.to_json(),
         "simulation": {"wall_seconds": run.wall_seconds, "host_seconds": run.host_seconds},
     }
@@ -200,7 +202,7 @@ def _score(value: float | None) -> str:
 
 def cost_blocks(cost: Cost) -> list[Block]:
     """Time, energy and area."""
-    return [_time(cost), *_energy(cost), _area(cost)]
+    return [*on_chip_blocks(cost.on_chip), _time(cost), *_energy(cost), _area(cost)]
 
 
 def _time(cost: Cost) -> Block:
@@ -216,7 +218,7 @@ def _time(cost: Cost) -> Block:
     if len(cost.busy) > _BUSY_SHOWN:
         lines.append(("", f"and {len(cost.busy) - _BUSY_SHOWN} less busy units"))
     lines.append(("basis", f"weakest constant: {cost.basis['time']}"))
-    return facts("Time (modelled, one request)", lines)
+    return facts(f"Time{part(cost.on_chip)} (modelled, one request)", lines)
 
 
 def _energy(cost: Cost) -> list[Block]:
@@ -246,7 +248,7 @@ def _energy(cost: Cost) -> list[Block]:
     if idle:
         lines.append(("zero", f"{idle}: no event of theirs, or a constant of 0"))
     return [
-        facts("Energy (modelled, dynamic, one request)", lines),
+        facts(f"Energy{part(cost.on_chip)} (modelled, dynamic, one request)", lines),
         table(
             "Energy by component",
             ("component", "level", ">energy", ">share", ">events", ">constant", "basis"),

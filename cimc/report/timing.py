@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cimc.cost import Cost
 from cimc.cost.simulate import Simulation
 from cimc.report.blocks import Block, facts, table
+from cimc.report.on_chip import on_chip_blocks, part
 from cimc.report.units import count, joules, percent, rate, seconds
 from cimc.target.spec import Target
 
@@ -68,7 +69,12 @@ def simulation_blocks(found: Simulation, cost: Cost | None) -> list[Block]:
     more = len(found.loads) - len(rows)
     title = "Busiest units" + (f" ({more} more)" if more else "")
     headings = ("unit", ">busy", ">per request", ">uses", ">mean wait", ">longest wait")
-    return [facts("Simulated time", lines), table(title, headings, rows), _scratchpads(found)]
+    return [
+        *on_chip_blocks(found.on_chip),
+        facts(f"Simulated time{part(found.on_chip)}", lines),
+        table(title, headings, rows),
+        _scratchpads(found),
+    ]
 
 
 def _scratchpads(found: Simulation) -> Block:

@@ -67,6 +67,13 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def share(value: float | None) -> str:
+    """As :func:`percent`, but less than all is never rounded up to all; ``None`` is not known."""
+    if value is None:
+        return "not known"
+    return percent(value if value == 1 else min(value, 0.9994))
+
+
 def count(value: float) -> str:
     """A count with thousands apart; a mean that is no whole number with two decimals."""
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"

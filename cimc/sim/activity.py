@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from cimc.ir.host_work import HostWork
 from cimc.shown import Shown, counted
 
 Site = tuple[int, int, int]
@@ -45,6 +46,8 @@ class Activity(Shown):
     lookups: dict[Site, LookupActivity] = field(default_factory=dict)
     host_seconds: float = 0.0
     """Wall time that host segments took on this machine; reported apart, never part of modelled time."""
+    host_work: list[HostWork] = field(default_factory=list)
+    """What nodes on the host did for all requests together, in order of execution."""
 
     def _brief(self) -> str:
         return f"of {counted(self.requests, 'request')}: {counted(len(self.lookups), 'lookup instruction')}"

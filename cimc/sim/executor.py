@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
+
 from cimc.errors import RequestError
 from cimc.frontend.choices import Recorder
 from cimc.frontend.host import HostRunner
@@ -14,6 +16,7 @@ from cimc.sim.activity import Activity
 from cimc.sim.chip import ChipRun
 from cimc.sim.devices.noise import conditions_of
 from cimc.sim.devices.spec import Device
+from cimc.sim.host_counts import HostCounts
 from cimc.sim.prepared import Prepared
 from cimc.sim.run import MODES, Mode, Observer, Progress, Requests, Run
 from cimc.sim.scratchpads import Spares
@@ -42,7 +45,7 @@ class Simulator:
         ProgramError: when the program does not verify on the target.
     """
 
-    __slots__ = ("_host", "prepared", "program", "spares", "target")
+    __slots__ = ("_host", "_host_counts", "prepared", "program", "spares", "target")
 
     def __init__(self, program: Program, target: Target) -> None:
         verify_program(program, target)
@@ -50,6 +53,7 @@ class Simulator:
         self.prepared = Prepared(program, target)
         self.spares = Spares()
         self._host = HostRunner()
+        self._host_counts = HostCounts(program.data, self._host)
 
     def run(
         self,
@@ -103,15 +107,24 @@ class Simulator:
                     ChipRun(run, number).run()
                 else:
                     self._run_host(segment, run, choices)
-        return {name: values[value] for name, value in self.program.header.outputs}, run.activity
+        outputs = {name: values[value] for name, value in self.program.header.outputs}
+        if not segments:
+            run.activity.requests = _common_rows(outputs)
+        return outputs, run.activity
 
     def _run_host(self, segment: HostSegment, run: Run, choices: Recorder | None) -> None:
         start, values = time.perf_counter(), run.values
         model = self.program.data[segment.model].tobytes()
         execute = self._host.run if choices is None else choices.wrap(self._host.run)
-        outputs = execute(
-            model, {inner: values[outer] for inner, outer in segment.inputs}, [o for o, _ in segment.outputs]
-        )
+        given = {inner: values[outer] for inner, outer in segment.inputs}
+        outputs = execute(model, given, [o for o, _ in segment.outputs])
         for inner, outer in segment.outputs:
             values[outer] = outputs[inner]
         run.activity.host_seconds += time.perf_counter() - start
+        run.activity.host_work += self._host_counts.of(segment.model, given)
+
+
+def _common_rows(outputs: Requests) -> int:
+    """Requests of a run without chip segments: the rows of the outputs, or 1 if they do not agree."""
+    rows = {array.shape[0] for array in outputs.values() if isinstance(array, np.ndarray) and array.ndim}
+    return rows.pop() if len(rows) == 1 else 1

@@ -182,9 +182,20 @@ def _ran(program: Any, case: Case, requests: dict[str, Any]) -> Row:
         "energy_parts_pj": {item.name: item.pj for item in cost.energy.items if item.pj},
         "activations": events.get("mvm.blocks", 0.0) + events.get("lookup.activations", 0.0),
         "hop_bits": events.get("router.hop_bits", 0.0),
+        **_shares(cost),
         "arrays": int(cost.area.counts["arrays_used"]),
         "utilisation": cost.area.counts["cells_used"],
         "area_mm2": cost.area.used_mm2,
+    }
+
+
+def _shares(cost: Any) -> Row:
+    found = cost.on_chip
+    return {
+        "macs_on_chip": found.macs.share,
+        "lookups_on_chip": found.lookups.share,
+        "on_chip": found.to_json(),
+        "warning": found.warning,
     }
 
 

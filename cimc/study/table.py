@@ -13,7 +13,7 @@ from typing import Any
 from cimc.errors import CimcError
 from cimc.ir.files import atomic_file, write_atomically
 from cimc.report.blocks import Block, table
-from cimc.report.units import count, joules, percent, rate, seconds, size
+from cimc.report.units import count, joules, percent, rate, seconds, share, size
 from cimc.study.store import Row
 
 
@@ -43,6 +43,10 @@ COLUMNS: tuple[Column, ...] = (
     Column("pipeline", "passes with all options", text=True),
     Column("chips", "chips of the target", ">chips", count),
     Column("requests", "requests executed"),
+    Column("macs_on_chip", "share of the model's MACs that arrays do", ">MACs on chip", share),
+    Column("lookups_on_chip", "share of the looked-up values from tables on chip", ">lookups on chip", share),
+    Column("on_chip", "who does how many MACs and looked-up values, what is not counted", text=True),
+    Column("warning", "the first node on the host that keeps a share below 99 %, and why", text=True),
     Column("throughput_rps", "requests per second of the timing simulation", ">throughput", rate),
     Column("latency_p50_ns", "median latency of a request, ns", ">p50", seconds),
     Column("latency_p95_ns", "95th percentile of the latency, ns", ">p95", seconds),

@@ -33,8 +33,8 @@ def test_json_of_compile(tiny: Tiny, tmp_path: Path) -> None:
     done = call("compile", tiny.model, "-o", path, "--calib", tiny.calib, "--seed", 3, "--json")
     found = done.json
     assert set(found) == {
-        "output", "bytes", "program", "placement", "certificate", "adc_ranges", "pooling", "timings",
-        "checks",
+        "output", "bytes", "program", "on_chip", "placement", "certificate", "adc_ranges", "pooling",
+        "timings", "checks",
     }  # fmt: skip
     assert found["bytes"] == path.stat().st_size
     assert found["program"]["seed"] == 3
@@ -71,6 +71,7 @@ def test_json_of_run(tiny: Tiny, program: Path, tmp_path: Path) -> None:
         "outputs",
         "check",
         "placement",
+        "on_chip",
         "cost",
         "simulation",
     }

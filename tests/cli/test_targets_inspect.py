@@ -33,8 +33,8 @@ def test_inspect_json(tiny: Tiny) -> None:
     found = call("inspect", tiny.model, "--json").json
     assert set(found) == {
         "model", "model_digest", "opset", "inputs", "outputs", "parameters", "parameter_bytes", "nodes",
-        "nested_nodes", "places", "kinds", "tables", "layers", "macs", "host_segments", "misses", "target",
-        "notes",
+        "nested_nodes", "places", "kinds", "tables", "layers", "macs", "on_chip", "host_segments", "misses",
+        "target", "notes",
     }  # fmt: skip
     assert [v["name"] for v in found["inputs"]] == list(tiny.arrays)
     assert found["inputs"][0]["shape"] == ["batch", 5]
@@ -42,6 +42,8 @@ def test_inspect_json(tiny: Tiny) -> None:
     linear = [layer for layer in found["layers"] if layer["kind"] == "linear"]
     assert [(e["rows"], e["cols"]) for e in linear] == [(5, 12), (12, 7), (13, 12), (12, 1)]
     assert found["macs"] == sum(e["macs"] for e in found["layers"])
+    counts = found["on_chip"]["counts"]["macs"]
+    assert (counts["arrays"] + counts["vector"], counts["host"]) == (found["macs"], 0)
     model = onnx.load(tiny.model)
     operators = [n.op_type for n in model.graph.node if n.op_type != "Constant"]
     assert [n["op"] for n in found["nodes"]] == operators

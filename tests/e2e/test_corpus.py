@@ -1,7 +1,11 @@
-"""Models as exporters wrote them: all compile, run and agree with onnxruntime's recorded outputs."""
+"""Models as exporters wrote them: all compile, run and agree with onnxruntime's recorded outputs.
+
+A model that is right because the host does it is no success: the share on chip of each is golden.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +14,14 @@ import pytest
 import cimc
 from cimc.report.check import Bound, check_outputs
 from tests.conftest import CORPUS
+from tests.shares import CheckShare
 
 FILES = sorted(CORPUS.glob("*.onnx"))
 pytestmark = pytest.mark.skipif(not FILES, reason="the corpus of exported models is not here")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
-def test_compiles_runs_and_agrees(path: Path) -> None:
+def test_compiles_runs_and_agrees(path: Path, golden_share: CheckShare) -> None:
     with np.load(path.with_suffix(".npz")) as arrays:
         inputs = {k.removeprefix("in__"): arrays[k] for k in arrays if k.startswith("in__")}
         outputs = {k.removeprefix("out__"): arrays[k] for k in arrays if k.startswith("out__")}
@@ -29,3 +34,8 @@ def test_compiles_runs_and_agrees(path: Path) -> None:
         for name, expected in outputs.items():
             assert result.outputs[name].shape == expected.shape
             assert result.outputs[name].dtype == expected.dtype
+    golden_share("corpus", path.stem, result.on_chip)
+
+
+def test_golden_shares_are_of_these_models(golden_names: Callable[[str, Iterable[str]], None]) -> None:
+    golden_names("corpus", [path.stem for path in FILES])

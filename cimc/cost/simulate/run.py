@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.cost.model import CostModel
+from cimc.cost.on_chip import OnChip, on_chip
 from cimc.cost.simulate.arrivals import Arrivals
 from cimc.cost.simulate.engine import OUTSIDE, UNLIMITED, Loop, Played, Spans, play
 from cimc.cost.simulate.expand import expand, port_bits
@@ -66,6 +67,7 @@ class Simulation(Shown):
         scratchpad_bits: tile -> mean bits per request through its scratchpad.
         link_buffer: whole messages that the buffer of each mesh link holds, ``None``: no limit.
         host_segments: stretches that run on the host, in no time here.
+        on_chip: the share of the model's work that is simulated.
     """
 
     program: Program
@@ -79,6 +81,7 @@ class Simulation(Shown):
     scratchpad_bits: Mapping[int, float]
     link_buffer: int | None
     host_segments: int
+    on_chip: OnChip
 
     def _brief(self) -> str:
         found = (
@@ -206,6 +209,7 @@ class Simulation(Shown):
             },
             "link_buffer": self.link_buffer,
             "host_segments": self.host_segments,
+            "on_chip": self.on_chip.to_json(),
         }
 
 
@@ -254,7 +258,7 @@ def simulate(
         timeline,
         link_buffer,
     )
-    return made, activity
+    return replace(made, on_chip=on_chip(program, activity)), activity
 
 
 def simulate_visits(
@@ -302,6 +306,7 @@ def simulate_visits(
         bits,
         link_buffer,
         hosts,
+        on_chip(program),
     )
 
 
