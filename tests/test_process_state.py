@@ -27,7 +27,7 @@ import pytest
 import cimc
 from cimc.backend import CimBackend
 from cimc.errors import CimcError
-from cimc.ir.files import atomic_file, write_atomically
+from cimc.files import atomic_file, write_atomically
 from cimc.ir.requestfile import load_requests
 from cimc.mapping import naming, registry
 from cimc.mapping.traces.npz import Npz

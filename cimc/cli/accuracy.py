@@ -125,8 +125,8 @@ def command(
     from cimc.cli.accuracy_run import Sources, runs, study
     from cimc.cli.accuracy_task import Asked
     from cimc.cli.sweep import check_horizontal, parse_axes
+    from cimc.files import write_atomically
     from cimc.frontend.loader import load_model
-    from cimc.ir.files import write_atomically
     from cimc.report import figure
     from cimc.report.accuracy_view import as_csv, blocks, draw
 

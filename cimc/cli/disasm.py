@@ -37,7 +37,7 @@ def command(program: Path, path: Path | None, as_json: bool) -> None:
     'cimc asm' reads both.
     """
     from cimc.cli import output
-    from cimc.ir.files import write_atomically
+    from cimc.files import write_atomically
     from cimc.isa.artifact import load_program
     from cimc.isa.listing import format_program, save_data
     from cimc.report.blocks import facts

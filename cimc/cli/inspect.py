@@ -62,7 +62,7 @@ def command(
     Pipeline.parse("canonicalize,fuse-recsys").run(module, ctx)
     payload = inspect_json(imported, module, ctx, chosen)
     if annotate is not None:
-        from cimc.ir.files import write_atomically
+        from cimc.files import write_atomically
         from cimc.report.annotate import annotated
 
         write_atomically(annotate, annotated(model, payload["nodes"]))

@@ -69,7 +69,7 @@ def command(
     """
     from cimc.cli import output
     from cimc.cli.dump import save_arrays_of
-    from cimc.ir.files import write_atomically
+    from cimc.files import write_atomically
     from cimc.ir.text import print_ir
     from cimc.passes.pipeline import Pipeline
 

@@ -82,7 +82,7 @@ def command(
     from cimc.cli import output
     from cimc.cost import estimate
     from cimc.cost.simulate import Arrivals, simulate
-    from cimc.ir.files import write_atomically
+    from cimc.files import write_atomically
     from cimc.ir.requestfile import load_requests
     from cimc.report.figure import require
     from cimc.report.summary import header_json

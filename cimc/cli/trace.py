@@ -99,7 +99,7 @@ def command(
     invented (--synthetic). Recorded requests are read in blocks: a file may be larger than memory.
     """
     from cimc.cli import output
-    from cimc.ir.files import atomic_file
+    from cimc.files import atomic_file
     from cimc.mapping.traces import collect
     from cimc.mapping.traces.statistics import statistics
     from cimc.report.figure import require
@@ -279,7 +279,7 @@ def _write_requests(
     path: Path,
 ) -> None:
     from cimc.cli.invent import invented
-    from cimc.ir.files import atomic_file
+    from cimc.files import atomic_file
     from cimc.mapping.traces.npz import write_npz
 
     arrays = invented(taken, bags, requests, seed, memory_limit)

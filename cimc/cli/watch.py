@@ -11,10 +11,9 @@ from xdsl.ir import BlockArgument, SSAValue
 
 from cimc.cli.output import note
 from cimc.errors import CheckFailed, Location, PassError
-from cimc.files import make_folder
+from cimc.files import make_folder, write_atomically
 from cimc.frontend.choices import Choice, Recorder
 from cimc.ir.context import CompilerContext
-from cimc.ir.files import write_atomically
 from cimc.ir.first_requests import JaggedInputs
 from cimc.ir.requests import Arrays
 from cimc.ir.text import print_ir

@@ -143,7 +143,7 @@ def save_arrays(arrays: Arrays, path: Path) -> None:
     Raises:
         CimcError: ``io.cannot-write``, also for a value that is no array of numbers or texts.
     """
-    from cimc.ir.files import write_atomically
+    from cimc.files import write_atomically
 
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -96,7 +96,7 @@ class TensorStore:
 
     def save(self, path: Path) -> None:
         """Write all arrays to a safetensors file, atomically."""
-        from cimc.ir.files import atomic_file
+        from cimc.files import atomic_file
         from cimc.ir.tensorfile import write_tensors
 
         with atomic_file(path) as file:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import Location, ProgramError
-from cimc.ir.files import atomic_file
+from cimc.files import atomic_file
 from cimc.ir.generated import GeneratedIntegers, restored
 from cimc.ir.store import digest_of
 from cimc.ir.tensorfile import map_tensors, write_tensors

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cimc.ir.files import write_atomically
+from cimc.files import write_atomically
 from cimc.isa.encoding import size_of
 from cimc.isa.instructions import INSTRUCTIONS, Field, Kind
 

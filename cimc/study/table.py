@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cimc.errors import CimcError
-from cimc.ir.files import atomic_file, write_atomically
+from cimc.files import atomic_file, write_atomically
 from cimc.report.blocks import Block, table
 from cimc.report.units import count, joules, percent, rate, seconds, share, size
 from cimc.study.store import Row

@@ -16,8 +16,7 @@ import pytest
 
 from cimc.cli import main as cli_main
 from cimc.errors import CimcError, RequestError
-from cimc.files import check_writable
-from cimc.ir.files import write_atomically
+from cimc.files import check_writable, write_atomically
 from cimc.ir.requestfile import load_requests
 from models.tiny import mlp
 from tests.cli.tiny_files import REQUESTS, Called, Tiny, call

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from cimc.errors import CimcError, PassError
-from cimc.ir.files import atomic_file
+from cimc.files import atomic_file
 from cimc.ir.store import TensorStore, digest_of
 from cimc.ir.streaming import blocks, release
 from cimc.ir.tensorfile import map_tensors, write_tensors
