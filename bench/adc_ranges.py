@@ -33,16 +33,16 @@ from numpy.typing import NDArray  # noqa: E402
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import cimc.passes.calibration as calibration  # noqa: E402
+import cimc.transforms.quantise.calibration as calibration  # noqa: E402
 from cimc.api import prepare  # noqa: E402
 from cimc.ir import cim  # noqa: E402
 from cimc.ir.types import symbol  # noqa: E402
-from cimc.passes import ranges  # noqa: E402
-from cimc.passes.shard import dense_blocks  # noqa: E402
-from cimc.report.metrics import sqnr_db  # noqa: E402
+from cimc.metrics.scores import sqnr_db  # noqa: E402
 from cimc.target import load_target  # noqa: E402
-from cimc.target.cells import encode_weights, input_phases, phase_plan  # noqa: E402
+from cimc.target.cell_encoding import encode_weights, input_phases, phase_plan  # noqa: E402
 from cimc.target.spec import Target  # noqa: E402
+from cimc.transforms.partition import adc_steps  # noqa: E402
+from cimc.transforms.partition.shard import dense_blocks  # noqa: E402
 
 PRESETS = ("tsinghua28", "neurram130", "hermes14")
 MODELS = ("dlrm_small", "twotower_small")
@@ -104,8 +104,8 @@ class Converters:
             part = layer.weights[r0 : r0 + rows, c0 : c0 + cols]
             code = encode_weights(part, array.encoding, array.cell_levels, 8)
             self.weight = code.digit_weights[:, None] * self.plan.weights
-            self.sums.append(ranges.column_sums(drive[:, :, r0 : r0 + rows], code.digits))
-            safe = ranges.clip_free_steps(code.digits, self.plan, array)
+            self.sums.append(adc_steps.column_sums(drive[:, :, r0 : r0 + rows], code.digits))
+            safe = adc_steps.clip_free_steps(code.digits, self.plan, array)
             self.safe.append(np.minimum(safe, array.adc_max_lsb))
 
     def lost(self, block: int, s: int, p: int, step: int) -> NDArray[np.int64]:
@@ -135,7 +135,7 @@ class Converters:
             c0, cols = self.blocks[b, 2:4]
             here = error[:, c0 : c0 + cols]
             rest = here - self.lost(b, s, p, int(steps[b, s, p]))
-            tried = ranges._candidates(self.array.adc_min_lsb, self.safe[b])
+            tried = adc_steps._candidates(self.array.adc_min_lsb, self.safe[b])
             tried = tried[tried <= self.safe[b][s, p]]
             at = int(np.searchsorted(tried, steps[b, s, p]))
             tried = tried[max(0, at - NEIGHBOURS) : at + NEIGHBOURS + 1]
@@ -176,7 +176,7 @@ def main() -> None:
         target = load_target(preset)
         for layer in layers(target):
             chosen, judged = (Converters(layer, layer.x[half::2], target) for half in (0, 1))
-            unit = ranges.choose_ranges(
+            unit = adc_steps.choose_ranges(
                 chosen.x, layer.weights, chosen.blocks, target.array, 8, 8, layer.signed
             ).astype(np.int64)
             if not judged.error(unit).any():

@@ -23,13 +23,13 @@ import numpy as np  # noqa: E402
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from cimc.api import Program  # noqa: E402
-from cimc.passes.ranges import choose_ranges  # noqa: E402
-from cimc.passes.shard import dense_blocks  # noqa: E402
-from cimc.sim.devices.dense import Conditions, NoisyDense  # noqa: E402
-from cimc.sim.devices.loader import load_device  # noqa: E402
-from cimc.sim.kernels.dense import DenseKernel  # noqa: E402
-from cimc.target.loader import load_target  # noqa: E402
+from cimc.sim.devices.model.load_device import load_device  # noqa: E402
+from cimc.sim.devices.noisy_dense import Conditions, NoisyDense  # noqa: E402
+from cimc.sim.kernels.dense.mvm import DenseKernel  # noqa: E402
+from cimc.target.load_target import load_target  # noqa: E402
 from cimc.target.overrides import with_overrides  # noqa: E402
+from cimc.transforms.partition.adc_steps import choose_ranges  # noqa: E402
+from cimc.transforms.partition.shard import dense_blocks  # noqa: E402
 
 ROWS, COLS, BATCHES, REPEATS = 512, 256, (1, 2048), 5
 LAYERS: tuple[tuple[str, dict[str, int]], ...] = (

@@ -34,14 +34,14 @@ _ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(_ROOT))
 
 from cimc import api  # noqa: E402
-from cimc.passes.ranges import choose_ranges  # noqa: E402
-from cimc.passes.shard import dense_blocks  # noqa: E402
 from cimc.sim.executor import MODES, Simulator  # noqa: E402
-from cimc.sim.kernels import elementwise  # noqa: E402
-from cimc.sim.kernels.backend import backend  # noqa: E402
-from cimc.sim.kernels.dense import DenseKernel  # noqa: E402
+from cimc.sim.kernels import vector_arithmetic  # noqa: E402
+from cimc.sim.kernels.availability import backend  # noqa: E402
+from cimc.sim.kernels.dense.mvm import DenseKernel  # noqa: E402
 from cimc.target import load_target  # noqa: E402
-from cimc.target.cells import encode_weights, input_phases  # noqa: E402
+from cimc.target.cell_encoding import encode_weights, input_phases  # noqa: E402
+from cimc.transforms.partition.adc_steps import choose_ranges  # noqa: E402
+from cimc.transforms.partition.shard import dense_blocks  # noqa: E402
 
 SHAPE = (512, 256)
 BATCHES = (1, 64, 2048)
@@ -264,7 +264,7 @@ def _mlp(widths: tuple[int, ...], path: Path) -> None:
 def _time_in_kernels(simulator: Simulator, requests: dict[str, Any], mode: str) -> tuple[float, float]:
     """CPU seconds of a run that its matrix kernels take, and that all its compiled kernels take."""
     spent: dict[str, float] = {}
-    places = [(DenseKernel, mode), *((elementwise, name) for name in ("quant", "dequant", "relu"))]
+    places = [(DenseKernel, mode), *((vector_arithmetic, name) for name in ("quant", "dequant", "relu"))]
     real = [getattr(place, name) for place, name in places]
 
     def timed(function: Any, name: str) -> Any:
@@ -333,7 +333,7 @@ def dlrm(repeats: int) -> list[Row]:
 
 
 def _noisy(simulator: Simulator, requests: dict[str, Any]) -> Callable[[], Any]:
-    from cimc.sim.devices.loader import load_device
+    from cimc.sim.devices.model.load_device import load_device
 
     device = load_device("wan2022")
     return lambda: simulator.run(requests, "noisy", device=device, age=3600.0, seed=0)

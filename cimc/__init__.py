@@ -25,8 +25,8 @@ if TYPE_CHECKING:
         RequestError,
         TargetError,
     )
-    from cimc.passes.pipeline import Pipeline
-    from cimc.target.loader import load_target
+    from cimc.target.load_target import load_target
+    from cimc.transforms.pipeline import Pipeline
 
 __version__ = "0.1.0"
 
@@ -42,11 +42,11 @@ _ERRORS = (
     "TargetError",
 )
 _HOMES = {
-    "Pipeline": "cimc.passes.pipeline",
+    "Pipeline": "cimc.transforms.pipeline",
     "Program": "cimc.api",
     "Result": "cimc.api",
     "compile": "cimc.api",
-    "load_target": "cimc.target.loader",
+    "load_target": "cimc.target.load_target",
     **dict.fromkeys(_ERRORS, "cimc.errors"),
 }
 

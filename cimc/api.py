@@ -11,39 +11,39 @@ from typing import Any
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
-from cimc.claims import Output, claimed, reading, recording
+from cimc.analysis.access import accesses_of
+from cimc.analysis.shapes.engine import ShapeAnalysis
 from cimc.cost import Cost, estimate
 from cimc.cost.on_chip import OnChip, on_chip
-from cimc.cost.simulate import Arrivals, Simulation, simulate
 from cimc.errors import CimcError, InfeasibleError, ProgramError
-from cimc.frontend.choices import Recorder
-from cimc.frontend.importer import import_model
-from cimc.frontend.isolation import current_limits, host_limits
-from cimc.frontend.limits import Limits
-from cimc.frontend.loader import LoadedModel, load_model
-from cimc.frontend.select import drop_unneeded_inputs, select_outputs
-from cimc.frontend.shapes import ShapeAnalysis
-from cimc.frontend.trial import judge
+from cimc.frontend.import_graph import import_model
+from cimc.frontend.preflight import judge
+from cimc.frontend.read.load_model import LoadedModel, load_model
+from cimc.frontend.select_outputs import drop_unneeded_inputs, select_outputs
+from cimc.host.choices import Recorder
+from cimc.host.isolation import current_limits, host_limits
+from cimc.interpreter.evaluate import input_signature, main_function
 from cimc.ir.context import CompilerContext, Requests
-from cimc.ir.requests import checked_arrays
 from cimc.ir.text import new_context
 from cimc.isa.artifact import load_program, save_program
 from cimc.isa.program import Program as Data
-from cimc.mapping.traces import Trace
-from cimc.passes.evaluate import input_signature, main_function
-from cimc.passes.pipeline import AfterPass as AfterEach
-from cimc.passes.pipeline import Pipeline
-from cimc.passes.registry import DEFAULT_PIPELINE
-from cimc.passes.traced import accesses_of
-from cimc.shown import Entries, Shown, counted, some
 from cimc.sim.activity import Activity
-from cimc.sim.devices.loader import load_device
-from cimc.sim.devices.noise import conditions_of
-from cimc.sim.devices.spec import Device
+from cimc.sim.devices.model.device import Device
+from cimc.sim.devices.model.load_device import load_device
+from cimc.sim.devices.noisy_mode import conditions_of
 from cimc.sim.executor import MEMORY, Mode, Simulator
-from cimc.sim.once import Once
-from cimc.target.loader import load_target, validate
+from cimc.support.io.claims import Output, claimed, reading, recording
+from cimc.support.limits import Limits
+from cimc.support.once import Once
+from cimc.support.shown import Entries, Shown, counted, some
+from cimc.target.load_target import load_target, validate
 from cimc.target.spec import Target
+from cimc.timing import Arrivals, Simulation, simulate
+from cimc.transforms.passes import DEFAULT_PIPELINE
+from cimc.transforms.pipeline import AfterPass as AfterEach
+from cimc.transforms.pipeline import Pipeline
+from cimc.workload.request_rules import checked_arrays
+from cimc.workload.traces import Trace
 
 GENERATED = "generated_weights"
 """Name of the fact of a program that says which generated weights it holds."""
@@ -103,7 +103,7 @@ class Result(Shown):
 
 
 def _kind(value: Any) -> str:
-    from cimc.report.values import described
+    from cimc.host.values import described
 
     found = described(value)
     return f"{found['dtype']}{found['shape']}"
@@ -184,7 +184,7 @@ class Program(Shown):
             age: for ``noisy``: seconds since the cells were written (0 if absent).
             seed: for ``noisy``: seed of everything random (0 if absent).
             limits: caps on the time and memory that onnxruntime may use for each host segment.
-            choices: records what ``TopK``, ``ArgMax`` and ``ArgMin`` choose, for :func:`cimc.report.check`.
+            choices: records what ``TopK``, ``ArgMax`` and ``ArgMin`` choose, for :func:`cimc.compare.check`.
 
         Raises:
             RequestError: when the arrays do not fit the model, or for less than one thread.
@@ -218,7 +218,7 @@ class Program(Shown):
         link_buffer: int | None = None,
         timeline: int = 0,
     ) -> Simulation:
-        """Simulate requests that share the machine; see :func:`cimc.cost.simulate.simulate`.
+        """Simulate requests that share the machine; see :func:`cimc.timing.simulate`.
 
         Args:
             requests: as for :meth:`run`; their ids decide who is asked.
@@ -293,7 +293,7 @@ def compile(
         CimcError: for a model, target or pipeline that cannot be used.
         InternalError: when the compiler refuses what it made of the model: a bug.
     """
-    from cimc.report.blame import blaming_requests
+    from cimc.compare.blame import blaming_requests
 
     note: str | None = None
     with host_limits(limits or current_limits()), recording() as sources:
@@ -386,7 +386,7 @@ def use_calibration(module: ModuleOp, ctx: CompilerContext, calib: Requests) -> 
 
 def _synthesize(loaded: LoadedModel, module: ModuleOp, ctx: CompilerContext) -> None:
     """Invent calibration requests; where that fails, remember why."""
-    from cimc.passes.synthesize import synthetic_requests
+    from cimc.transforms.quantise.invented_requests import synthetic_requests
 
     try:
         ctx.calibration = synthetic_requests(loaded, module, ctx, seed=ctx.seed)

@@ -24,10 +24,10 @@ from onnx.backend.base import Backend, BackendRep
 from cimc.api import Program, compile
 from cimc.errors import RequestError
 from cimc.ir.context import Requests
-from cimc.passes.registry import DEFAULT_PIPELINE
 from cimc.sim.executor import Mode
-from cimc.sim.once import Once
+from cimc.support.once import Once
 from cimc.target.spec import Target
+from cimc.transforms.passes import DEFAULT_PIPELINE
 
 Array = NDArray[Any]
 Inputs = Sequence[Any] | Mapping[str, Any]

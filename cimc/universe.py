@@ -8,11 +8,11 @@ from xdsl.ir import Dialect
 from xdsl.passes import ModulePass
 from xdsl.universe import Universe
 
-from cimc.passes.registry import PASSES, loader
+from cimc.transforms.passes import PASSES, loader
 
 
 def _onnx() -> Dialect:
-    from cimc.ir.onnx import ONNX
+    from cimc.ir.onnx.dialect import ONNX
 
     return ONNX
 

@@ -25,7 +25,7 @@ import numpy as np  # noqa: E402
 import onnx  # noqa: E402
 import onnxruntime as ort  # noqa: E402
 
-from cimc.report.metrics import auc  # noqa: E402
+from cimc.metrics.scores import auc  # noqa: E402
 from models.dlrm import Dlrm, DlrmSpec  # noqa: E402
 from models.requests import Requests  # noqa: E402
 from models.synthetic import Array, Split  # noqa: E402

@@ -13,7 +13,7 @@ from cimc.ir import rec
 from cimc.ir.context import CompilerContext
 from cimc.ir.text import new_context
 from cimc.ir.types import i64, tensor
-from cimc.target.loader import load_target
+from cimc.target.load_target import load_target
 
 Body = Callable[["Builder", list[SSAValue]], Sequence[SSAValue]]
 

@@ -27,10 +27,11 @@ import pytest
 import cimc
 from cimc.backend import CimBackend
 from cimc.errors import CimcError
-from cimc.files import atomic_file, write_atomically
-from cimc.ir.requestfile import load_requests
-from cimc.mapping import naming, registry
-from cimc.mapping.traces.npz import Npz
+from cimc.mapping.assignment import strategy_registry
+from cimc.support import registry
+from cimc.support.io.files import atomic_file, write_atomically
+from cimc.support.io.npz import Npz
+from cimc.workload.request_file import load_requests
 
 ROOT = Path(__file__).parents[1]
 SETTERS = {
@@ -147,7 +148,7 @@ def test_a_strategy_is_not_used_before_its_module_is_whole(
     """A second thread that asks for it while the first one imports it waits."""
     name = f"slow_{kind}"
     registers = {
-        "strategy": f"from cimc.mapping.registry import register\n@register('{name}')",
+        "strategy": f"from cimc.mapping.assignment.strategy_registry import register\n@register('{name}')",
         "other": f"from tests.test_process_state import NAMES\n@NAMES.register('{name}')",
     }[kind]
     (tmp_path / f"{name}.py").write_text(
@@ -157,9 +158,9 @@ def test_a_strategy_is_not_used_before_its_module_is_whole(
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
     if kind == "strategy":
-        monkeypatch.setitem(registry._BUILT_IN, name, name)
-        monkeypatch.setattr(registry, "_registered", dict(registry._registered))
-        look: Callable[[str], Any] = registry.lookup
+        monkeypatch.setitem(strategy_registry._BUILT_IN, name, name)
+        monkeypatch.setattr(strategy_registry, "_registered", dict(strategy_registry._registered))
+        look: Callable[[str], Any] = strategy_registry.lookup
     else:
         monkeypatch.setitem(NAMES._built_in, name, name)
         look = NAMES.lookup
@@ -171,7 +172,7 @@ def test_a_strategy_is_not_used_before_its_module_is_whole(
     assert in_threads([lambda: int(look(name)()), late]) == [1, 1]
 
 
-NAMES: Any = naming.Names("policy", {})
+NAMES: Any = registry.Names("policy", {})
 
 
 def test_a_model_of_the_onnx_backend_is_compiled_once() -> None:

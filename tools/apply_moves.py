@@ -1,10 +1,10 @@
 """Moves modules and rewrites what names them: ``python tools/apply_moves.py tools/moves.tsv``.
 
 A line of the table is ``old path<TAB>new path``.  Files move with ``git mv``, so that
-``git log --follow`` finds their history.  In Python files imports are rewritten by syntax; dotted names and paths
-in strings, comments and documents by text.  A module imported as an object (``from cimc.isa import residency``)
-takes its new name wherever the file uses it, unless the file has another thing of either name: then it is imported
-under its old one.
+``git log --follow`` finds their history.  In Python files imports are rewritten by syntax; dotted names and
+paths in strings, comments and documents by text.  A module imported as an object (``from cimc.isa import
+residency``) takes its new name wherever the file uses it, unless the file has another thing of either name:
+then it is imported under its old one.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ class Names:
         self.path_in_text = re.compile(rf"(?<![\w/])({alternatives})(?!\w)")
 
     def is_module(self, package: str | None, name: str) -> bool:
-        """Whether a name imported from ``package`` is a module that moves, and no function of the same name."""
+        """Whether a name imported from ``package`` is a module that moves, and no function of the same
+        name."""
         return f"{package}.{name}" in self.modules and f"{package}.{name}" not in self.hidden
 
     def text(self, source: str) -> str:

@@ -15,7 +15,7 @@ from onnx import TensorProto, TypeProto, numpy_helper
 
 from cimc.backend import as_array
 from cimc.errors import CimcError
-from cimc.frontend.host import run_onnx
+from cimc.host.runtime import run_onnx
 
 Arrays = dict[str, NDArray[Any]]
 

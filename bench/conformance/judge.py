@@ -4,7 +4,7 @@ Two paths, see ``docs/conformance.md``:
 
 * *float*: imported, canonicalised and fused; the IR is evaluated in float32.  Compared at ONNX's tolerances.
 * *exact*: compiled for the target and run in mode ``exact``.  Compared at ONNX's tolerances where no array
-  takes part, else by the rule of ``cimc/report/check.py``, the one that ``--check`` applies.
+  takes part, else by the rule of ``cimc/compare/check.py``, the one that ``--check`` applies.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ import onnx
 from bench.conformance.cases import Arrays, Case, mismatch
 from cimc.api import Program
 from cimc.backend import CimBackend
+from cimc.compare.check import Bound, check_outputs
 from cimc.errors import CimcError
-from cimc.frontend.importer import import_model
-from cimc.frontend.loader import load_model
+from cimc.frontend.import_graph import import_model
+from cimc.frontend.read.load_model import load_model
+from cimc.interpreter.evaluate import evaluate
 from cimc.ir.text import new_context
 from cimc.isa.program import HostSegment
-from cimc.passes.evaluate import evaluate
-from cimc.passes.pipeline import Pipeline
-from cimc.report.check import Bound, check_outputs
+from cimc.transforms.pipeline import Pipeline
 
 TAIL = "quantize{weights=8 acts=8},shard,place{strategy=greedy},schedule,lower"
 FRONT = "canonicalize,fuse-recsys"

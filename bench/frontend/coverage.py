@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.frontend.importer import import_model
-from cimc.frontend.loader import load_model
+from cimc.frontend.import_graph import import_model
+from cimc.frontend.read.load_model import load_model
+from cimc.interpreter.evaluate import evaluate
 from cimc.ir.text import new_context
-from cimc.passes.canonicalize import Canonicalize
-from cimc.passes.evaluate import evaluate
-from cimc.passes.fuse_recsys import FuseRecsys
+from cimc.transforms.onnx.canonicalize import Canonicalize
+from cimc.transforms.recognise.fuse_recsys import FuseRecsys
 
 _HEAD = (
     "| model | tables (bags) | linear layers | multiplications per request | nodes: chip, folded, host "

@@ -79,7 +79,7 @@ def _peak_of_children() -> int:
 
 def large_target(rows: int) -> Any:
     """The default target with as many chips as tables of ``rows`` rows in all need."""
-    from cimc.target.loader import load_target
+    from cimc.target.load_target import load_target
     from cimc.target.overrides import with_overrides
 
     target = load_target("tsinghua28")

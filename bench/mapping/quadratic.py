@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from cimc.mapping.quadratic import QuadraticProblem, solve_quadratic
+from cimc.mapping.mesh import QuadraticProblem, solve_quadratic
 
 METHODS = ("row_major", "greedy", "assignment", "anneal", "multilevel")
 

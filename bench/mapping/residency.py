@@ -29,10 +29,10 @@ from cimc.cost import estimate
 from cimc.ir import rec
 from cimc.ir.context import Access
 from cimc.ir.types import symbol
-from cimc.mapping.traces.draws import key_of, permuted
-from cimc.mapping.traces.zipf import zipf
-from cimc.passes.pipeline import Pipeline
 from cimc.sim.executor import Simulator
+from cimc.support.random.keyed_draws import key_of, permuted
+from cimc.transforms.pipeline import Pipeline
+from cimc.workload.traces.zipf import zipf
 
 FRONT = "canonicalize,fuse-recsys"
 PIPELINES = (

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cimc.mapping.traces import collect
-from cimc.mapping.traces.requests import BagInput, RecordedBags
-from cimc.mapping.traces.statistics import statistics
-from cimc.mapping.traces.synthetic import SyntheticBags, parse
+from cimc.workload.traces import collect
+from cimc.workload.traces.recorded import BagInput, RecordedBags
+from cimc.workload.traces.statistics import statistics
+from cimc.workload.traces.synthetic import SyntheticBags, parse
 
 
 def write(path: Path, lookups: int, rows: int, pooling: int) -> float:

@@ -20,22 +20,22 @@ import cimc
 from cimc.cli.exhausted import exhausted
 from cimc.cli.output import write_stdout
 from cimc.cli.signals import Signals, install
-from cimc.cli.streams import StdoutClosed, safe_streams
+from cimc.cli.standard_streams import StdoutClosed, safe_streams
 from cimc.errors import CimcError
 
 COMMANDS = {
-    "inspect": "cimc.cli.inspect",
-    "compile": "cimc.cli.compile",
-    "run": "cimc.cli.run",
-    "accuracy": "cimc.cli.accuracy",
-    "simulate": "cimc.cli.simulate",
-    "trace": "cimc.cli.trace",
-    "bench": "cimc.cli.bench",
-    "opt": "cimc.cli.opt",
-    "disasm": "cimc.cli.disasm",
-    "asm": "cimc.cli.asm",
-    "targets": "cimc.cli.targets",
-    "devices": "cimc.cli.devices",
+    "inspect": "cimc.cli.commands.inspect",
+    "compile": "cimc.cli.commands.compile",
+    "run": "cimc.cli.commands.run",
+    "accuracy": "cimc.cli.commands.accuracy",
+    "simulate": "cimc.cli.commands.simulate",
+    "trace": "cimc.cli.commands.trace",
+    "bench": "cimc.cli.commands.bench",
+    "opt": "cimc.cli.commands.opt",
+    "disasm": "cimc.cli.commands.disasm",
+    "asm": "cimc.cli.commands.asm",
+    "targets": "cimc.cli.commands.targets",
+    "devices": "cimc.cli.commands.devices",
 }
 """Subcommand -> module that holds it as ``command``; these modules import nothing heavy at import time."""
 

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from cimc.cli.paths import NAMED_OR_READ
-from cimc.frontend.limits import Limits
+from cimc.cli.path_options import NAMED_OR_READ
+from cimc.support.limits import Limits
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -79,7 +79,7 @@ def host_limits(function: F) -> F:
     def enter(field: str) -> Callable[[click.Context, click.Parameter, Any], None]:
         def callback(context: click.Context, parameter: click.Parameter, value: Any) -> None:
             if value is not None:
-                from cimc.frontend import isolation
+                from cimc.host import isolation
 
                 limits = dataclasses.replace(isolation.current_limits(), **{field: value})
                 context.with_resource(isolation.host_limits(limits))

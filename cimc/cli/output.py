@@ -23,7 +23,7 @@ def write_stdout(text: str) -> None:
 
     Raises:
         CimcError: ``io.cannot-write``, for instance on a full disk.
-        StdoutClosed: when nobody reads any more; both as :mod:`cimc.cli.streams` has it.
+        StdoutClosed: when nobody reads any more; both as :mod:`cimc.cli.standard_streams` has it.
     """
     sys.stdout.write(text)
     sys.stdout.flush()

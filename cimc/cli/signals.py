@@ -14,7 +14,7 @@ import threading
 import time
 from types import FrameType
 
-from cimc import files
+from cimc.support.io import files
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE = 5.0  # seconds

@@ -6,8 +6,8 @@ import errno
 import sys
 from pathlib import Path
 
-from cimc.claims import reading
 from cimc.errors import CimcError, Location
+from cimc.support.io.claims import reading
 
 
 def read_text(path: Path) -> str:

@@ -2,9 +2,9 @@
 
 from cimc.cost.area import Area, area_of
 from cimc.cost.energy import COMPONENTS, NOT_MODELLED, Energy, EnergyItem, energy_of
+from cimc.cost.estimate import Cost, estimate
 from cimc.cost.events import EVENTS, Events, count_events
-from cimc.cost.report import Cost, estimate
-from cimc.cost.timing import Span, Timing, time_program
+from cimc.cost.list_schedule import Span, Timing, time_program
 from cimc.cost.work import CostError
 
 __all__ = [

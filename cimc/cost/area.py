@@ -10,7 +10,7 @@ from cimc.cost.owners import table_places
 from cimc.ir.cim import ARRAY, COLS, ROWS, TILE
 from cimc.ir.residence import Residence, dram_chip, residence_of
 from cimc.isa.program import Program
-from cimc.shown import Shown
+from cimc.support.shown import Shown
 from cimc.target.spec import Basis, Target
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cimc.cost.events import Events
-from cimc.shown import Shown, counted
+from cimc.support.shown import Shown, counted
 from cimc.target.spec import Basis, Constant, Target
 
 Level = Literal["array", "system"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from cimc.cost.model import CostModel, steps
+from cimc.cost.cost_model import CostModel, steps
 from cimc.isa.instructions import INSTRUCTIONS
 from cimc.isa.program import Program
-from cimc.shown import Shown, some
 from cimc.sim.activity import Activity
+from cimc.support.shown import Shown, some
 from cimc.target.spec import Target
 
 _VECTOR = [name for name, spec in INSTRUCTIONS.items() if spec.unit == "vector" and name != "quant"]

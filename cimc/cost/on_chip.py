@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cimc.cost.model import steps
+from cimc.cost.cost_model import steps
 from cimc.ir.cim import COLS, ROWS
 from cimc.ir.host_work import HostWork
 from cimc.isa.instructions import Instr

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.cost.arrays import Blocks, Counts, steps_per_phase
-from cimc.cost.units import Unit
+from cimc.cost.array_work import Blocks, Counts, steps_per_phase
+from cimc.cost.machine_units import Unit
 from cimc.cost.work import ID_BITS, WORD_BITS, CostError, Work
 from cimc.ir.cim import ARRAY, COL0, COLS, ROW0, TILE
 from cimc.ir.residence import Residence, dram_chip, residence_of, row_bits
 from cimc.isa.directory import places_of, serving_tiles
 from cimc.isa.instructions import Instr
 from cimc.isa.program import Matrix, Program
-from cimc.isa.residency import wrong_place
+from cimc.isa.verify_places import wrong_place
 from cimc.sim.activity import Activity, LookupActivity, Site
 from cimc.target.spec import Constant, Target
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cimc.cost.units import Unit, route
+from cimc.cost.machine_units import Unit, route
 from cimc.errors import CimcError
 from cimc.target.spec import Target
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from onnx import GraphProto, ValueInfoProto
 from xdsl.ir import Block, SSAValue
 
-from cimc.ir import onnx
+from cimc.ir.onnx import dialect as onnx
 from cimc.ir.types import element_of, element_to_onnx, shape_of
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from xdsl.context import Context
 
 from cimc.errors import CimcError, PassError
-from cimc.ir.store import TensorStore
+from cimc.ir.tensor_store import TensorStore
 
 if TYPE_CHECKING:
     from cimc.target.spec import Target

@@ -15,7 +15,7 @@ from xdsl.utils.exceptions import ParseError, VerifyException
 from cimc.errors import Location, PassError
 from cimc.ir.cim import CIM
 from cimc.ir.context import CompilerContext
-from cimc.ir.onnx import ONNX
+from cimc.ir.onnx.dialect import ONNX
 from cimc.ir.rec import REC
 
 

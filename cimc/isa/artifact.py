@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import Location, ProgramError
-from cimc.files import atomic_file
-from cimc.ir.generated import GeneratedIntegers, restored
-from cimc.ir.store import digest_of
-from cimc.ir.tensorfile import map_tensors, write_tensors
+from cimc.ir.tensor_store import digest_of
 from cimc.isa.encoding import decode, encode
 from cimc.isa.program import FORMAT_VERSION, ChipSegment, Header, HostSegment, Matrix, Port, Program
+from cimc.support.io.files import atomic_file
+from cimc.support.io.generated import GeneratedIntegers, restored
+from cimc.support.io.tensorfile import map_tensors, write_tensors
 
 _CODE, _CONSTANTS = "code", "constants"
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.target.cells import encode_weights, max_weight, phase_plan
+from cimc.target.cell_encoding import encode_weights, max_weight, phase_plan
 from cimc.target.spec import Array
 
 Integers = NDArray[np.integer[Any]]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cimc.ir.first_requests import JaggedInputs
 from cimc.isa.program import Program
+from cimc.workload.first_requests import JaggedInputs
 
 
 def jagged_in_program(program: Program) -> list[JaggedInputs]:

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from cimc.errors import Location, ProgramError
 from cimc.ir.cim import BLOCK_FIELDS
 from cimc.ir.residence import Residence, residence_of
-from cimc.ir.store import TensorStore
+from cimc.ir.tensor_store import TensorStore
 from cimc.isa.artifact import canonical_json, describe, generated, restore
 from cimc.isa.assembly import format_stream, parse_instr
 from cimc.isa.encoding import encode
@@ -62,7 +62,7 @@ def data_digest(arrays: Mapping[str, NDArray[Any]]) -> str:
     """Digest over the names and contents of the arrays beside a text."""
     import hashlib
 
-    from cimc.ir.store import digest_of
+    from cimc.ir.tensor_store import digest_of
 
     lines = [f"{name}:{digest_of(array)}" for name, array in sorted(arrays.items())]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.isa.instructions import Instr
-from cimc.shown import Shown, counted, some
+from cimc.support.shown import Shown, counted, some
 
 FORMAT_VERSION = 2
 """Version of the artifact format and instruction encoding; a simulator refuses any other."""
@@ -95,9 +95,9 @@ class HostSegment:
 class Header(Shown):
     """What identifies a program.
 
-    ``inputs``: name, numpy dtype (or :data:`cimc.ir.requests.OPAQUE`) and shape (-1 = varies) of each input
-    of the model.  ``outputs``: name of each output and the value of the program that it is.  ``notes``:
-    assumptions and fallbacks taken.
+    ``inputs``: name, numpy dtype (or :data:`cimc.workload.request_rules.OPAQUE`) and shape (-1 = varies) of
+    each input of the model.  ``outputs``: name of each output and the value of the program that it
+    is.  ``notes``: assumptions and fallbacks taken.
     """
 
     model: str

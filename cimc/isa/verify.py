@@ -13,7 +13,7 @@ from cimc.isa.certificate import certify
 from cimc.isa.footprint import accesses
 from cimc.isa.instructions import Index, Instr, Kind, Ref
 from cimc.isa.program import ChipSegment, Program
-from cimc.isa.wellformed import check_program
+from cimc.isa.verify_structure import check_program
 from cimc.target.spec import Target
 
 

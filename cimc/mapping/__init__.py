@@ -4,8 +4,8 @@ This part imports neither the IR nor the frontend: arrays in, an assignment with
 bounds and effort out.  A strategy is chosen by name; importing this package costs numpy and no solver.
 """
 
-from cimc.mapping.evaluate import evaluate
-from cimc.mapping.problem import (
+from cimc.mapping.assignment.judge import evaluate
+from cimc.mapping.assignment.problem import (
     Evaluation,
     HopsCertificate,
     PlacementProblem,
@@ -13,8 +13,8 @@ from cimc.mapping.problem import (
     Proposal,
     Solution,
 )
-from cimc.mapping.registry import register, strategies
-from cimc.mapping.solve import solve
+from cimc.mapping.assignment.solve import solve
+from cimc.mapping.assignment.strategy_registry import register, strategies
 
 __all__ = [
     "Evaluation",

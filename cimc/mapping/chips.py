@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cimc.mapping.bounds import bottleneck_bound
-from cimc.mapping.evaluate import evaluate
-from cimc.mapping.feasibility import require_room
-from cimc.mapping.methods.greedy import greedy
-from cimc.mapping.problem import (
+from cimc.mapping.assignment.bounds import bottleneck_bound
+from cimc.mapping.assignment.feasibility import require_room
+from cimc.mapping.assignment.judge import evaluate
+from cimc.mapping.assignment.methods.greedy import greedy
+from cimc.mapping.assignment.problem import (
     FloatArray,
     IntArray,
     PlacementProblem,
@@ -23,7 +23,7 @@ from cimc.mapping.problem import (
     finite_floats,
     whole_numbers,
 )
-from cimc.mapping.registry import require
+from cimc.mapping.assignment.strategy_registry import require
 
 # Beyond this many (table, chip) pairs the solver is not asked: greedy is within its gap there.
 _LARGEST = 4_000
@@ -168,7 +168,7 @@ def _branch(problem: ChipProblem, start: IntArray, seed: int, deterministic_time
     nodes = int(deterministic_time * _NODES)
     if m < 2 or nodes == 0 or not _equal(problem):
         return _Proof(start, 0.0, {})
-    from cimc.mapping.kernels.chips import branch
+    from cimc.mapping.kernels.chip_loops import branch
 
     order = np.argsort(-problem.cost_ns[:, 0], kind="stable")
     cost, size = problem.cost_ns[order, 0], problem.size[order]

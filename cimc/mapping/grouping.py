@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cimc.errors import PassError
-from cimc.mapping.naming import Names
-from cimc.mapping.problem import IntArray, bad_problem
+from cimc.mapping.assignment.problem import IntArray, bad_problem
+from cimc.support.registry import Names
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +163,7 @@ def co_occurrence(problem: GroupingProblem, /, *, seed: int) -> IntArray:
     known = (left >= 0) & (right >= 0) & (left != right) & (problem.pair_counts > 0)
     if not known.any():
         return frequency(problem, seed=seed)
-    from cimc.mapping.kernels.grouping import grow
+    from cimc.mapping.kernels.grouping_loops import grow
 
     start, neighbour, weight = adjacency(hot.size, left[known], right[known], problem.pair_counts[known])
     order = hot[grow(start, neighbour, weight, problem.block_rows)]

@@ -1,1 +1,1 @@
-
+"""Results as blocks of text and tables; rendering, nothing else."""

@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 
 from cimc.errors import printable
-from cimc.frontend.importer import location_of
+from cimc.frontend.import_graph import location_of
 
 PLACE, REASON = "cimc.place", "cimc.reason"
 """Metadata keys of an annotated node."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from cimc.isa.program import Program
 from cimc.report.blocks import Block, facts, table
-from cimc.report.units import count, joules, percent, seconds
+from cimc.support.quantities import count, joules, percent, seconds
 
 
 def to_json(program: Program) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cimc.errors import CimcError
-from cimc.files import write_atomically
+from cimc.support.io.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

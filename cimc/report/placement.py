@@ -12,9 +12,9 @@ from cimc.ir.cim import ARRAY, COLS, ROWS, TILE
 from cimc.ir.residence import Residence, residence_of
 from cimc.isa.directory import places_of
 from cimc.isa.program import HostSegment, Program
-from cimc.report import residency
+from cimc.report import memory_assignment
 from cimc.report.blocks import Block, facts, table
-from cimc.report.units import count, percent, ranges
+from cimc.support.quantities import count, percent, ranges
 from cimc.target.spec import Target
 
 
@@ -101,7 +101,7 @@ def to_json(program: Program, target: Target) -> dict[str, Any]:
         "segments": len(program.segments),
         "host_segments": hosts(program),
         "mapping": quality,
-        **residency.to_json(program),
+        **memory_assignment.to_json(program),
     }
 
 
@@ -127,7 +127,7 @@ def blocks(program: Program, target: Target) -> list[Block]:
             ),
         )
     ]
-    out += residency.blocks(program)
+    out += memory_assignment.blocks(program)
     counted = instructions(program)
     per_tile = ", ".join(f"{tile}: {number}" for tile, number in counted["tiles"].items())
     segments = len(program.chip_segments)

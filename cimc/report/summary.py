@@ -9,16 +9,16 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from cimc.compare.check import Check
+from cimc.compare.choice_check import ChoiceCheck
 from cimc.cost import Cost
 from cimc.errors import printable
+from cimc.host.values import described
 from cimc.isa.program import Program
 from cimc.report import placement
 from cimc.report.blocks import Block, facts, table
-from cimc.report.check import Check
-from cimc.report.choices import ChoiceCheck
-from cimc.report.on_chip import on_chip_blocks, part
-from cimc.report.units import count, joules, percent, rate, seconds
-from cimc.report.values import described
+from cimc.report.on_chip_share import on_chip_blocks, part
+from cimc.support.quantities import count, joules, percent, rate, seconds
 from cimc.target.spec import Target
 
 _BUSY_SHOWN = 5

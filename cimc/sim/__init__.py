@@ -1,1 +1,1 @@
-
+"""The functional simulator."""

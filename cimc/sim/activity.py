@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.ir.host_work import HostWork
-from cimc.shown import Shown, counted
+from cimc.support.shown import Shown, counted
 
 Site = tuple[int, int, int]
 """Segment, tile and position of an instruction in that tile's stream."""

@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import ProgramError
-from cimc.ir.bags import Bags, check_ids, without
+from cimc.interpreter.bags import Bags, check_ids, without
 from cimc.isa.instructions import Instr
 from cimc.isa.program import ChipSegment
-from cimc.sim.devices.noise import local_use, port_use
+from cimc.sim.devices.noisy_mode import local_use, port_use
 from cimc.sim.inputs import bind
-from cimc.sim.lookups import count, is_pooled, look_up
+from cimc.sim.instruction_streams import Steps
 from cimc.sim.memory import Memory
-from cimc.sim.run import Run
-from cimc.sim.streams import Steps
-from cimc.sim.vector import VECTOR
+from cimc.sim.run_state import Run
+from cimc.sim.table_lookups import count, is_pooled, look_up
+from cimc.sim.vector_unit import VECTOR
 
 _CACHED = 1 << 23  # bytes of scratchpads that still sit in a cache, if the budget allows more
 _LEAST = 256  # requests among which the cost of interpreting an instruction is shared in any case

@@ -7,20 +7,20 @@ import time
 import numpy as np
 
 from cimc.errors import RequestError
-from cimc.frontend.choices import Recorder
-from cimc.frontend.host import HostRunner
-from cimc.ir.requests import checked_arrays
+from cimc.host.choices import Recorder
+from cimc.host.runtime import HostRunner
 from cimc.isa.program import ChipSegment, HostSegment, Program
 from cimc.isa.verify import verify_program
 from cimc.sim.activity import Activity
 from cimc.sim.chip import ChipRun
-from cimc.sim.devices.noise import conditions_of
-from cimc.sim.devices.spec import Device
+from cimc.sim.devices.model.device import Device
+from cimc.sim.devices.noisy_mode import conditions_of
 from cimc.sim.host_counts import HostCounts
 from cimc.sim.prepared import Prepared
-from cimc.sim.run import MODES, Mode, Observer, Progress, Requests, Run
+from cimc.sim.run_state import MODES, Mode, Observer, Progress, Requests, Run
 from cimc.sim.scratchpads import Spares
 from cimc.target.spec import Target
+from cimc.workload.request_rules import checked_arrays
 
 __all__ = ["MEMORY", "MODES", "Mode", "Observer", "Requests", "Simulator"]
 
@@ -31,7 +31,7 @@ MEMORY = 1 << 28
 class Simulator:
     """Executes one program; what is prepared for it is kept between runs.
 
-    Threads may run it at the same time: each run has its own state (:class:`~cimc.sim.run.Run`).
+    Threads may run it at the same time: each run has its own state (:class:`~cimc.sim.run_state.Run`).
 
     Args:
         program: a program compiled for ``target``; it is verified here, and must not change any more.

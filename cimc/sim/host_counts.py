@@ -10,10 +10,10 @@ import onnx
 from numpy.typing import NDArray
 
 from cimc.errors import CimcError
-from cimc.frontend.host import HostRunner
-from cimc.frontend.measured_work import Counted, instrumented
+from cimc.host.measured_work import Counted, instrumented
+from cimc.host.runtime import HostRunner
 from cimc.ir.host_work import HostWork
-from cimc.sim.once import Once
+from cimc.support.once import Once
 
 _KEPT = 64
 """Counts that are kept per segment: as many kinds of batches are told apart."""

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import RequestError
-from cimc.ir.bags import Bags, bags_of, check_ids
-from cimc.ir.requests import Arrays
+from cimc.interpreter.bags import Bags, bags_of, check_ids
 from cimc.isa.program import Matrix, Port
+from cimc.workload.request_rules import Arrays
 
 
 @dataclass

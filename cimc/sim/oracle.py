@@ -1,8 +1,8 @@
 """What the arrays compute, as plain integer loops: the definition that every kernel must equal bit for bit.
 
 Slow on purpose: nothing here is vectorised, shared with a kernel, or worth optimising.  Only the digits
-of weights and inputs come from :mod:`cimc.target.cells`, which defines them.  ``docs/simulator.md`` gives
-the same formulas in words.
+of weights and inputs come from :mod:`cimc.target.cell_encoding`, which defines them.  ``docs/simulator.md``
+gives the same formulas in words.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.target.cells import Encoding, SignedScheme, encode_weights, input_phases, phase_plan
+from cimc.target.cell_encoding import Encoding, SignedScheme, encode_weights, input_phases, phase_plan
 
 Integers = NDArray[np.integer[Any]]
 

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from cimc.isa.directory import RowDirectory
 from cimc.isa.program import ChipSegment, Matrix, Program
-from cimc.sim.devices.dense import Conditions
-from cimc.sim.devices.noise import Noise
-from cimc.sim.kernels.dense import DenseKernel
-from cimc.sim.once import Once
+from cimc.sim.devices.noisy_dense import Conditions
+from cimc.sim.devices.noisy_mode import Noise
+from cimc.sim.instruction_streams import Streams
+from cimc.sim.kernels.dense.mvm import DenseKernel
 from cimc.sim.reading import TableReader
-from cimc.sim.streams import Streams
+from cimc.support.once import Once
 from cimc.target.spec import Target
 
 

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import ProgramError
-from cimc.ir.bags import Bags, RowScales
+from cimc.interpreter.bags import Bags, RowScales
 from cimc.ir.cim import COL0, COLS
-from cimc.ir.lazy import LazyArray
 from cimc.ir.residence import Residence
 from cimc.isa.directory import RowDirectory
 from cimc.isa.program import Matrix, Program
-from cimc.sim.kernels.lookup import adc_levels, weight_bounds
+from cimc.sim.kernels.lookups.pooled_rows import adc_levels, weight_bounds
+from cimc.support.io.lazy import LazyArray
 from cimc.target.spec import Target
 
 
@@ -27,7 +27,7 @@ class TableReader:
     """Reads one table of a program.
 
     Args:
-        program, matrix: the table; its data may be made on demand (:class:`~cimc.ir.lazy.LazyArray`).
+        program, matrix: the table; its data may be made on demand (:class:`~cimc.support.io.lazy.LazyArray`).
         target: the machine whose converters ``adc`` models.
         directory: where its rows lie: those in SRAM and DRAM pass no converter.
     """

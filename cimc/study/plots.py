@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cimc.report import figure
-from cimc.study.store import Row
+from cimc.study.results import Row
 
 NAMES = ("pareto", "load", "gap")
 

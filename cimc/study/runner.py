@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from cimc.study.measure import KILLED, measure, stop_all
-from cimc.study.plan import Case
-from cimc.study.store import Row, Store
+from cimc.study.case_process import KILLED, measure, stop_all
+from cimc.study.cases import Case
+from cimc.study.results import Row, Store
 
 Progress = Callable[[int, int, str], None]
 """(cases done, cases in all, the case under way)."""

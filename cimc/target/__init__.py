@@ -1,6 +1,6 @@
 """Target descriptions: what the machine is, what it costs, and how it holds numbers."""
 
-from cimc.target.loader import DEFAULT_TARGET, load_target, preset_names
+from cimc.target.load_target import DEFAULT_TARGET, load_target, preset_names
 from cimc.target.spec import Array, Chip, Constant, System, Target, Tile
 
 __all__ = [

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cimc.errors import TargetError
-from cimc.target.loader import validate
+from cimc.target.load_target import validate
 from cimc.target.spec import Constant, Target
 
 

@@ -23,9 +23,9 @@ from pydantic import (
     model_validator,
 )
 
-from cimc.shown import Shown, counted
-from cimc.target import cells
-from cimc.target.cells import Encoding, PhasePlan, SignedScheme
+from cimc.support.shown import Shown, counted
+from cimc.target import cell_encoding
+from cimc.target.cell_encoding import Encoding, PhasePlan, SignedScheme
 
 Basis = Literal["measured", "simulated", "derived", "assumed"]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
@@ -373,16 +373,16 @@ class Target(Shown, Spec):
     # -- number formats -----------------------------------------------------------------------------
 
     def slices(self, weight_bits: int) -> int:
-        """Cells per weight; see :func:`cimc.target.cells.slices_for`."""
-        return cells.slices_for(self.array.encoding, self.array.cell_levels, weight_bits)
+        """Cells per weight; see :func:`cimc.target.cell_encoding.slices_for`."""
+        return cell_encoding.slices_for(self.array.encoding, self.array.cell_levels, weight_bits)
 
     def max_weight(self, weight_bits: int) -> int:
-        """Largest representable weight magnitude; see :func:`cimc.target.cells.max_weight`."""
-        return cells.max_weight(self.array.encoding, self.array.cell_levels, weight_bits)
+        """Largest representable weight magnitude; see :func:`cimc.target.cell_encoding.max_weight`."""
+        return cell_encoding.max_weight(self.array.encoding, self.array.cell_levels, weight_bits)
 
     def phase_plan(self, bits: int, signed: bool) -> PhasePlan:
-        """How activations are driven; see :func:`cimc.target.cells.phase_plan`."""
-        return cells.phase_plan(bits, signed, self.array.dac_bits, self.array.signed_inputs)
+        """How activations are driven; see :func:`cimc.target.cell_encoding.phase_plan`."""
+        return cell_encoding.phase_plan(bits, signed, self.array.dac_bits, self.array.signed_inputs)
 
     def input_phases(self, bits: int, signed: bool) -> int:
         """Number of input phases of an activation."""

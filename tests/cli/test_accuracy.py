@@ -11,12 +11,12 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from cimc.cli.accuracy_run import runs
-from cimc.cli.sweep import parse_axes, variants
 from cimc.errors import CimcError
-from cimc.passes.pipeline import Pipeline
-from cimc.report.metrics import auc
-from cimc.target.loader import load_target
+from cimc.metrics.scores import auc
+from cimc.study.accuracy_sweep import runs
+from cimc.study.sweep_axes import parse_axes, variants
+from cimc.target.load_target import load_target
+from cimc.transforms.pipeline import Pipeline
 from models import onnx_forms as forms
 from tests.cli.tiny_files import Tiny, call
 
@@ -133,7 +133,7 @@ def test_recall_against_a_catalogue_equals_brute_force(tmp_path: Path) -> None:
     args = ("accuracy", model, "--calib", requests, "--inputs", requests, *RECALL, "--mode", "exact")
     report = call(*args, "--items", items, "--json").json
     assert (report["queries"], report["items"]) == (80, 30)
-    from cimc.frontend.host import run_onnx
+    from cimc.host.runtime import run_onnx
 
     catalogue = dict(np.load(items))
     filler = np.zeros((30, 6), np.float32)

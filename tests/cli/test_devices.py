@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cimc.sim.devices.loader import device_names
+from cimc.sim.devices.model.load_device import device_names
 from tests.cli.tiny_files import Tiny, call
 
 

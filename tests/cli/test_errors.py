@@ -16,8 +16,8 @@ import pytest
 
 from cimc.cli import main as cli_main
 from cimc.errors import CimcError, RequestError
-from cimc.files import check_writable, write_atomically
-from cimc.ir.requestfile import load_requests
+from cimc.support.io.files import check_writable, write_atomically
+from cimc.workload.request_file import load_requests
 from models.tiny import mlp
 from tests.cli.tiny_files import REQUESTS, Called, Tiny, call
 
@@ -213,9 +213,9 @@ def _raising(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     def command(as_json: bool) -> None:
         raise error
 
-    import cimc.cli.targets
+    import cimc.cli.commands.targets
 
-    monkeypatch.setattr(cimc.cli.targets, "command", command)
+    monkeypatch.setattr(cimc.cli.commands.targets, "command", command)
 
 
 def test_a_bug_prints_its_traceback_and_exits_70(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ import click
 import pytest
 
 from cimc.cli.main import COMMANDS, cli
-from cimc.passes.pipeline import Pipeline
-from cimc.study.strategies import strategy
+from cimc.study.named_pipelines import strategy
+from cimc.transforms.pipeline import Pipeline
 
 _RECORD = """cimc() { printf '%s\\0' "$@" >> "$SEEN"; printf '\\n\\0' >> "$SEEN"; }\n"""
 

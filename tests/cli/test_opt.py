@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cimc.passes.pipeline import Pipeline
-from cimc.passes.registry import DEFAULT_PIPELINE
+from cimc.transforms.passes import DEFAULT_PIPELINE
+from cimc.transforms.pipeline import Pipeline
 from tests.cli.tiny_files import Tiny, call
 
 PASSES = Pipeline.parse(DEFAULT_PIPELINE).passes
@@ -92,7 +92,7 @@ def test_what_is_missing_is_said(dump: Path, step: str, args: tuple[str, ...], c
 
 
 def test_stale_samples_are_said_to_be_missing(tmp_path: Path, dump: Path) -> None:
-    from cimc.ir.store import TensorStore
+    from cimc.ir.tensor_store import TensorStore
 
     found, bare = TensorStore.load(dump / "data.safetensors"), TensorStore()
     for name in found:

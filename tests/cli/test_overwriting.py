@@ -19,9 +19,9 @@ import pytest
 
 import cimc
 from cimc.cli.main import COMMANDS
-from cimc.cli.paths import Command, Read, Written, WrittenFolder
+from cimc.cli.path_options import Command, Read, Written, WrittenFolder
 from cimc.errors import CimcError
-from cimc.study.store import Store
+from cimc.study.results import Store
 from models.tiny import tiny_dlrm
 from tests.cli.tiny_files import Tiny, call
 

@@ -13,8 +13,8 @@ from cimc.cli.main import BUG
 from cimc.errors import CimcError
 from cimc.ir import cim, rec
 from cimc.ir.types import tensor
-from cimc.passes import lower
-from cimc.passes.group import Group
+from cimc.transforms.codegen import lower
+from cimc.transforms.partition.group_rows import Group
 from tests.cli.tiny_files import Tiny, call
 
 

@@ -20,8 +20,8 @@ from pathlib import Path
 import cimc.cli.signals as signals
 from cimc.cli.main import main
 from cimc.frontend import isolation
-import cimc.cli.targets as targets, click
-from cimc.files import atomic_file
+import cimc.cli.commands.targets as targets, click
+from cimc.support.io.files import atomic_file
 
 @click.command()
 def command():

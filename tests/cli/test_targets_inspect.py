@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from cimc.target.loader import preset_names
+from cimc.target.load_target import preset_names
 from tests.cli.tiny_files import Tiny, call
 
 

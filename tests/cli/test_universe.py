@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from xdsl.universe import XDSL_UNIVERSE
 
-from cimc.passes.registry import PASSES
+from cimc.transforms.passes import PASSES
 from cimc.universe import CIMC_UNIVERSE
 from tests.cli.tiny_files import Tiny, call
 

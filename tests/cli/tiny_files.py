@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 
 from cimc.cli.main import main
-from cimc.frontend.host import run_onnx
+from cimc.host.runtime import run_onnx
 from models.tiny import requests_for, tiny_dlrm
 
 REQUESTS = 200

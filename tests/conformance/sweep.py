@@ -32,17 +32,17 @@ from onnx import TensorProto, helper, numpy_helper
 from xdsl.dialects.func import ReturnOp
 from xdsl.ir import SSAValue
 
+from cimc.analysis.shapes.dims import Dim, Poly
+from cimc.analysis.shapes.engine import ShapeAnalysis
 from cimc.backend import CimBackend
 from cimc.errors import CimcError
-from cimc.frontend.dims import Dim, Poly
-from cimc.frontend.exporter import export_module
-from cimc.frontend.host import run_onnx
-from cimc.frontend.shapes import ShapeAnalysis
+from cimc.frontend.export_graph import export_module
+from cimc.host.runtime import run_onnx
+from cimc.interpreter.evaluate import evaluate, main_function
 from cimc.ir.types import element_to_dtype
-from cimc.passes.canonicalize import Canonicalize
-from cimc.passes.evaluate import evaluate, main_function
-from cimc.passes.fuse_recsys import FuseRecsys
-from tests.frontend.fusing import imported
+from cimc.transforms.onnx.canonicalize import Canonicalize
+from cimc.transforms.recognise.fuse_recsys import FuseRecsys
+from tests.transforms.recognise.fusing import imported
 
 Array = NDArray[Any]
 Arrays = tuple[Array, ...]

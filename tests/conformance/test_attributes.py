@@ -18,12 +18,12 @@ from onnx.defs import OpSchema
 
 from bench.conformance.cases import Case, node_cases, with_parameters
 from cimc.errors import CimcError
-from cimc.frontend.host import run_onnx
+from cimc.host.runtime import run_onnx
+from cimc.interpreter.evaluate import evaluate
 from cimc.ir.context import Requests
-from cimc.ir.signatures import SIGNATURES
-from cimc.passes.evaluate import evaluate
-from cimc.passes.fuse_recsys import FuseRecsys
-from tests.frontend.fusing import imported
+from cimc.ir.onnx.signatures import SIGNATURES
+from cimc.transforms.recognise.fuse_recsys import FuseRecsys
+from tests.transforms.recognise.fusing import imported
 
 OLDEST = 9
 TYPES = {"to", "dtype", "output_dtype", "stash_type", "precision", "softmax_precision"}

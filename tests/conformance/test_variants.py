@@ -15,7 +15,7 @@ from onnx import helper
 
 from bench.conformance.cases import Case
 from bench.conformance.run import BATCH, FORMS, PARAMETERS, judge
-from cimc.frontend.host import run_onnx
+from cimc.host.runtime import run_onnx
 
 Array = NDArray[Any]
 RNG = np.random.default_rng(0)

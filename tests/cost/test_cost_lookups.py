@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cimc.cost import CostError, count_events, energy_of, time_program
+from cimc.cost.machine_units import Unit
 from cimc.cost.owners import expected_slowest
-from cimc.cost.units import Unit
 from cimc.isa.instructions import Index, Ref, instr
 from cimc.isa.program import Port
 from cimc.sim.activity import Activity

@@ -6,7 +6,7 @@ import pytest
 
 from cimc.cost import CostError, count_events, energy_of, time_program
 from cimc.cost.area import area_of
-from cimc.cost.units import Unit
+from cimc.cost.machine_units import Unit
 from cimc.isa.instructions import Ref, instr
 from cimc.isa.program import Port, Program
 from cimc.sim.activity import Activity

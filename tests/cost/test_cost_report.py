@@ -7,7 +7,7 @@ import json
 import pytest
 
 from cimc.cost import NOT_MODELLED, area_of, estimate
-from cimc.cost.report import COUNTED_FROM
+from cimc.cost.estimate import COUNTED_FROM
 from cimc.target import load_target, preset_names
 from cimc.target.overrides import with_overrides
 from tests.cost.cost_programs import TSINGHUA, dense, layer, load, mvm, program, quant, relu, store, table

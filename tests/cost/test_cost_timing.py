@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cimc.cost import time_program
-from cimc.cost.units import Unit, contents, label, route
+from cimc.cost.machine_units import Unit, contents, label, route
 from cimc.errors import ProgramError
 from cimc.isa.instructions import Ref, instr
 from cimc.target import load_target

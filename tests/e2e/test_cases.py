@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import cimc
+from cimc.compare.check import Bound, check_outputs
 from cimc.cost.on_chip import OnChip
-from cimc.report.check import Bound, check_outputs
 from tests.conftest import ROOT
 from tests.shares import CheckShare
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import cimc
-from cimc.report.check import Bound, check_outputs
+from cimc.compare.check import Bound, check_outputs
 from tests.conftest import CORPUS
 from tests.shares import CheckShare
 

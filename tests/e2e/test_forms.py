@@ -11,9 +11,9 @@ import onnx.parser
 import pytest
 
 import cimc
-from cimc.frontend.host import run_onnx
+from cimc.compare.check import Bound, check_outputs
+from cimc.host.runtime import run_onnx
 from cimc.isa.program import HostSegment
-from cimc.report.check import Bound, check_outputs
 
 RNG = np.random.default_rng(0)
 

@@ -11,9 +11,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import cimc
+from cimc.compare.reference import part_outputs, reference_outputs
 from cimc.errors import RequestError
-from cimc.frontend.host import run_onnx
-from cimc.report.reference import part_outputs, reference_outputs
+from cimc.host.runtime import run_onnx
 
 RNG = np.random.default_rng(1)
 BATCH, DIM = 8, 4

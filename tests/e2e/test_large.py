@@ -12,14 +12,14 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 import cimc
-from cimc.frontend.host import run_onnx
+from cimc.compare.check import Bound, check_outputs
+from cimc.host.runtime import run_onnx
+from cimc.interpreter.evaluate import evaluate
 from cimc.ir.context import CompilerContext, Requests
 from cimc.isa.program import HostSegment
-from cimc.passes.evaluate import evaluate
-from cimc.report.check import Bound, check_outputs
-from cimc.target.loader import load_target
+from cimc.target.load_target import load_target
 from cimc.target.overrides import with_overrides
-from tests.frontend.models_zoo import ZOO, Model
+from tests.zoo.models_zoo import ZOO, Model
 
 
 def compiled(model: Model, folder: Path, scratchpad: int) -> tuple[cimc.Program, dict[str, Any]]:

@@ -10,9 +10,9 @@ import pytest
 
 import cimc
 from cimc.errors import CimcError, RequestError
-from cimc.frontend.host import run_onnx
-from cimc.frontend.limits import Limits
-from tests.frontend.fusing import floats, model
+from cimc.host.runtime import run_onnx
+from cimc.support.limits import Limits
+from tests.transforms.recognise.fusing import floats, model
 
 TEXT = """(float[B,8] x, float[B,4] z) => (float[B,4] y, bool[B,4] n) {
     h = MatMul(x, w)  y = Relu(h)  n = IsNaN(z)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import cimc
-from cimc.frontend.host import run_onnx
+from cimc.compare.check import Bound, check_outputs
+from cimc.host.runtime import run_onnx
 from cimc.isa.artifact import to_bytes
 from cimc.isa.program import HostSegment
-from cimc.report.check import Bound, check_outputs
-from cimc.report.metrics import auc
+from cimc.metrics.scores import auc
 
 MODELS = Path(__file__).parents[2] / "models"
 PRESETS = ("tsinghua28", "isaac32", "neurram130", "hermes14")

@@ -9,10 +9,10 @@ import onnx
 import pytest
 
 import cimc
-from cimc.frontend.host import HostRunner
-from cimc.frontend.measured_work import Counted
+from cimc.host.measured_work import Counted
+from cimc.host.runtime import HostRunner
 from tests.cli.tiny_files import call
-from tests.frontend.fusing import floats, model
+from tests.transforms.recognise.fusing import floats, model
 
 TEXT = """g (int64[B] user, float[B,N,8] items) => (float[B,4] u, float[B,N,4] y) {
     e = Gather(t, user)  u = MatMul(e, w)

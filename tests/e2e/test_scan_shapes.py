@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import cimc
-from cimc.frontend.host import run_onnx
+from cimc.host.runtime import run_onnx
 
 RNG = np.random.default_rng(1)
 DIM = 4

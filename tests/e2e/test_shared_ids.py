@@ -14,14 +14,14 @@ from xdsl.ir import Attribute, SSAValue
 
 import cimc
 from cimc.errors import RequestError
+from cimc.interpreter.evaluate import evaluate
 from cimc.ir import rec
 from cimc.ir.types import f32, i64, tensor
 from cimc.isa.artifact import to_bytes
 from cimc.isa.listing import arrays_of, format_program, parse_program
-from cimc.passes.evaluate import evaluate
-from cimc.passes.pipeline import Pipeline
-from cimc.sim.devices.loader import load_device
+from cimc.sim.devices.model.load_device import load_device
 from cimc.sim.executor import Simulator
+from cimc.transforms.pipeline import Pipeline
 from tests.build import Builder, module
 from tests.e2e.shared_ids import USES, requests_of, shared_ids
 

@@ -10,19 +10,19 @@ import pytest
 
 import cimc
 from cimc.cost.on_chip import OnChip, on_chip_of_facts
-from cimc.frontend.importer import import_model
-from cimc.frontend.loader import load_model
+from cimc.frontend.import_graph import import_model
+from cimc.frontend.read.load_model import load_model
 from cimc.ir.context import Requests
 from cimc.ir.text import new_context
-from cimc.passes.pipeline import Pipeline
-from cimc.target.loader import load_target
+from cimc.target.load_target import load_target
+from cimc.transforms.pipeline import Pipeline
 from models.tiny import requests_for, tiny_dlrm
 from tests.conftest import ROOT
-from tests.frontend.models_more import MORE
-from tests.frontend.models_public import PUBLIC
-from tests.frontend.models_sequences import SEQUENCES
-from tests.frontend.models_zoo import ZOO, Model
 from tests.shares import CheckShare, read
+from tests.zoo.models_more import MORE
+from tests.zoo.models_public import PUBLIC
+from tests.zoo.models_sequences import SEQUENCES
+from tests.zoo.models_zoo import ZOO, Model
 
 FAMILIES: dict[str, dict[str, tuple[Callable[[], Model], int]]] = {
     "zoo": {name: (build, 17) for name, build in ZOO.items()},

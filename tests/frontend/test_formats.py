@@ -11,11 +11,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import cimc
+from cimc.compare.check import Bound, check_outputs
+from cimc.compare.reference import reference_outputs
 from cimc.isa.program import HostSegment
-from cimc.report.check import Bound, check_outputs
-from cimc.report.reference import reference_outputs
-from tests.frontend.fusing import Arrays, floats
-from tests.frontend.test_compound import MS, node
+from tests.transforms.onnx.composites.test_operators import MS, node
+from tests.transforms.recognise.fusing import Arrays, floats
 
 RNG = np.random.default_rng(0)
 W = RNG.integers(-100, 100, (16, 12)).astype(np.int8)

@@ -10,14 +10,14 @@ import onnx
 import pytest
 from onnx import version_converter
 
-from cimc.frontend.host import run_onnx
+from cimc.host.runtime import run_onnx
+from cimc.interpreter.evaluate import evaluate
 from cimc.ir.context import Requests
-from cimc.passes.evaluate import evaluate
 from tests.conftest import CORPUS
-from tests.frontend.models_more import MORE
-from tests.frontend.models_public import PUBLIC
-from tests.frontend.models_zoo import ZOO, Model
-from tests.frontend.test_zoo import fuse
+from tests.zoo.models_more import MORE
+from tests.zoo.models_public import PUBLIC
+from tests.zoo.models_zoo import ZOO, Model
+from tests.zoo.test_zoo import fuse
 
 NEWEST = onnx.defs.onnx_opset_version()
 FAMILIES: dict[str, tuple[Callable[[], Model], int]] = {

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from cimc.errors import CimcError
-from cimc.frontend.host import run_onnx
-from cimc.frontend.match import Graph
+from cimc.host.runtime import run_onnx
+from cimc.interpreter.evaluate import evaluate
 from cimc.ir.text import parse_ir, print_ir
-from cimc.passes.evaluate import evaluate
-from tests.frontend.fusing import fuse
+from cimc.transforms.recognise.recogniser import Graph
+from tests.transforms.recognise.fusing import fuse
 
 STEP = 12
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cimc.frontend.isolation import Worker, host_limits
-from cimc.frontend.limits import Limits
+from cimc.host.isolation import Worker, host_limits
+from cimc.support.limits import Limits
 from tests.fuzz.child import in_child, lend
 from tests.fuzz.judge import judge
 from tests.fuzz.mutations import MUTATIONS

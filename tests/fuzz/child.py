@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from cimc.frontend import isolation
+from cimc.host import isolation
 
 CPU_SECONDS = 30
 WALL_SECONDS = 120.0

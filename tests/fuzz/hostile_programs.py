@@ -8,7 +8,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from cimc.ir.store import digest_of
+from cimc.ir.tensor_store import digest_of
 from cimc.isa.artifact import _digest
 
 Arrays = dict[str, np.ndarray]

@@ -11,12 +11,12 @@ import numpy as np
 from onnx import TensorProto, numpy_helper
 
 from cimc.api import Program, compile, prepare
+from cimc.compare.check import Bound, Check, check_outputs
+from cimc.compare.reference import reference_outputs
 from cimc.errors import CimcError
-from cimc.frontend.host import HostRunner, run_onnx
-from cimc.frontend.loader import load_model
-from cimc.passes.evaluate import evaluate
-from cimc.report.check import Bound, Check, check_outputs
-from cimc.report.reference import reference_outputs
+from cimc.frontend.read.load_model import load_model
+from cimc.host.runtime import HostRunner, run_onnx
+from cimc.interpreter.evaluate import evaluate
 
 BUGS = ("crash", "hang", "memory", "mismatch", "touched", "accepted")
 """Outcomes that must not occur.  ``accepted``: what had to be refused was not."""

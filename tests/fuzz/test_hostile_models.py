@@ -14,8 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 import cimc
 from cimc.errors import CimcError
-from cimc.frontend.host import run_onnx
-from cimc.frontend.limits import Limits
+from cimc.host.runtime import run_onnx
+from cimc.support.limits import Limits
 
 RNG = np.random.default_rng(0)
 X = {"x": RNG.standard_normal((4, 8)).astype(np.float32)}

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from cimc.errors import RequestError
-from cimc.ir.requestfile import load_requests
+from cimc.workload.request_file import load_requests
 
 
 def header(text: str, version: tuple[int, int] = (1, 0)) -> bytes:

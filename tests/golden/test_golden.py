@@ -12,7 +12,7 @@ from cimc.api import prepare
 from cimc.ir.text import print_ir
 from cimc.isa.assembly import format_stream
 from cimc.isa.program import ChipSegment
-from cimc.passes.registry import DEFAULT_PIPELINE
+from cimc.transforms.passes import DEFAULT_PIPELINE
 from models.tiny import requests_for, tiny_dlrm
 
 PASSES = ("import", "canonicalize", "fuse-recsys", "quantize", "group", "shard", "place", "schedule")

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cimc.errors import ProgramError
-from cimc.isa import document
 from cimc.isa.assembly import format_instr, format_stream, parse_instr
 from cimc.isa.encoding import decode, encode, size_of
 from cimc.isa.instructions import BY_OPCODE, INSTRUCTIONS, Instr, Ref, instr
 from tests.isa.strategies import instructions
+from tools.docs import isa_table
 
 
 @given(st.lists(instructions(), max_size=20))
@@ -91,4 +91,4 @@ def test_opcodes_are_distinct() -> None:
 def test_documented_table_is_current() -> None:
     page = Path(__file__).parents[2] / "docs" / "isa.md"
     text = page.read_text(encoding="utf-8")
-    assert document.with_table(text) == text, "run: python -m cimc.isa.document docs/isa.md"
+    assert isa_table.with_table(text) == text, "run: python -m tools.docs.isa_table docs/isa.md"

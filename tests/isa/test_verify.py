@@ -11,7 +11,7 @@ from cimc.errors import ProgramError
 from cimc.isa.instructions import Instr, Ref, instr
 from cimc.isa.program import ChipSegment, Header, Matrix, Port, Program
 from cimc.isa.verify import verify_program
-from cimc.target.loader import load_target
+from cimc.target.load_target import load_target
 
 TARGET = load_target("tsinghua28")
 LIMIT = TARGET.tile.scratchpad_bytes

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cimc.errors import PassError
+from cimc.mapping.assignment.problem import IntArray
 from cimc.mapping.grouping import (
     GroupingProblem,
     evaluate_grouping,
@@ -14,7 +15,6 @@ from cimc.mapping.grouping import (
     register_grouping,
     touched_bound,
 )
-from cimc.mapping.problem import IntArray
 
 BUILT_IN = ("co_occurrence", "frequency", "in_order")
 

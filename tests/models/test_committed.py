@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from cimc.report.metrics import auc
+from cimc.metrics.scores import auc
 from models.build import CALIBRATED, EVALUATED, RECIPES, TRACED, score
 from models.requests import id_inputs
 

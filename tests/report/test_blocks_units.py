@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cimc.report.blocks import facts, plain, table
-from cimc.report.units import count, engineering, joules, percent, ranges, rate, seconds, size
+from cimc.support.quantities import count, engineering, joules, percent, ranges, rate, seconds, size
 
 
 @pytest.mark.parametrize(

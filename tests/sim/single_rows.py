@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.sim.kernels.lookup import adc_levels
+from cimc.sim.kernels.lookups.pooled_rows import adc_levels
 
 
 def through_adc(table: NDArray[np.int8], array: Any, weight_bits: int, lsb: int) -> NDArray[np.int16]:

@@ -24,11 +24,11 @@ import cimc
 from cimc import Program
 from cimc.errors import CimcError
 from cimc.isa.program import ChipSegment, HostSegment
-from cimc.passes.pipeline import Pipeline
 from cimc.sim.kernels import threads
-from cimc.sim.once import Once
+from cimc.support.once import Once
+from cimc.transforms.pipeline import Pipeline
 from tests.build import dlrm, dlrm_requests
-from tests.frontend.test_recurrent import recurrent
+from tests.transforms.onnx.test_recurrent import recurrent
 
 CALLERS = 4
 Job = dict[str, Any]

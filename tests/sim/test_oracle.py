@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cimc.sim.oracle import adc_value, oracle_mvm, oracle_pool, oracle_weighted_sum
-from cimc.target.cells import phase_plan, slices_for
+from cimc.target.cell_encoding import phase_plan, slices_for
 
 
 @pytest.mark.parametrize(

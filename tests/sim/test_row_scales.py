@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cimc.ir.bags import Bags, RowScales, averaged, pooled_rows
-from cimc.sim.kernels.lookup import scaled_max, scaled_sum
+from cimc.interpreter.bags import Bags, RowScales, averaged, pooled_rows
+from cimc.sim.kernels.lookups.pooled_rows import scaled_max, scaled_sum
 from cimc.sim.oracle import oracle_row_scaled
 from cimc.target import load_target
 from tests.sim.single_rows import through_adc

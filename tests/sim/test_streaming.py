@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from cimc.errors import ProgramError
-from cimc.ir.bags import Bags
+from cimc.interpreter.bags import Bags
 from cimc.isa.directory import RowDirectory
 from cimc.isa.program import Header, Matrix, Program
-from cimc.passes.pipeline import Pipeline
 from cimc.sim import chip
-from cimc.sim.devices.loader import load_device
+from cimc.sim.devices.model.load_device import load_device
 from cimc.sim.executor import Simulator
 from cimc.sim.reading import TableReader
-from cimc.target.loader import load_target
+from cimc.target.load_target import load_target
 from cimc.target.overrides import with_overrides
+from cimc.transforms.pipeline import Pipeline
 from tests.build import dlrm, dlrm_requests
 
 BATCH = 61

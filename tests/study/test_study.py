@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from cimc.errors import CimcError, PassError
-from cimc.study import measure, plan, plots, table
-from cimc.study.plan import Case, Strategy, Workload, cases, workload_beside
+from cimc.study import case_process, columns, plots
+from cimc.study import cases as plan
+from cimc.study.cases import Case, Strategy, Workload, cases, workload_beside
+from cimc.study.named_pipelines import seeded, strategy
+from cimc.study.results import Row, Store
 from cimc.study.runner import run
-from cimc.study.store import Row, Store
-from cimc.study.strategies import seeded, strategy
 from tests.cli.tiny_files import Tiny, call, write_tiny
 
 
@@ -123,8 +124,8 @@ def test_a_store_keeps_whole_lines(tmp_path: Path) -> None:
 
 
 def test_a_case_has_every_figure(tiny: Tiny) -> None:
-    row = measure.measure(case_of(tiny, "greedy", limit=50))
-    known = {column.key for column in table.COLUMNS}
+    row = case_process.measure(case_of(tiny, "greedy", limit=50))
+    known = {column.key for column in columns.COLUMNS}
     assert set(row) == known - {"error"}
     assert row["requests"] == 50
     assert row["chips"] == 1
@@ -135,7 +136,7 @@ def test_a_case_has_every_figure(tiny: Tiny) -> None:
     assert row["throughput_rps"] > 0
     assert 0 < row["bottleneck_busy"] <= 1
     assert len(row["tile_busy"]) == row["mesh"][0] * row["mesh"][1]
-    again = measure.measure(case_of(tiny, "greedy", limit=50))
+    again = case_process.measure(case_of(tiny, "greedy", limit=50))
     measured = {"compile_seconds", "compile_cpu_seconds", "peak_bytes"}
     assert {k: v for k, v in row.items() if k not in measured} == {
         k: v for k, v in again.items() if k not in measured
@@ -145,8 +146,10 @@ def test_a_case_has_every_figure(tiny: Tiny) -> None:
 def test_chips_are_added_until_the_model_fits(tiny: Tiny) -> None:
     small = "tsinghua28{chip.mesh=2x1 chip.port=0x0 tile.arrays=2}"
     case = Case(workload_beside(tiny.model), small, strategy("greedy"), limit=10)
-    assert measure.measure(case)["chips"] > 1
-    row = measure.measure(Case(workload_beside(tiny.model), small, strategy("greedy"), chips=1, limit=10))
+    assert case_process.measure(case)["chips"] > 1
+    row = case_process.measure(
+        Case(workload_beside(tiny.model), small, strategy("greedy"), chips=1, limit=10)
+    )
     assert row["error"].startswith("mapping.infeasible: ")
     assert row["strategy"] == "greedy"
 
@@ -218,7 +221,7 @@ def test_parquet_holds_the_same(tiny: Tiny, tmp_path: Path) -> None:
         {"model": "m", "target": "t", "strategy": "a", "seed": 0, "energy_pj": 2.5, "mesh": [2, 1]},
         {"model": "m", "target": "t", "strategy": "b", "seed": 0, "error": 'x: it\'s "odd"'},
     ]
-    table.write_parquet(rows, tmp_path / "rows.parquet")
+    columns.write_parquet(rows, tmp_path / "rows.parquet")
     found = duckdb.sql(
         f"SELECT strategy, energy_pj, mesh, error FROM '{tmp_path / 'rows.parquet'}' ORDER BY strategy"
     ).fetchall()
@@ -260,7 +263,7 @@ def test_keys_follow_external_data_and_targets(tiny: Tiny, tmp_path: Path) -> No
     )
     here = workload_beside(tiny.model)
     target = tmp_path / "own.yaml"
-    preset = Path(str(table.__file__)).parents[1] / "target" / "presets" / "tsinghua28.yaml"
+    preset = Path(str(columns.__file__)).parents[1] / "target" / "presets" / "tsinghua28.yaml"
     target.write_text(preset.read_text())
 
     def key(target: str = "tsinghua28") -> str:
@@ -316,7 +319,11 @@ def test_a_bug_in_one_case_leaves_the_others_done(
 
 def test_a_child_ends_with_its_parent() -> None:
     child = subprocess.Popen(
-        [sys.executable, "-c", "import cimc.study.measure as m, time; m._end_with_parent(); time.sleep(60)"],
+        [
+            sys.executable,
+            "-c",
+            "import cimc.study.case_process as m, time; m._end_with_parent(); time.sleep(60)",
+        ],
         stdin=subprocess.PIPE,
     )
     assert child.stdin is not None

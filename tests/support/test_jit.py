@@ -63,7 +63,7 @@ KERNELS = """
 import numpy as np, warnings
 with warnings.catch_warnings(record=True) as said:
     warnings.simplefilter("always")
-    from cimc.mapping.kernels.draw import accepts, state_of
+    from cimc.support.random.splitmix_jit import accepts, state_of
     accepts(state_of(3), 1, 2.0), accepts(state_of(3), 1.0, 2.0)
 print([w.category.__name__ for w in said], *(w.message for w in said))
 print(sum(accepts.stats.cache_hits.values()), sum(accepts.stats.cache_misses.values()))

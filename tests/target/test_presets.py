@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cimc.target import Constant, load_target, preset_names
-from cimc.target.describe import full_step_pj, rows
+from cimc.target.constants_table import full_step_pj, rows
 
 ISAAC_TILE_MW = {"edram": 20.7, "bus": 7, "router": 42 / 4, "sigmoid": 0.52, "shift-add": 0.05, "pool": 0.4}
 ISAAC_TILE_MM2 = {"edram": 0.083, "bus": 0.090, "router": 0.151 / 4, "sigmoid": 0.0006, "shift-add": 0.00006,

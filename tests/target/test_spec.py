@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from cimc.errors import TargetError
 from cimc.target import Constant, Target, load_target
-from cimc.target.describe import rows, summary
+from cimc.target.constants_table import rows, summary
 from cimc.target.overrides import at_operating_point, with_overrides
 
 DEFAULT = load_target("tsinghua28")

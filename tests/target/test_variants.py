@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cimc.errors import TargetError
-from cimc.target.loader import load_target
+from cimc.target.load_target import load_target
 from cimc.target.overrides import with_overrides
 
 

@@ -41,8 +41,8 @@ from cimc.ir.rec.base import (
 )
 from cimc.ir.rec.embedding import EmbeddingBagOp, bag_type
 from cimc.ir.rec.grid import Grid
-from cimc.ir.rec.host import HostOp, YieldOp
-from cimc.ir.rec.layout import ConcatOp, ExpandOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
+from cimc.ir.rec.host_segment import HostOp, YieldOp
+from cimc.ir.rec.rearrange import ConcatOp, ExpandOp, PadOp, ReshapeOp, SliceOp, TakeOp, TransposeOp
 
 __all__ = [
     "BAG_MODES",

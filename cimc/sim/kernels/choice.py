@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from cimc.isa.program import ChipSegment, Program
-from cimc.sim.kernels.backend import Backend, backend, preferring
-from cimc.target.cells import phase_plan, slices_for
+from cimc.sim.kernels.availability import Backend, backend, preferring
+from cimc.target.cell_encoding import phase_plan, slices_for
 from cimc.target.spec import Target
 
 WORTH = 1 << 30

@@ -1,0 +1,1 @@
+"""Symbolic shapes: the extents of every value in terms of the model's dynamic dimensions."""

@@ -1,0 +1,183 @@
+"""``cimc compile``: an ONNX model becomes a program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cimc.cli import options
+from cimc.cli.path_options import READ, WRITTEN, Command, WrittenFolder
+
+if TYPE_CHECKING:
+    from cimc.api import Program
+    from cimc.instrument.watch import Watch
+    from cimc.report.blocks import Block
+
+
+@click.command(
+    "compile",
+    cls=Command,
+    short_help="Turn an ONNX model into a program.",
+    epilog=options.examples(
+        "cimc compile dlrm.onnx -o dlrm.cimc --calib requests.npz",
+        "cimc compile dlrm.onnx -o dlrm.cimc --calib requests.npz --trace dlrm.trace.npz",
+        "cimc compile dlrm.onnx -o dlrm.cimc --target isaac32 --check-each",
+        "cimc compile dlrm.onnx -o dlrm.cimc --dump-ir ir/ --print-ir-after=fuse-recsys",
+        "cimc compile graph_only.onnx -o dlrm.cimc --weights generated:0",
+        "cimc compile twotower.onnx -o user.cimc --calib requests.npz --select user_vec",
+        "cimc compile dlrm.onnx -o dlrm.cimc \\",
+        "    --pipeline 'canonicalize,fuse-recsys,quantize{weights=4 acts=8},shard,place,schedule,lower'",
+    ),
+)
+@click.argument("model", type=READ)
+@click.option(
+    "-o", "--output", "path", type=WRITTEN, required=True, metavar="OUT", help="The program to write."
+)
+@options.target
+@click.option(
+    "--calib",
+    type=READ,
+    metavar="REQ.npz",
+    help="Requests that set quantisation and ADC ranges; invented if absent, with a note.",
+)
+@click.option(
+    "--trace",
+    type=READ,
+    metavar="TRACE.npz",
+    help="Accesses of the tables (see 'cimc trace'); those of the calibration requests if absent.",
+)
+@click.option("--pipeline", metavar="P", help="Passes with options; the default one if absent.")
+@options.seed
+@options.weights
+@click.option(
+    "--select",
+    multiple=True,
+    metavar="OUTPUT",
+    help="Compile only what this output needs, one tower say; may be repeated.",
+)
+@click.option("--print-ir-after", metavar="all|NAME,...", help="Print the IR on stderr after these passes.")
+@click.option("--print-locations", is_flag=True, help="Printed IR names the ONNX node of each operation.")
+@click.option(
+    "--dump-ir",
+    type=WrittenFolder("[0-9][0-9]-*.mlir", "data.safetensors"),
+    metavar="DIR",
+    help="Write the IR after every pass, and its arrays.",
+)
+@click.option("--check-each", is_flag=True, help="Execute the IR after every pass, against onnxruntime.")
+@click.option("--timings", is_flag=True, help="Print seconds per pass on stderr.")
+@options.max_request_bytes
+@options.host_limits
+@options.as_json
+def command(
+    model: Path,
+    path: Path,
+    target: str,
+    calib: Path | None,
+    trace: Path | None,
+    pipeline: str | None,
+    seed: int,
+    weights: str | None,
+    select: tuple[str, ...],
+    print_ir_after: str | None,
+    print_locations: bool,
+    dump_ir: Path | None,
+    check_each: bool,
+    timings: bool,
+    max_request_bytes: int,
+    as_json: bool,
+) -> None:
+    """Compile MODEL (ONNX) into a program for a target.
+
+    Equal inputs, options and seed give a byte-identical program.
+    """
+    from cimc.api import Program, prepare
+    from cimc.cli import output
+    from cimc.compare.blame import blaming_requests
+    from cimc.errors import ProgramError
+    from cimc.instrument.watch import Watch
+    from cimc.transforms.passes import DEFAULT_PIPELINE
+    from cimc.transforms.pipeline import Pipeline
+    from cimc.workload.request_file import load_requests
+
+    if weights is not None and check_each:
+        raise click.UsageError("--check-each compares with onnxruntime, which has no generated weights")
+    if select and check_each:
+        raise click.UsageError("--check-each compares whole models: leave out --select")
+    line = Pipeline.parse(pipeline or DEFAULT_PIPELINE)
+    requests = load_requests(calib, max_request_bytes) if calib is not None else None
+    watch = Watch(
+        line,
+        print_after=print_ir_after,
+        locations=print_locations,
+        folder=dump_ir,
+        check=model if check_each else None,
+    )
+    steps = [p.name for p in line.passes]
+    with output.progress("compiling", "passes") as advance:
+        advance(0, len(steps), "import")
+        module, ctx, line = prepare(
+            model, target, requests, line, seed=seed, weights=weights, outputs=select, trace=trace
+        )
+        with blaming_requests(model, None if weights or select else requests):
+            watch.imported(module, ctx)
+            for done, each in enumerate(steps):
+                advance(done, len(steps), each)
+                Pipeline((line.passes[done],)).run(
+                    module, ctx, lambda p, m, s: watch.after(p.name, m, ctx, s)
+                )
+    if ctx.program is None:
+        raise ProgramError(
+            "pass.no-program", f"pipeline '{line}' builds no program", hint="end it with schedule,lower"
+        )
+    program = Program(ctx.program, ctx.target)
+    watch.finished(module, ctx)
+    program.save(path)
+    output.notes(program.notes)
+    if timings and not as_json:
+        for name, spent in watch.seconds.items():
+            output.note(f"{spent:9.3f} s  {name}")
+    output.result(_payload(program, path, watch), _blocks(program, path), as_json)
+
+
+def _payload(program: Program, path: Path, watch: Watch) -> dict[str, Any]:
+    from cimc.report import clip_free, converters, placement
+    from cimc.report.summary import header_json
+
+    return {
+        "output": str(path),
+        "bytes": path.stat().st_size,
+        "program": header_json(program.data),
+        "on_chip": program.on_chip.to_json(),
+        "placement": placement.to_json(program.data, program.target),
+        **converters.to_json(program.data),
+        "certificate": clip_free.to_json(program.data),
+        "timings": watch.seconds,
+        "checks": watch.checks,
+    }
+
+
+def _blocks(program: Program, path: Path) -> list[Block]:
+    from cimc.report import clip_free, converters, placement
+    from cimc.report.blocks import facts
+    from cimc.report.on_chip_share import on_chip_blocks
+    from cimc.support.quantities import size
+
+    header = program.data.header
+    return [
+        facts(
+            "Program",
+            [
+                ("written", f"{path} ({size(path.stat().st_size)})"),
+                ("model", f"{header.model} ({header.model_digest[:12]})"),
+                ("target", f"{header.target} ({header.target_digest[:12]})"),
+                ("pipeline", header.pipeline),
+                ("seed", str(header.seed)),
+            ],
+        ),
+        *on_chip_blocks(program.on_chip),
+        *placement.blocks(program.data, program.target),
+        *converters.blocks(program.data),
+        *clip_free.blocks(program.data),
+    ]

@@ -1,0 +1,136 @@
+"""``cimc simulate``: how long many requests take that share the machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cimc.cli import options
+from cimc.cli.path_options import READ, WRITTEN, Command
+
+
+@click.command(
+    "simulate",
+    cls=Command,
+    short_help="Latency and throughput of requests that share the machine.",
+    epilog=options.examples(
+        "cimc simulate dlrm.cimc --inputs requests.npz --in-flight 16",
+        "cimc simulate dlrm.cimc --inputs requests.npz --rate 500000 --arrivals poisson --seed 1",
+        "cimc simulate dlrm.cimc --inputs requests.npz --in-flight 8 --timeline t.json --plot load.svg",
+    ),
+)
+@click.argument("program", type=READ)
+@click.option("--inputs", type=READ, required=True, metavar="REQ.npz", help="Arrays named after the inputs.")
+@click.option("--in-flight", type=click.IntRange(min=1), metavar="N", help="Requests under way at any time.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), metavar="R", help="Requests per second.")
+@click.option(
+    "--arrivals",
+    type=click.Choice(["fixed", "poisson"]),
+    help="With --rate: at equal distances (the default), or at random.",
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Simulate the first N requests only.")
+@click.option(
+    "--scratchpad-gbps",
+    type=click.FloatRange(0, min_open=True),
+    metavar="R",
+    help="Rate of each scratchpad's port in Gb/s; without it ports make nothing wait.",
+)
+@click.option(
+    "--link-buffer",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Whole messages that the buffer of each mesh link holds; without it, any number.",
+)
+@click.option("--timeline", type=WRITTEN, metavar="FILE", help="Write a timeline for Perfetto (JSON).")
+@click.option(
+    "--timeline-requests",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    metavar="N",
+    help="Requests in the timeline, from the first on.",
+)
+@click.option("--plot", type=WRITTEN, metavar="FILE", help="Draw a map of the load on the mesh (.svg, .png).")
+@options.seed
+@options.max_request_bytes
+@options.host_limits
+@options.as_json
+def command(
+    program: Path,
+    inputs: Path,
+    in_flight: int | None,
+    rate: float | None,
+    arrivals: str | None,
+    limit: int | None,
+    scratchpad_gbps: float | None,
+    link_buffer: int | None,
+    timeline: Path | None,
+    timeline_requests: int,
+    plot: Path | None,
+    seed: int,
+    max_request_bytes: int,
+    as_json: bool,
+) -> None:
+    """Simulate requests that share the machine of PROGRAM, with the ids that they really look up.
+
+    Every array, bus, vector unit, memory, router port, mesh link and host link serves one thing at a time,
+    first come, first served; requests overlap. Prints latency percentiles, throughput, and how busy units
+    are. One request at a time without --in-flight or --rate.
+    """
+    from cimc.api import Program
+    from cimc.cli import output
+    from cimc.cost import estimate
+    from cimc.report.figure import require
+    from cimc.report.queueing import draw_load, simulation_blocks
+    from cimc.report.summary import header_json
+    from cimc.support.io.files import write_atomically
+    from cimc.timing import Arrivals, simulate
+    from cimc.workload.request_file import load_requests
+
+    if rate is not None and in_flight is not None:
+        raise click.UsageError("--in-flight keeps requests under way, --rate lets them arrive: choose one")
+    if arrivals is not None and rate is None:
+        raise click.UsageError("--arrivals goes with --rate")
+    require(plot)
+    how = Arrivals("closed", in_flight or 1)
+    if rate is not None:
+        how = Arrivals("poisson" if arrivals == "poisson" else "fixed", rate=rate, seed=seed)
+    loaded = Program.load(program)
+    arrays = load_requests(inputs, max_request_bytes)
+    if limit is not None:
+        from cimc.isa.jagged import jagged_in_program
+        from cimc.workload.first_requests import first_requests
+
+        names = [name for name, _, _ in loaded.data.header.inputs]
+        arrays = first_requests(arrays, names, jagged_in_program(loaded.data), limit)
+    with output.progress("requests", "requests") as advance:
+        found, activity = simulate(
+            loaded.data,
+            loaded.target,
+            arrays,
+            how,
+            scratchpad_gbps=scratchpad_gbps,
+            link_buffer=link_buffer,
+            timeline=timeline_requests if timeline is not None else 0,
+            progress=lambda done, total: advance(done, total, ""),
+        )
+    if timeline is not None:
+        from cimc.timing.timeline import timeline_text
+
+        write_atomically(timeline, timeline_text(found))
+    if plot is not None:
+        draw_load(found, plot)
+    cost = estimate(loaded.data, loaded.target, activity)
+    payload = {
+        "program": header_json(loaded.data),
+        "simulation": found.to_json(),
+        "analytic": {
+            "latency_ns": cost.latency_ns,
+            "throughput_rps": cost.throughput_rps,
+            "bottleneck": cost.bottleneck,
+        },
+        "energy_pj": cost.energy_pj,
+        "on_chip": cost.on_chip.to_json(),
+    }
+    output.result(payload, simulation_blocks(found, cost), as_json)

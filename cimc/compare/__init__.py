@@ -1,0 +1,1 @@
+"""A result beside its reference: bounds, and who is at fault."""

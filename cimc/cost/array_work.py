@@ -1,0 +1,125 @@
+"""Work of ``mvm``, and the cost of one array operation, which lookups share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.cost.machine_units import Unit
+from cimc.cost.work import WORD_BITS, CostError, Work
+from cimc.ir.cim import ARRAY, COL0, COLS, ROWS, TILE
+from cimc.isa.instructions import Instr
+from cimc.isa.program import Matrix, Program
+from cimc.target import cell_encoding
+from cimc.target.spec import Target
+
+INPUT_BITS = 8
+"""Bits of a quantised activation on the bus: the scratchpad holds one byte each."""
+
+Blocks = NDArray[np.int64]
+Counts = NDArray[np.float64]
+
+
+def blocks_of(matrix: Matrix, program: Program, target: Target) -> Blocks:
+    """The block table of a matrix, ``int64[blocks, 7]``.
+
+    Raises:
+        CostError: ``cost.not-placed`` when a block lies on no array of the target.
+    """
+    blocks = program.data[f"{matrix.name}.blocks"].astype(np.int64)
+    tiles, arrays = blocks[:, TILE], blocks[:, ARRAY]
+    good = (tiles >= 0) & (tiles < target.n_tiles) & (arrays >= 0) & (arrays < target.tile.arrays)
+    if not good.all():
+        raise CostError(
+            "cost.not-placed",
+            f"block {int(np.argmin(good))} of matrix {matrix.name} lies on no array of target {target.name}",
+            hint="run the pass 'place' for this target",
+        )
+    return blocks
+
+
+def steps_per_phase(cell_columns: NDArray[np.int64], target: Target) -> NDArray[np.int64]:
+    """Steps to convert this many cell columns: ``ceil(columns / columns_per_step)``."""
+    return -(-cell_columns // target.array.columns_per_step)
+
+
+def count_array_events(
+    work: Work,
+    kind: str,
+    target: Target,
+    cell_columns: NDArray[np.int64],
+    operations: NDArray[Any],
+    driven: NDArray[Any],
+) -> None:
+    """Count steps, driven rows, conversions and shift-adds of array operations.
+
+    Per block: ``cell_columns`` converted in each of ``operations`` (input phases or activations), and
+    ``driven``, the rows driven, summed over those operations; each is driven anew in every step.
+    """
+    steps = steps_per_phase(cell_columns, target)
+    total_steps = float((operations * steps).sum())
+    used = float((operations * cell_columns).sum())
+    charged = used if target.array.gate_unused_adc else total_steps * target.array.columns_per_step
+    rows = float((driven * steps).sum())
+    for event, amount in (
+        ("array.steps", total_steps),
+        ("array.rows_driven", rows),
+        ("adc.conversions", charged),
+    ):
+        work.count(event, amount)
+        work.count(f"{event}.{kind}", amount)
+    work.count("adc.conversions_used", used)
+    work.count("shift_add.ops", used)
+
+
+def hold_arrays(
+    work: Work, blocks: Blocks, operations: NDArray[Any], slices: NDArray[np.int64], target: Target
+) -> float:
+    """Occupy the arrays of ``blocks``; the ns of the busiest one."""
+    steps = steps_per_phase(blocks[:, COLS] * slices, target)
+    times = operations * steps * float(target.array.step_ns)
+    busiest = 0.0
+    for block, ns in zip(blocks, times.tolist(), strict=True):
+        unit = Unit("array", int(block[TILE]), int(block[ARRAY]))
+        work.hold(unit, ns)
+        busiest = max(busiest, work.holds.get(unit, 0.0))
+    return busiest
+
+
+def weight_offset(matrix: Matrix, target: Target) -> int:
+    """What stored weights exceed the true ones by; non-zero means digital correction of every sum."""
+    return cell_encoding.weight_offset(target.array.encoding, matrix.bits)
+
+
+def mvm_work(item: Instr, matrix: Matrix, tile: int, program: Program, target: Target) -> Work:
+    """Work of one ``mvm``: input over the bus, all blocks at once (one after the other on one array), output.
+
+    Every row of a block counts as driven in every phase: an upper bound, rows whose digit is zero included.
+    """
+    first, count = item.number("first"), item.number("count")
+    blocks = blocks_of(matrix, program, target)[first : first + count]
+    phases = target.input_phases(matrix.input_bits, matrix.input_signed)
+    slices = np.full(len(blocks), matrix.slices, np.int64)
+    rows, cols = blocks[:, ROWS], blocks[:, COLS]
+    columns = int((blocks[:, COL0] + cols).max() - blocks[:, COL0].min())
+    work = Work()
+    count_array_events(
+        work, "mvm", target, cols * slices, np.full(len(blocks), phases, np.int64), rows * phases
+    )
+    busiest = hold_arrays(work, blocks, np.full(len(blocks), phases, np.int64), slices, target)
+
+    bits_in, bits_out = int(rows.sum()) * INPUT_BITS, int(cols.sum()) * WORD_BITS
+    bus_ns = (bits_in + bits_out) / float(target.tile.bus_gbps)
+    work.hold(Unit("bus", tile), bus_ns)
+    work.count("bus.bits", bits_in + bits_out)
+    work.count("scratchpad.read_bits", bits_in)
+    work.count("scratchpad.write_bits", columns * WORD_BITS)
+    additions = int(cols.sum()) - columns
+    if weight_offset(matrix, target):
+        additions += int((rows + cols).sum())  # sum of the activations, and its subtraction from each column
+    work.count("accumulate.adds", additions)
+    work.count("mvm.blocks", len(blocks))
+    work.ns = bus_ns + busiest
+    return work

@@ -1,0 +1,173 @@
+"""The whole estimate of a program: time, energy, area and events, each with what it includes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cimc.cost.area import Area, area_of
+from cimc.cost.cost_model import CostModel
+from cimc.cost.energy import NOT_MODELLED, Energy, constant, energy_of, weakest
+from cimc.cost.events import Events, count_model
+from cimc.cost.includes import includes
+from cimc.cost.list_schedule import Span, time_model
+from cimc.cost.machine_units import KINDS, contents, label
+from cimc.cost.on_chip import OnChip, on_chip
+from cimc.isa.program import HostSegment, Program
+from cimc.sim.activity import Activity
+from cimc.support.shown import Shown
+from cimc.target.spec import Basis, Target
+
+COUNTED_FROM = (
+    "array.columns_per_step",
+    "array.dac_bits",
+    "array.gate_unused_adc",
+    "array.signed_inputs",
+    "tile.vector_lanes",
+    "chip.mesh",
+    "chip.port",
+)
+"""Structural fields that the counts and the schedule depend on."""
+
+
+@dataclass(frozen=True, repr=False)
+class Cost(Shown):
+    """What one request of a program costs on a target.
+
+    Attributes:
+        target, target_digest: the target whose constants were used.
+        requests: requests over which lookups were averaged (0 without lookups).
+        host_segments: stretches that run on the host and are in no figure.
+        latency_ns: one request alone on the machine.
+        segment_ns: its part in each chip segment.
+        throughput_rps: requests per second of a steady stream; ``None`` when the chip does nothing.
+        bottleneck: the unit that sets it (``""`` when the chip does nothing).
+        busy: ns each unit is busy per request, busiest first.
+        energy_pj: energy per request.
+        array_energy_pj: the part of arrays and ADCs.
+        energy: its breakdown.
+        not_modelled: what has no constant, and why.
+        area: system and used area.
+        events: counted events per request.
+        basis: the weakest basis behind ``time``, ``energy`` and ``area`` (``None``: no constant used); the
+            weakest structural one behind the ``counts``.
+        structure: basis of each structural field that counts depend on.
+        includes: for every figure, what it includes and what not.
+        timeline: spans of one request; not part of :meth:`to_json`.
+        on_chip: the share of the model's work that these figures are of.
+    """
+
+    target: str
+    target_digest: str
+    requests: int
+    host_segments: int
+    latency_ns: float
+    segment_ns: tuple[float, ...]
+    throughput_rps: float | None
+    bottleneck: str
+    busy: Mapping[str, float]
+    energy_pj: float
+    array_energy_pj: float
+    energy: Energy
+    not_modelled: Mapping[str, str]
+    area: Area
+    events: Events
+    basis: Mapping[str, Basis | None]
+    structure: Mapping[str, Basis]
+    includes: Mapping[str, str]
+    timeline: tuple[Span, ...] = dataclasses.field(repr=False)
+    on_chip: OnChip
+
+    def _brief(self) -> str:
+        rate = "-" if self.throughput_rps is None else f"{self.throughput_rps:.4g}"
+        return (
+            f"on {self.target}: latency {self.latency_ns:.4g} ns, {rate} requests/s, "
+            f"{self.energy_pj:.4g} pJ a request, {self.area.system_mm2:.4g} mm2"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the timeline as plain dicts, lists, numbers and text."""
+        return {
+            "target": self.target,
+            "target_digest": self.target_digest,
+            "requests": self.requests,
+            "host_segments": self.host_segments,
+            "on_chip": self.on_chip.to_json(),
+            "latency_ns": self.latency_ns,
+            "segment_ns": list(self.segment_ns),
+            "throughput_rps": self.throughput_rps,
+            "bottleneck": self.bottleneck,
+            "busy_ns": dict(self.busy),
+            "energy_pj": self.energy_pj,
+            "array_energy_pj": self.array_energy_pj,
+            "energy": {
+                item.name: {k: v for k, v in dataclasses.asdict(item).items() if k != "name"}
+                for item in self.energy.items
+            },
+            "energy_share_by_basis": dict(self.energy.by_basis),
+            "not_modelled": dict(self.not_modelled),
+            "area_mm2": {
+                "system": {**self.area.system, "total": self.area.system_mm2},
+                "used": {**self.area.used, "total": self.area.used_mm2},
+                "counts": dict(self.area.counts),
+            },
+            "events": dict(self.events),
+            "basis": dict(self.basis),
+            "structure": dict(self.structure),
+            "includes": dict(self.includes),
+        }
+
+
+def estimate(program: Program, target: Target, activity: Activity | None = None) -> Cost:
+    """Time, energy and area of one request of ``program`` on ``target``.
+
+    ``activity`` of a run on representative requests is needed where the program has lookups.
+
+    Raises:
+        CostError: ``cost.no-activity``, ``cost.bad-activity``, ``cost.not-placed``.
+        ProgramError: ``program.target``, ``isa.invalid``.
+    """
+    model = CostModel(program, target, activity)
+    events = count_model(model)
+    timing = time_model(model)
+    energy = energy_of(events, target)
+    area = area_of(program, target)
+    held = contents(program)
+    hosts = sum(isinstance(s, HostSegment) for s in program.segments)
+    structure = {path: _origin(target, path) for path in COUNTED_FROM}
+    paths = sorted({path for unit in timing.busy for path in KINDS[unit.kind]})
+    return Cost(
+        target.name,
+        target.digest,
+        model.activity.requests,
+        hosts,
+        timing.latency_ns,
+        timing.segment_ns,
+        timing.throughput_rps,
+        label(timing.bottleneck, held) if timing.bottleneck is not None else "",
+        {label(unit, held): ns for unit, ns in timing.busy.items()},
+        energy.total_pj,
+        energy.array_pj,
+        energy,
+        NOT_MODELLED,
+        area,
+        events,
+        {
+            "time": weakest([constant(target, path).basis for path in paths]),
+            "energy": energy.basis,
+            "area": area.basis,
+            "counts": weakest(list(structure.values())),
+        },
+        structure,
+        includes(hosts),
+        timing.timeline,
+        on_chip(program, activity),
+    )
+
+
+def _origin(target: Target, path: str) -> Basis:
+    found = target.origin(path)
+    assert found is not None  # a target without a source for a structural field does not validate
+    return found.basis

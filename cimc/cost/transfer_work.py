@@ -1,0 +1,52 @@
+"""Work of ``load``, ``store``, ``send`` and ``recv``."""
+
+from __future__ import annotations
+
+from cimc.cost.machine_units import Unit, port_tile
+from cimc.cost.work import HEADER_BITS, WORD_BITS, Work, flight_ns, wire_ns
+from cimc.isa.instructions import Instr
+from cimc.target.spec import Target
+
+
+def host_ns(target: Target, tile: int, bits: float) -> float:
+    """Latency between host and ``tile``: link, hops from the edge port, and ``bits`` at the slower rate."""
+    flight = float(target.chip.host_link_ns) + target.port_hops(tile) * float(target.tile.hop_ns)
+    return flight + wire_ns(target, bits, host=True)
+
+
+def from_host(work: Work, target: Target, tile: int, bits: float) -> None:
+    """``bits`` from the host to ``tile``."""
+    chip = target.coordinates(tile)[0]
+    work.count("host_link.bits", bits)
+    work.hold(Unit("host link", chip), bits / float(target.chip.host_link_gbps))
+    work.travel(target, port_tile(target, chip), tile, bits)
+    work.enter(target, tile, bits)
+
+
+def transfer_work(item: Instr, tile: int, target: Target) -> Work:
+    """Work of one of the four transfers, executed by ``tile``."""
+    work = Work()
+    work.count("messages", 1)
+    if item.name in ("load", "store"):
+        bits = item.number("n") * WORD_BITS + HEADER_BITS
+        work.ns = host_ns(target, tile, bits)
+        if item.name == "load":
+            from_host(work, target, tile, bits)
+        else:
+            chip = target.coordinates(tile)[0]
+            work.count("host_link.bits", bits)
+            work.hold(Unit("host link", chip), bits / float(target.chip.host_link_gbps))
+            work.leave(target, tile, bits)
+            work.travel(target, tile, port_tile(target, chip), bits)
+        return work
+    bits = item.number("bytes") * 8 + HEADER_BITS
+    other = item.number("tile")
+    work.ns = wire_ns(target, bits, target.crosses_chips(tile, other))
+    if item.name == "send":
+        work.leave(target, tile, bits)
+        work.travel(target, tile, other, bits)
+        work.head_ns = flight_ns(target, tile, other)
+    else:
+        work.enter(target, tile, bits)
+        work.events.clear()  # the message was counted by its send
+    return work

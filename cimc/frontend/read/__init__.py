@@ -1,0 +1,1 @@
+"""Untrusted files, opened within limits: structure, external data, generated weights."""

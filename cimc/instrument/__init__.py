@@ -1,0 +1,1 @@
+"""What happens between passes: dumps, and execution after each."""

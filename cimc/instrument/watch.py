@@ -1,0 +1,218 @@
+"""What is done between passes: print the IR, dump it to files, execute it against the original model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import BlockArgument, SSAValue
+
+from cimc.cli.output import note
+from cimc.errors import CheckFailed, Location, PassError
+from cimc.host.choices import Choice, Recorder
+from cimc.ir.context import CompilerContext
+from cimc.ir.text import print_ir
+from cimc.support.io.files import make_folder, write_atomically
+from cimc.transforms.pipeline import Pipeline
+from cimc.workload.first_requests import JaggedInputs
+from cimc.workload.request_rules import Arrays
+
+if TYPE_CHECKING:
+    from cimc.compare.following import Followed
+
+CHECKED_REQUESTS = 256
+"""Calibration requests that ``--check-each`` executes after every pass."""
+
+
+class Watch:
+    """Follows a compilation.
+
+    Args:
+        line: the pipeline.
+        print_after: ``all`` or names of passes, separated by commas; ``None`` prints nothing.
+        locations: whether printed IR names the ONNX node of each operation.
+        folder: where the IR after each pass goes; ``None`` writes nothing.
+        check: the original model, to execute the IR after every pass; ``None`` checks nothing.
+
+    Raises:
+        PassError: ``pass.unknown`` for a pass to print after that the pipeline does not have.
+        CimcError: ``io.cannot-write``.
+    """
+
+    def __init__(
+        self,
+        line: Pipeline,
+        *,
+        print_after: str | None = None,
+        locations: bool = False,
+        folder: Path | None = None,
+        check: Path | None = None,
+    ) -> None:
+        names = [p.name for p in line.passes]
+        wanted = [] if print_after is None else [n.strip() for n in print_after.split(",") if n.strip()]
+        for name in wanted:
+            if name not in (*names, "all", "import"):
+                raise PassError(
+                    "pass.unknown",
+                    f"--print-ir-after: the pipeline has no pass '{name}'",
+                    hint=f"passes of this pipeline: {', '.join(names)}; or 'import', or 'all'",
+                )
+        self.printed, self.locations = set(wanted), locations
+        self.folder, self.number = folder, 0
+        self.arrays: dict[str, Any] = {}
+        self.seconds: dict[str, float] = {}
+        self.checks: list[dict[str, Any]] = []
+        self._model = check
+        self._checker: _Checker | None = None
+        if folder is not None:
+            make_folder(folder)
+
+    def imported(self, module: ModuleOp, ctx: CompilerContext) -> None:
+        """Call before the first pass."""
+        if self._model is not None:
+            self._checker = _Checker(self._model, module, ctx)
+        self.after("import", module, ctx, None)
+
+    def after(self, name: str, module: ModuleOp, ctx: CompilerContext, seconds: float | None) -> None:
+        """Call after every pass."""
+        if seconds is not None:
+            key, count = name, 1
+            while key in self.seconds:
+                key, count = f"{name}#{count + 1}", count + 1
+            self.seconds[key] = seconds
+        if self.printed & {name, "all"}:
+            note(f"// -----// IR after {name} //----- //\n{print_ir(module, locations=self.locations)}")
+        if self.folder is not None:
+            text = print_ir(module, locations=True)
+            write_atomically(self.folder / f"{self.number:02}-{name}.mlir", text)
+            # passes drop arrays that later ones do not need; a dump can be resumed from any of them
+            self.arrays |= {key: ctx.store[key] for key in ctx.store}
+        self.number += 1
+        if self._checker is not None:
+            self.checks.append(self._checker.check(name, module, ctx))
+
+    def finished(self, module: ModuleOp, ctx: CompilerContext) -> None:
+        """Call after the last pass."""
+        if self.folder is not None:
+            from cimc.instrument.dump import save_arrays_of
+
+            save_arrays_of(ctx, self.arrays, self.folder / "data.safetensors")
+        if self._checker is not None and ctx.program is not None:
+            self.checks.append(self._checker.check_program(module, ctx))
+
+
+class _Checker:
+    """Executes the IR on the calibration requests and compares with onnxruntime on the original file."""
+
+    def __init__(self, model: Path, module: ModuleOp, ctx: CompilerContext) -> None:
+        from cimc.compare.check import Bound
+        from cimc.interpreter.evaluate import main_function, signature
+
+        _, outputs = signature(main_function(module))
+        self.model, self.bound = model, Bound()
+        self.requests = _some_requests(module, ctx)
+        self.outputs = outputs
+        self.choices: list[Choice] = []
+        self.reference = self._follow([])
+        self.last: Arrays = {}
+        note(f"check-each: bound {self.bound}")
+
+    def _follow(self, choices: list[Choice]) -> Followed:
+        from cimc.compare.following import follow
+
+        return follow(self.model, self.requests, self.outputs, choices, self.bound)[0]
+
+    def check(self, name: str, module: ModuleOp, ctx: CompilerContext) -> dict[str, Any]:
+        from cimc.compare.following import check_choices_and_outputs
+        from cimc.interpreter.evaluate import evaluate
+
+        recorder = Recorder()
+        self.last = evaluate(module, ctx, self.requests, choices=recorder)
+        if not _equal(recorder.found, self.choices):
+            self.choices, self.reference = recorder.found, self._follow(recorder.found)
+        found = check_choices_and_outputs(self.reference, self.last, self.bound)
+        for o in found.outputs:
+            verdict = "FAILS" if o.failures else "ok"
+            measures = f"max abs error {o.max_abs_error:.3g}, SQNR {o.sqnr_db:.1f} dB"
+            note(f"check-each: {name:<14} {o.name}: {measures}, {verdict}")
+        for c in found.choices:
+            verdict = "FAILS" if c.failures else "ok"
+            measures = f"recall@{c.k} {c.recall:.3f}, {c.near_ties} near ties"
+            note(f"check-each: {name:<14} {c.label}: {measures}, {verdict}")
+        if not found.passed:
+            wrong = "; ".join(found.failures)
+            raise CheckFailed(
+                "check.pass-broke",
+                f"pass '{name}' broke the model: after it, {wrong}",
+                location=Location(file=str(self.model)),
+                hint="look at the IR before and after with --dump-ir DIR",
+            )
+        return {"pass": name, **found.to_json()}
+
+    def check_program(self, module: ModuleOp, ctx: CompilerContext) -> dict[str, Any]:
+        """The program in mode exact must equal the IR bit for bit."""
+        from cimc.host.values import flat
+        from cimc.sim.executor import Simulator
+
+        assert ctx.target is not None
+        have, _ = Simulator(ctx.program, ctx.target).run(self.requests, "exact")
+        wrong = []
+        for name, value in self.last.items():
+            (made, want), (structure, got) = flat(value), flat(have[name])
+            if made != structure or not np.array_equal(want, got, equal_nan=want.dtype.kind == "f"):
+                count = int(np.count_nonzero(want != got)) if want.shape == got.shape else want.size
+                wrong.append(f"output '{name}': {count} of {want.size} elements differ")
+        note(f"check-each: program        exact mode equals the IR bit for bit: {'no' if wrong else 'yes'}")
+        if wrong:
+            raise CheckFailed(
+                "check.pass-broke",
+                f"pass 'lower' broke the model, the program (exact) is not the IR: {'; '.join(wrong)}",
+                location=Location(file=str(self.model)),
+            )
+        return {"pass": "program", "passed": True, "bound": "bit for bit the IR", "outputs": [], "notes": []}
+
+
+def _equal(left: list[Choice], right: list[Choice]) -> bool:
+    """Whether two lists hold the same choices, by the same scores."""
+    return len(left) == len(right) and all(
+        a.chooser == b.chooser and np.array_equal(a.ids, b.ids) and np.array_equal(a.scores, b.scores)
+        for a, b in zip(left, right, strict=True)
+    )
+
+
+def _some_requests(module: ModuleOp, ctx: CompilerContext) -> Arrays:
+    """The first calibration requests; all where it is not clear what belongs to a request."""
+    from cimc.errors import RequestError
+    from cimc.interpreter.evaluate import main_function, signature
+    from cimc.workload.first_requests import first_requests
+
+    assert ctx.calibration is not None
+    names, _ = signature(main_function(module))
+    own, clone = ctx.clone(), module.clone()
+    Pipeline.parse("canonicalize,fuse-recsys").run(clone, own)
+    try:
+        return first_requests(ctx.calibration, names, _jagged(clone), CHECKED_REQUESTS)
+    except RequestError:
+        note("check-each: executes all calibration requests: it is not clear which arrays are cut where")
+        return ctx.calibration
+
+
+def _jagged(module: ModuleOp) -> list[JaggedInputs]:
+    """Inputs of a module of the ``rec`` dialect that hold the ids of all bags back to back."""
+    from cimc.interpreter.evaluate import main_function, signature
+    from cimc.ir.rec import EmbeddingBagOp
+
+    function = main_function(module)
+    names, _ = signature(function)
+
+    def name(value: SSAValue | None) -> str:
+        return names[value.index] if isinstance(value, BlockArgument) else ""
+
+    found = [
+        JaggedInputs(name(op.ids), name(op.offsets), name(op.weights), op.layout.data)
+        for op in function.body.block.ops
+        if isinstance(op, EmbeddingBagOp) and op.offsets is not None
+    ]
+    return [j for j in found if j.ids and j.offsets]

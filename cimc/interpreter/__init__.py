@@ -1,0 +1,1 @@
+"""Executes IR of any level: the reference of every pass."""

@@ -1,0 +1,1 @@
+"""Items on bins under capacities: the problem, its bounds, and strategies."""

@@ -1,0 +1,65 @@
+"""Run a strategy and verify what it returns."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cimc.errors import PassError
+from cimc.mapping.assignment import strategy_registry
+from cimc.mapping.assignment.bounds import balanced_hops_bound
+from cimc.mapping.assignment.feasibility import require_room
+from cimc.mapping.assignment.judge import evaluate, settle
+from cimc.mapping.assignment.problem import Evaluation, HopsCertificate, PlacementProblem, Prices, Solution
+
+
+def solve(
+    problem: PlacementProblem, strategy: str = "greedy", *, seed: int = 0, **options: int | float | str
+) -> Solution:
+    """Place every item of ``problem`` with the named strategy.
+
+    Args:
+        problem: the problem.
+        strategy: one of :func:`cimc.mapping.strategies`.
+        seed: seed of whatever the strategy draws at random; same seed, same assignment.
+        options: the strategy's own options.
+
+    Returns:
+        A solution whose assignment was verified here: every item placed, every capacity respected.
+
+    Raises:
+        InfeasibleError: the items do not fit, or no packing was found; its shortage says which.
+        PassError: ``mapping.unknown-strategy``, ``mapping.unknown-option``, ``mapping.bad-option``,
+            or ``mapping.invalid-solution`` when the strategy broke a constraint.
+    """
+    function = strategy_registry.lookup(strategy)
+    strategy_registry.check_options(strategy, function, dict(options))
+    strategy_registry.require(seed >= 0, f"the seed of a placement must not be negative, it is {seed}")
+    require_room(problem)
+    proposal = function(problem, seed=seed, **options)
+    evaluation = evaluate(problem, proposal.assignment)
+    if evaluation.violations:
+        raise PassError(
+            "mapping.invalid-solution",
+            f"placement strategy `{strategy}` broke a constraint: " + "; ".join(evaluation.violations),
+        )
+    assignment = np.array(proposal.assignment, dtype=np.int64)
+    assignment.setflags(write=False)
+    return Solution(
+        assignment=assignment,
+        evaluation=evaluation,
+        strategy=strategy,
+        produced_by=proposal.produced_by or strategy,
+        effort=dict(proposal.effort),
+        certificate=_certificate(problem, proposal.prices, evaluation),
+    )
+
+
+def _certificate(
+    problem: PlacementProblem, prices: Prices | None, evaluation: Evaluation
+) -> HopsCertificate | None:
+    if prices is None:
+        return None
+    bound = balanced_hops_bound(problem, prices)
+    if evaluation.bottleneck <= prices.limit:
+        bound = settle(bound, evaluation.hops)
+    return HopsCertificate(prices.limit, bound)

@@ -1,1 +1,0 @@
-"""Placement strategies, one per file; :mod:`cimc.mapping.registry` imports them by name."""

@@ -1,0 +1,1 @@
+"""Inner loops of noisy mode: plain, and compiled to the same bits."""

@@ -1,0 +1,1 @@
+"""Matrix-vector products of dense layers, exact and through converters."""

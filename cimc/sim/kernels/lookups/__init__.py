@@ -1,0 +1,1 @@
+"""Embedding lookups: rows of tables, read or pooled."""

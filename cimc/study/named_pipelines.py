@@ -1,0 +1,54 @@
+"""Mapping strategies as users name them: a placement strategy, or a name for a whole pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from cimc.errors import CimcError, printable
+from cimc.study.cases import Strategy
+from cimc.target.variants import split
+from cimc.transforms.passes import DEFAULT_PIPELINE
+from cimc.transforms.pipeline import Pipeline
+
+DEFAULT = "default"
+
+
+def strategy(text: str) -> Strategy:
+    """``default``, the name of a bundle or placement strategy, or ``NAME=PIPELINE``.
+
+    Raises:
+        CimcError: ``mapping.unknown-strategy``; as :meth:`Pipeline.parse` for a pipeline.
+    """
+    name, equals, pipeline = text.partition("=")
+    if equals and "{" not in name:
+        if not name:
+            raise CimcError("study.strategy", f"strategy '{printable(text)}' has no name before the =")
+        return Strategy(name, str(Pipeline.parse(pipeline)))
+    return Strategy(text, str(Pipeline.parse(pipeline_of(text))))
+
+
+def seeded(pipeline: str, seed: int) -> str:
+    """``pipeline`` with ``seed`` for every pass that takes one."""
+    passes: list[Any] = list(Pipeline.parse(pipeline).passes)
+    return str(Pipeline(tuple(replace(p, seed=seed) if hasattr(p, "seed") else p for p in passes)))
+
+
+def pipeline_of(name: str) -> str:
+    """The pipeline of a bundle of policies, or of a placement strategy alone.
+
+    Options of :func:`cimc.transforms.presets.bundles.pipeline_of_bundle` may follow in braces:
+    ``recross{chips=near}``.
+    """
+    from cimc.transforms.presets.bundles import pipeline_of_bundle
+
+    if name == DEFAULT:
+        return DEFAULT_PIPELINE
+    plain, changes = split(name)
+    known = {"budget", "sram", "chips", "dense", "homes"}
+    if changes.keys() - known:
+        raise CimcError(
+            "study.strategy",
+            f"strategy '{printable(name)}': options in braces are {', '.join(sorted(known))}",
+        )
+    return pipeline_of_bundle(plain, **changes)

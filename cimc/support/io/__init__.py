@@ -1,0 +1,1 @@
+"""Files: written atomically, read in blocks, arrays made when they are asked for."""

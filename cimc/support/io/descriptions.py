@@ -1,0 +1,125 @@
+"""Descriptions in YAML files, of targets and of devices: reading, parsing, and saying what is wrong."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cimc.errors import CimcError, Location, printable
+from cimc.support.io import yaml_subset
+from cimc.support.io.claims import reading
+
+_MAX_BYTES = 1 << 20
+_SHOWN_PROBLEMS = 8
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is described: its ``name``, its page in the ``docs``, its class of errors and their codes."""
+
+    name: str
+    docs: str
+    error: type[CimcError]
+    unknown: str
+    syntax: str
+    invalid: str
+
+    def is_path(self, name: str) -> bool:
+        """Whether ``name`` means a file: it has a path separator or ends in .yaml / .yml."""
+        path = Path(name)
+        return path.suffix in (".yaml", ".yml") or len(path.parts) > 1
+
+    def no_such(self, name: str, presets: Sequence[str]) -> CimcError:
+        """The error for a name that is none of the ``presets``."""
+        close = difflib.get_close_matches(name, presets, n=1)
+        return self.error(
+            self.unknown,
+            f"no {self.name} named {printable(name)!r}",
+            hint=(f"did you mean {close[0]}? " if close else "")
+            + f"presets: {', '.join(presets)}; a path must end in .yaml or contain a slash",
+        )
+
+    def read(self, path: Path, presets: Sequence[str]) -> str:
+        """The text of a file.
+
+        Raises the class of errors: ``unknown`` or ``syntax``.
+        """
+        where = Location(file=printable(str(path)))
+        reading(path, f"the {self.name}")
+        try:
+            with path.open("rb") as stream:
+                data = stream.read(_MAX_BYTES + 1)
+        except OSError as error:
+            raise self.error(
+                self.unknown,
+                f"cannot read the {self.name} file: {error.strerror or error}",
+                location=where,
+                hint=f"give an existing file or one of the presets: {', '.join(presets)}",
+            ) from None
+        if len(data) > _MAX_BYTES:
+            raise self.error(
+                self.syntax, f"a {self.name} file has at most {_MAX_BYTES} bytes", location=where
+            )
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise self.error(
+                self.syntax, f"not UTF-8 text (byte {error.start})", location=where, hint="save it as UTF-8"
+            ) from None
+
+    def parse(self, text: str, file: str) -> yaml_subset.Document:
+        """The document in ``text``; ``file`` is the name that errors show.
+
+        Raises the class of errors: ``syntax``.
+        """
+        try:
+            return yaml_subset.parse(text)
+        except yaml_subset.YamlError as error:
+            at = f"line {error.line}: " if error.line else ""
+            raise self.error(
+                self.syntax,
+                f"{at}{printable(error.problem)}",
+                location=Location(file=printable(file)),
+                hint=f"a {self.name} is plain YAML: mappings, lists and scalars, each key once; "
+                f"see {self.docs}",
+            ) from None
+
+    def problems(
+        self, error: ValidationError, file: str, lines: dict[yaml_subset.Path, int], hint: str
+    ) -> CimcError:
+        """What validation found, as one error; ``lines`` maps paths to source lines where known."""
+        details: list[Any] = list(error.errors(include_url=False))
+        problems = [self._problem(detail, lines) for detail in details[:_SHOWN_PROBLEMS]]
+        if len(details) > _SHOWN_PROBLEMS:
+            problems.append(f"and {len(details) - _SHOWN_PROBLEMS} more")
+        return self.error(
+            self.invalid, "; ".join(problems), location=Location(file=printable(file)), hint=hint
+        )
+
+    def _problem(self, detail: Any, lines: dict[yaml_subset.Path, int]) -> str:
+        path: yaml_subset.Path = tuple(detail["loc"])
+        known = path
+        while known and known not in lines:
+            known = known[:-1]
+        at = f" (line {lines[known]})" if known in lines else ""
+        message = detail["msg"].removeprefix("Value error, ")
+        if detail["type"] == "missing":
+            message = "is missing"
+        elif detail["type"] == "extra_forbidden":
+            message = "is not a known key"
+        elif detail["type"] not in ("value_error", "model_type"):
+            message = f"{message[0].lower()}{message[1:]}, got {printable(repr(detail['input']), 40)}"
+        return f"{printable(dotted(path) or self.name)}{at}: {printable(message, 400)}"
+
+
+def dotted(path: yaml_subset.Path) -> str:
+    """``("operating_points", 1, "name")`` as ``operating_points[1].name``."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return text.removeprefix(".")

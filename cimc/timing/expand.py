@@ -1,0 +1,175 @@
+"""From the template and the visits of every request to one task graph."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.cost.machine_units import Unit
+from cimc.cost.work import WORD_BITS
+from cimc.ir.residence import dram_chip
+from cimc.target.spec import Target
+from cimc.timing.paths import Hop, between
+from cimc.timing.task_graph import END, HEAD, NOTHING, Builder, Graph
+from cimc.timing.template import LookupSite, Template
+from cimc.timing.visits import Recorder, Visits
+
+Ints = NDArray[np.int64]
+F64 = NDArray[np.float64]
+
+
+def expand(
+    template: Template,
+    recorder: Recorder,
+    first: int,
+    stop: int,
+    target: Target,
+    scratchpad_gbps: float | None,
+) -> Graph:
+    """The task graph of requests ``first .. stop - 1``.
+
+    Raises:
+        CostError: ``cost.no-activity``.
+    """
+    requests = stop - first
+    size = len(template.unit)
+    hold = np.tile(np.array(template.hold), (requests, 1))
+    builder = Builder()
+    numbers = np.repeat(np.arange(first, stop), size)
+    sites = [(site, recorder.of(site.key).part(first, stop)) for site in template.sites]
+    for site, visits in sites:
+        for task, per_id in site.sized:
+            hold[:, task] += visits.ids * per_id
+        hold[:, site.combine] = visits.combine_ns
+        if site.port >= 0 and scratchpad_gbps is not None:
+            hold[:, site.port] = port_bits(site, visits) / scratchpad_gbps
+    builder.add(
+        np.tile(np.array(template.unit), requests),
+        hold.reshape(-1),
+        numbers,
+        np.tile(np.array(template.instruction), requests),
+    )
+    base = np.arange(requests, dtype=np.int64) * size
+    edges = np.array([e[:3] for e in template.edges], np.int64).reshape(-1, 3)
+    extra = np.array([e[3] for e in template.edges])
+    for kind in np.unique(edges[:, 2]).tolist():
+        for wait in np.unique(extra[edges[:, 2] == kind]).tolist():
+            chosen = edges[(edges[:, 2] == kind) & (extra == wait)]
+            source, dest = ((base[:, None] + chosen[:, c]).reshape(-1) for c in (0, 1))
+            builder.link(source, dest, kind, wait)
+    for site, visits in sites:
+        _owners(builder, template, site, visits, base, first, target)
+    return builder.graph(base)
+
+
+def port_bits(site: LookupSite, visits: Visits) -> F64:
+    """Bits that a lookup moves through home's scratchpad, per request."""
+    if site.item.name == "bag":
+        return visits.port_bits
+    return visits.port_bits + visits.ids * float(WORD_BITS * (2 if site.weighted else 1))
+
+
+def _owners(
+    builder: Builder,
+    template: Template,
+    site: LookupSite,
+    visits: Visits,
+    base: Ints,
+    first: int,
+    target: Target,
+) -> None:
+    """Add the tasks of all visits of one lookup, owner by owner."""
+    if not len(visits.owner):  # no request of these looks anything up
+        return
+    order = np.argsort(visits.owner, kind="stable")
+    owners, starts = np.unique(visits.owner[order], return_index=True)
+    for owner, chosen in zip(owners.tolist(), np.split(order, starts[1:]), strict=True):
+        _owner(builder, template, site, visits, int(owner), chosen, base, first, target)
+
+
+def _owner(
+    builder: Builder,
+    template: Template,
+    site: LookupSite,
+    visits: Visits,
+    owner: int,
+    chosen: Ints,
+    base: Ints,
+    offset: int,
+    target: Target,
+) -> None:
+    """Add the visits ``chosen`` to one owner: ids out, its memories, answers back."""
+    units, n = template.units, len(chosen)
+    router = int(visits.router[chosen[0]])
+    request = visits.request[chosen]
+    number = np.full(n, site.instruction)
+    asked, combine = base[request] + site.asked, base[request] + site.combine
+
+    def one(unit: Unit | None, hold: F64) -> Ints:
+        place = NOTHING if unit is None else units[unit]
+        first = builder.add(np.full(n, place), np.asarray(hold, np.float64), request + offset, number)
+        return np.arange(first, first + n, dtype=np.int64)
+
+    def chain(hops: list[Hop], bits: F64, before: Ints) -> Ints:
+        kind, wait, at = END, 0.0, before
+        for hop in hops:
+            task = one(hop.unit, bits / hop.rate)
+            builder.link(at, task, kind, wait)
+            kind, wait, at = HEAD, hop.after, task
+        return at
+
+    at = asked
+    if router != site.home:
+        at = chain(between(target, site.home, router), visits.out_bits[chosen], at)
+    if owner < 0:
+        dram = one(Unit("dram", int(dram_chip(np.array(owner)))), visits.dram_ns[chosen])
+        builder.link(at, dram, END)
+        done = one(None, np.zeros(n))
+        assert target.chip.dram_ns is not None
+        builder.link(dram, done, END, float(target.chip.dram_ns))
+    else:
+        asking, done = (
+            one(Unit("bus", owner), visits.in_ns[chosen]),
+            one(Unit("bus", owner), visits.back_ns[chosen]),
+        )
+        builder.link(at, asking, END)
+        _memories(builder, template, visits, owner, chosen, asking, done, request + offset, number)
+    if router != site.home:
+        done = chain(between(target, router, site.home), visits.back_bits[chosen], done)
+    builder.link(done, combine, END)
+
+
+def _memories(
+    builder: Builder,
+    template: Template,
+    visits: Visits,
+    owner: int,
+    chosen: Ints,
+    asking: Ints,
+    done: Ints,
+    request: Ints,
+    number: Ints,
+) -> None:
+    """The arrays and the table SRAM of a tile, side by side, between two uses of its bus."""
+    units = template.units
+    place = np.full(len(visits.request), -1, np.int64)
+    place[chosen] = np.arange(len(chosen))
+    used = np.flatnonzero(place[visits.array_visit] >= 0)
+    at = place[visits.array_visit[used]]
+    known, which = np.unique(visits.array[used], return_inverse=True)
+    unit = np.array([units[Unit("array", owner, int(a))] for a in known], np.int64)
+    sram = np.flatnonzero(visits.sram_ns[chosen] > 0)
+    for unit_of, hold, of in (
+        (unit[which] if len(used) else np.zeros(0, np.int64), visits.array_ns[used], at),
+        (
+            np.full(len(sram), units[Unit("table sram", owner)] if len(sram) else 0),
+            visits.sram_ns[chosen[sram]],
+            sram,
+        ),
+    ):
+        if not len(of):
+            continue
+        first = builder.add(unit_of, hold, request[of], number[of])
+        tasks = np.arange(first, first + len(of), dtype=np.int64)
+        builder.link(asking[of], tasks, END)
+        builder.link(tasks, done[of], END)

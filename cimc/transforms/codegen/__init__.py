@@ -1,0 +1,1 @@
+"""The scheduled module becomes a program."""

@@ -1,0 +1,128 @@
+"""``lower``: the scheduled module becomes a program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Operation, SSAValue
+from xdsl.passes import ModulePass
+
+from cimc.errors import PassError
+from cimc.frontend.export_graph import export_host
+from cimc.interpreter.evaluate import input_signature, main_function, signature
+from cimc.ir import cim, rec
+from cimc.ir.context import CompilerContext, compiler_context, target_of
+from cimc.ir.onnx import dialect as onnx
+from cimc.ir.types import symbol
+from cimc.isa.artifact import canonical_json
+from cimc.isa.program import ChipSegment, Header, HostSegment, Matrix, Program
+from cimc.isa.verify import verify_program
+from cimc.transforms.codegen import emit_cim, emit_rec
+from cimc.transforms.codegen.chip_segment import Segment, Shared
+from cimc.transforms.schedule.schedule import STAGE_ATTR
+
+EMITTERS = {**emit_cim.EMITTERS, **emit_rec.EMITTERS}
+
+
+@dataclass(frozen=True)
+class Lower(ModulePass):
+    """Emit the program: per-tile instruction streams, host segments, matrix directory and constants.
+
+    The module itself stays as it is; the program goes to the compilation context.  The streams are verified
+    before the pass returns.
+
+    Precondition: a scheduled module.
+    """
+
+    name = "lower"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        data = compiler_context(ctx, self.name)
+        target = target_of(data, self.name)
+        program = _Lowering(op, data).program()
+        verify_program(program, target)
+        data.program = program
+
+
+class _Lowering:
+    def __init__(self, module: ModuleOp, data: CompilerContext) -> None:
+        self.module, self.data = module, data
+        self.function: FuncOp = main_function(module)
+        self.inputs, self.outputs = signature(self.function)
+        self.matrices = [o for o in module.body.block.ops if isinstance(o, cim.MatrixOp)]
+        self.stages: dict[Operation, int] = {}
+        self.program_data: dict[str, Any] = {}
+        for op in self.function.body.block.ops:
+            stage = op.attributes.get(STAGE_ATTR)
+            if isinstance(stage, IntegerAttr):
+                self.stages[op] = stage.value.data
+            elif not isinstance(op, ReturnOp | rec.ConstantOp):
+                raise PassError("pass.precondition", f"{op.name} is not scheduled: run 'schedule' first")
+        numbers = {o.sym_name.data: n for n, o in enumerate(self.matrices)}
+        names: dict[SSAValue, str] = dict(zip(self.function.body.block.args, self.inputs, strict=True))
+        self.shared = Shared(data.store, numbers, self.stages, names)
+
+    def program(self) -> Program:
+        segments: list[ChipSegment | HostSegment] = []
+        for stage in sorted(set(self.stages.values())):
+            ops = [o for o, s in self.stages.items() if s == stage]
+            if stage % 2 == 0:
+                segments.append(Segment(self.shared, stage, ops).build(EMITTERS))
+            else:
+                segments.extend(self.host(o) for o in ops if isinstance(o, rec.HostOp))
+        end = self.function.body.block.last_op
+        assert isinstance(end, ReturnOp)
+        kinds = input_signature(self.function)
+        target = self.data.target
+        assert target is not None
+        facts = self.data.facts
+        header = Header(
+            model=str(facts.get("model", "")), model_digest=str(facts.get("model_digest", "")),
+            target=target.name, target_digest=target.digest,
+            target_json=canonical_json(target.model_dump(mode="json")),
+            pipeline=str(facts.get("pipeline", "")), seed=self.data.seed, inputs=tuple(kinds),
+            outputs=tuple((n, self.shared.name(v)) for n, v in zip(self.outputs, end.arguments, strict=True)),
+            notes=tuple(self.data.notes),
+        )  # fmt: skip
+        matrices = tuple(self.matrix(m) for m in self.matrices)
+        kept = {k: v for k, v in facts.items() if k not in ("model", "model_digest", "pipeline")}
+        return Program(
+            header, tuple(segments), matrices, self.shared.constants.array(), self.program_data, kept
+        )
+
+    def matrix(self, op: cim.MatrixOp) -> Matrix:
+        store, name = self.data.store, op.sym_name.data
+        assert op.blocks is not None
+        assert op.slices is not None
+        assert op.ranges is not None
+        self.program_data[f"{name}.data"] = store[symbol(op.data)]
+        self.program_data[f"{name}.blocks"] = store[symbol(op.blocks)]
+        self.program_data[f"{name}.ranges"] = store[symbol(op.ranges)]
+        for part in ("certificate", "slots", "replicas", "row_scales", "row_biases"):
+            if (array := getattr(op, part)) is not None:
+                self.program_data[f"{name}.{part}"] = store[symbol(array)]
+        assert self.data.target is not None
+        return Matrix(
+            name=name, kind=op.kind.data, rows=op.rows.value.data, cols=op.cols.value.data,
+            bits=op.bits.value.data, slices=op.slices.value.data, block_rows=self.data.target.array.rows,
+            pool_rows=op.pool_rows.value.data if op.pool_rows else 1,
+            input_bits=op.input_bits.value.data if op.input_bits else 0,
+            input_signed=bool(op.input_signed.value.data) if op.input_signed else False,
+        )  # fmt: skip
+
+    def host(self, op: rec.HostOp) -> HostSegment:
+        model = export_host(op, self.data)
+        key = f"host{sum(k.startswith('host') for k in self.program_data)}"
+        self.program_data[key] = np.frombuffer(model.SerializeToString(deterministic=True), np.uint8)
+        return HostSegment(
+            key,
+            tuple((i.name, self.shared.name(v)) for i, v in zip(model.graph.input, op.inputs, strict=True)),
+            tuple((o.name, self.shared.name(v)) for o, v in zip(model.graph.output, op.outputs, strict=True)),
+            tuple(r.data for r in op.reasons or ()),
+            sum(isinstance(o, onnx.NodeOp) for o in op.body.block.ops),
+        )

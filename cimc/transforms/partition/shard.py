@@ -1,0 +1,291 @@
+"""``shard``: matrices are cut into array-sized blocks, sliced, and given their ADC ranges."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.context import Context
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, SymbolRefAttr
+from xdsl.ir import Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
+
+from cimc.errors import PassError
+from cimc.interpreter.evaluate import gang_extent, main_function
+from cimc.ir import cim, rec
+from cimc.ir.context import CompilerContext, compiler_context, target_of
+from cimc.ir.types import symbol
+from cimc.isa.certificate import certify
+from cimc.support.blas import one_thread
+from cimc.target.spec import Target
+from cimc.transforms.partition import pool_or_read
+from cimc.transforms.partition.adc_quality import layer_facts
+from cimc.transforms.partition.adc_steps import RANGES, choose_ranges
+from cimc.transforms.partition.converter_parallelism import Layer, widths
+from cimc.transforms.place.shard_list import row_block_reads
+
+_RESULT_BITS = 32  # an element of an answer, as in the cost model
+
+
+@dataclass(frozen=True)
+class Shard(ModulePass):
+    """Give every ``cim.matrix`` its block table, bit slices and ADC ranges.
+
+    A block fills the word lines of one array and, with all slices of its columns side by side, up to its
+    width.  The blocks of a dense matrix form *gangs*, each small enough for one tile, that are placed and
+    fired together; a matrix of several gangs gets one ``cim.mvm`` per gang, and its partial products are
+    added (row parts) or concatenated (column parts).  ADC ranges of dense blocks come from calibration
+    samples, or are clip-free by construction where there are none or ``ranges=clip-free`` asks for it.  Rows
+    of tables are pooled in the array, up to the number that the ADC converts without loss, or read one by
+    one: :mod:`cimc.transforms.partition.pool_or_read` decides by cost, or ``pool`` does.  ``spread`` is the
+    share of the arrays that tables and layers leave free which layers may take to work on more converters
+    at once (:mod:`cimc.transforms.partition.converter_parallelism`).
+
+    Precondition: matrices without blocks.  Postcondition: every matrix has ``slices``, ``blocks`` (not yet
+    placed) and ``ranges``, a layer its clip-free ``certificate``; facts ``adc_ranges`` (per layer) and
+    ``pooling`` (per table).
+    """
+
+    name = "shard"
+    ranges: str = "calibrated"
+    pool: str = "auto"
+    spread: int | float = 0.0
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        data = compiler_context(ctx, self.name)
+        target = target_of(data, self.name)
+        if self.ranges not in RANGES:
+            raise PassError("shard.bad-option", f"ranges={self.ranges}: known are {', '.join(RANGES)}")
+        pool_or_read.check_option(self.pool)
+        if not 0 <= self.spread <= 1:
+            raise PassError("shard.bad-option", f"spread={self.spread:g}: a share between 0 and 1")
+        uses: dict[str, list[cim.LookupOp]] = {}
+        for lookup in [o for o in main_function(op).body.block.ops if isinstance(o, cim.LookupOp)]:
+            uses.setdefault(symbol(lookup.table), []).append(lookup)
+        layers: list[dict[str, Any]] = []
+        tables: list[dict[str, Any]] = []
+        gangs: dict[str, list[tuple[int, int]]] = {}
+        matrices = [o for o in op.body.block.ops if isinstance(o, cim.MatrixOp)]
+        for matrix in matrices:
+            if matrix.blocks is not None:
+                raise PassError("pass.precondition", f"matrix {matrix.sym_name.data} is sharded already")
+        columns = self._widths(op, matrices, target)
+        with one_thread():  # ranges and certificates are thousands of small products
+            for matrix in matrices:
+                name = matrix.sym_name.data
+                if matrix.kind.data == "dense":
+                    gangs[name] = self._layer(matrix, columns[name], data, target, layers)
+                else:
+                    self._table(matrix, uses.get(name, []), data, target, tables)
+        data.facts["adc_ranges"], data.facts["pooling"] = layers, tables
+        for mvm in [o for o in main_function(op).body.block.ops if isinstance(o, cim.MvmOp)]:
+            name = symbol(mvm.matrix)
+            _split(mvm, gangs[name], data.store[f"{name}.blocks"])
+
+    def _widths(self, module: ModuleOp, matrices: Sequence[cim.MatrixOp], target: Target) -> dict[str, int]:
+        """Columns of each layer's blocks."""
+        uses = Counter[str]()
+        for mvm in [o for o in main_function(module).body.block.ops if isinstance(o, cim.MvmOp)]:
+            uses[symbol(mvm.matrix)] += prod(rec.shape(mvm.x)[1:-1])
+        found: list[Layer] = []
+        cells = 0
+        for matrix in matrices:
+            rows, cols, bits = matrix.rows.value.data, matrix.cols.value.data, matrix.bits.value.data
+            _width(bits, target)
+            slices = target.slices(bits)
+            if matrix.kind.data != "dense":
+                cells += -(-rows // target.array.rows) * cols * slices
+                continue
+            assert matrix.input_bits is not None
+            assert matrix.input_signed is not None
+            phases = target.input_phases(matrix.input_bits.value.data, bool(matrix.input_signed.value.data))
+            name = matrix.sym_name.data
+            found.append(Layer(name, rows, cols, slices, phases, uses[name]))
+        whole = sum(layer.arrays(_width_of(layer.slices, target), target) for layer in found)
+        free = target.n_arrays - whole - -(-cells // target.array.cols)
+        return widths(found, max(0, int(free * self.spread)), _answer_steps(module, target), target)
+
+    def _layer(
+        self,
+        matrix: cim.MatrixOp,
+        width: int,
+        data: CompilerContext,
+        target: Target,
+        facts: list[dict[str, Any]],
+    ) -> list[tuple[int, int]]:
+        """Shard a layer into blocks of ``width`` columns; returns its gangs."""
+        name, bits = matrix.sym_name.data, matrix.bits.value.data
+        assert matrix.input_bits is not None
+        assert matrix.input_signed is not None
+        inputs, signed = matrix.input_bits.value.data, bool(matrix.input_signed.value.data)
+        blocks, gangs = dense_blocks(
+            matrix.rows.value.data, matrix.cols.value.data, target.array.rows, width, target.tile.arrays,
+        )  # fmt: skip
+        samples, weights = data.samples.get(name), data.store[symbol(matrix.data)]
+        calibrated = self.ranges == "calibrated" and samples is not None and len(samples) > 0
+        ranges = choose_ranges(
+            samples if calibrated else None, weights, blocks, target.array, bits, inputs, signed
+        )
+        facts.append(
+            layer_facts(
+                name, "calibrated" if calibrated else "clip-free", samples, weights,
+                data.store[symbol(matrix.scales)], blocks, ranges, target.array, bits, inputs, signed,
+            )
+        )  # fmt: skip
+        _annotate(matrix, data, target, blocks, ranges)
+        certificate = certify(weights, blocks, ranges, target.array, bits, inputs, signed)
+        data.store.put(f"{name}.certificate", certificate)
+        matrix.properties["certificate"] = SymbolRefAttr(f"{name}.certificate")
+        return gangs
+
+    def _table(
+        self,
+        matrix: cim.MatrixOp,
+        uses: list[cim.LookupOp],
+        data: CompilerContext,
+        target: Target,
+        facts: list[dict[str, Any]],
+    ) -> None:
+        """Shard a table, and decide whether its rows are pooled in the array."""
+        name = matrix.sym_name.data
+        blocks = table_blocks(
+            matrix.rows.value.data, matrix.cols.value.data, target.array.rows,
+            _width(matrix.bits.value.data, target),
+        )  # fmt: skip
+        reads = row_block_reads(matrix, target.array.rows, data)
+        chosen = pool_or_read.decide(matrix, uses, blocks, reads, target, self.pool)
+        facts.append(chosen.to_json())
+        matrix.properties["pool_rows"] = IntegerAttr(chosen.rows, 64)
+        if chosen.step > 1:
+            cause = (
+                f"the ADC's finest step is {chosen.step}"
+                if target.array.adc_min_lsb > 1
+                else f"{target.array.adc_bits} ADC bits cannot tell {target.array.cell_levels} levels apart"
+            )
+            data.notes.append(f"table {name}: {cause}; rows are read in steps of {chosen.step}")
+        if self.pool == "pool" and chosen.decision == "read":
+            data.notes.append(f"table {name}: rows are read one at a time: {chosen.reason}")
+        _annotate(matrix, data, target, blocks, np.array([chosen.step], np.int32))
+
+
+def _answer_steps(module: ModuleOp, target: Target) -> float:
+    """Steps in the time that the answers of all lookups need to enter the tile that uses them.
+
+    Layers that are faster than this do not make requests follow one another any sooner.
+    """
+    lookups = [o for o in main_function(module).body.block.ops if isinstance(o, cim.LookupOp)]
+    bits = sum(prod(rec.shape(o.result)[1:]) for o in lookups) * _RESULT_BITS
+    return bits / float(target.tile.link_gbps) / float(target.array.step_ns)
+
+
+def _width_of(slices: int, target: Target) -> int:
+    return target.array.cols // slices
+
+
+def _width(bits: int, target: Target) -> int:
+    """Weights side by side in an array row."""
+    slices = target.slices(bits)
+    width = _width_of(slices, target)
+    if width == 0:
+        raise PassError(
+            "shard.too-many-slices",
+            f"a {bits}-bit weight takes {slices} cells, an array row has {target.array.cols}",
+            hint="use fewer weight bits",
+        )
+    return width
+
+
+def _annotate(
+    matrix: cim.MatrixOp,
+    data: CompilerContext,
+    target: Target,
+    blocks: NDArray[np.int32],
+    ranges: NDArray[np.int32],
+) -> None:
+    name = matrix.sym_name.data
+    data.store.put(f"{name}.blocks", blocks)
+    data.store.put(f"{name}.ranges", ranges)
+    matrix.properties["slices"] = IntegerAttr(target.slices(matrix.bits.value.data), 64)
+    matrix.properties["blocks"] = SymbolRefAttr(f"{name}.blocks")
+    matrix.properties["ranges"] = SymbolRefAttr(f"{name}.ranges")
+
+
+def _cuts(total: int, size: int) -> list[tuple[int, int]]:
+    return [(start, min(size, total - start)) for start in range(0, total, size)]
+
+
+def _table(cells: list[tuple[int, int, int, int]]) -> NDArray[np.int32]:
+    blocks = np.full((len(cells), len(cim.BLOCK_FIELDS)), -1, np.int32)
+    if cells:
+        blocks[:, : cim.TILE] = cells
+    return blocks
+
+
+def table_blocks(rows: int, cols: int, height: int, width: int) -> NDArray[np.int32]:
+    """Block table of an embedding table: ordered by rows, then columns."""
+    row_cuts = np.array(_cuts(rows, height), np.int32).reshape(-1, 2)
+    col_cuts = np.array(_cuts(cols, width), np.int32).reshape(-1, 2)
+    blocks = np.full((len(row_cuts) * len(col_cuts), len(cim.BLOCK_FIELDS)), -1, np.int32)
+    blocks[:, cim.ROW0 : cim.COL0] = np.repeat(row_cuts, len(col_cuts), axis=0)
+    blocks[:, cim.COL0 : cim.TILE] = np.tile(col_cuts, (len(row_cuts), 1))
+    return blocks
+
+
+def dense_blocks(
+    rows: int, cols: int, height: int, width: int, arrays: int
+) -> tuple[NDArray[np.int32], list[tuple[int, int]]]:
+    """Block table of a layer and its gangs as (first, count), none larger than ``arrays`` blocks.
+
+    Whole column strips stay together, so that partial sums are added inside a tile; a strip that is taller
+    than a tile is cut into even row parts.
+    """
+    row_cuts, col_cuts = _cuts(rows, height), _cuts(cols, width)
+    cells: list[tuple[int, int, int, int]] = []
+    gangs: list[tuple[int, int]] = []
+    if len(row_cuts) <= arrays:
+        count = -(-len(col_cuts) // (arrays // len(row_cuts)))
+        groups = [(row_cuts, list(part)) for part in _even(col_cuts, count)]
+    else:
+        parts = _even(row_cuts, -(-len(row_cuts) // arrays))
+        groups = [(part, [col]) for col in col_cuts for part in parts]
+    for row_part, col_part in groups:
+        first = len(cells)
+        cells += [(r0, nr, c0, nc) for c0, nc in col_part for r0, nr in row_part]
+        gangs.append((first, len(cells) - first))
+    return _table(cells), gangs
+
+
+def _even(items: list[tuple[int, int]], parts: int) -> list[list[tuple[int, int]]]:
+    bounds = [len(items) * p // parts for p in range(parts + 1)]
+    return [items[a:b] for a, b in itertools.pairwise(bounds)]
+
+
+def _split(mvm: cim.MvmOp, gangs: list[tuple[int, int]], blocks: NDArray[np.int32]) -> None:
+    """One ``cim.mvm`` per gang; sums over row parts, concatenation over column parts."""
+    new: list[Operation] = []
+    by_columns: dict[int, list[SSAValue]] = {}
+    for first, count in gangs:
+        _, columns = gang_extent(blocks[first : first + count])
+        part = cim.MvmOp(mvm.x, symbol(mvm.matrix), columns.stop - columns.start, first, count)
+        new.append(part)
+        by_columns.setdefault(columns.start, []).append(part.result)
+    strips: list[SSAValue] = []
+    for start in sorted(by_columns):
+        parts = by_columns[start]
+        if len(parts) > 1:
+            total = cim.AddOp(parts)
+            new.append(total)
+            parts = [total.result]
+        strips.append(parts[0])
+    if len(strips) > 1:
+        new.append(rec.ConcatOp(strips, len(rec.shape(strips[0])) - 1))
+    for each in new:
+        each.location = mvm.location
+    Rewriter.replace_op(mvm, new)

@@ -1,0 +1,1 @@
+"""Blocks get chips, tiles and arrays."""

@@ -1,0 +1,87 @@
+"""Bits that lookups are expected to send from chip to chip, given the chip of every block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.dialects.builtin import ModuleOp
+
+from cimc.ir import cim
+from cimc.ir.context import CompilerContext
+from cimc.ir.types import symbol
+from cimc.target.spec import Target
+from cimc.transforms.place.shard_list import Places, expected_uses, tables_of
+from cimc.transforms.schedule.scratchpad import request_bytes
+
+_HEADER = _ID = 32
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What requests want of each table: row reads, and the bits of the results; per request.
+
+    Attributes:
+        reads: float64 ``[tables]``, expected row reads.
+        result_bits: float64 ``[tables]``, of what all lookups on the table send on, headers included.
+    """
+
+    reads: Floats
+    result_bits: Floats
+
+    @classmethod
+    def collect(cls, module: ModuleOp, data: CompilerContext) -> Demand:
+        """Of the tables of a module, in the order of :class:`~cimc.transforms.place.shard_list.Places`."""
+        tables = tables_of([o for o in module.body.block.ops if isinstance(o, cim.MatrixOp)])
+        number = {m.sym_name.data: n for n, m in enumerate(tables)}
+        reads = np.zeros(len(tables))
+        for n, matrix in enumerate(tables):
+            first = data.store[f"{matrix.sym_name.data}.blocks"][:, cim.COL0] == 0
+            reads[n] = expected_uses(matrix, data)[first].sum()
+        result = np.zeros(len(tables))
+        for op in module.walk():
+            if isinstance(op, cim.LookupOp):
+                result[number[symbol(op.table)]] += 8 * request_bytes(op.result) + _HEADER
+        return cls(reads, result)
+
+
+@dataclass(frozen=True)
+class Crossings:
+    """Expected bits per request that cross between chips, by table.
+
+    Attributes:
+        apart: float64 ``[tables]``, with each lookup's home on the chip that is cheapest.
+        whole: float64 ``[tables]``, with it on the chip with most reads, were that not the first chip.
+    """
+
+    apart: Floats
+    whole: Floats
+
+
+def crossings(places: Places, items: Ints, chip: Ints, demand: Demand, target: Target) -> Crossings:
+    """Crossings of the tables' lookups when the places ``items`` lie on the chips ``chip``.
+
+    The home asks the tiles with the rows on other chips, one message an id, and gets vectors back, to which
+    rows of one block are added before, and no more of them than a chip has tiles.  A home on another chip
+    than the first, where layers are, sends the results there.
+    """
+    table, tables, chips = places.matrix[items], len(places.names), target.system.chips
+    reads = demand.reads[table]
+    share = np.divide(places.uses[items], reads, out=np.zeros(len(items)), where=reads > 0)
+    seen = (1.0 - (1.0 - np.minimum(share, 1.0)) ** np.maximum(reads, 1.0)) * np.minimum(reads, 1.0)
+    uses = places.uses[items]
+    # traffic counts an id and a vector per read; an answer has the vector, and a header
+    vector = np.divide(places.traffic[items], uses, out=np.zeros(len(items)), where=uses > 0)
+    at = table * chips + chip
+    cells = tables * chips
+    asked = np.bincount(at, uses * (_ID + _HEADER), cells)
+    answers, bits = np.bincount(at, seen, cells), np.bincount(at, seen * vector, cells)
+    pooled = bits * np.minimum(1.0, target.tiles_per_chip / np.maximum(answers, 1.0))
+    sent = (asked + pooled).reshape(tables, chips)
+    total = sent.sum(axis=1)
+    whole = total - sent.max(axis=1, initial=0.0) + demand.result_bits
+    return Crossings(np.minimum(total - sent[:, 0], whole), whole)

@@ -1,0 +1,152 @@
+"""Mesh positions of dense layers: gangs that exchange data lie near each other (quadratic placement)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import ReturnOp
+from xdsl.ir import Operation, SSAValue
+
+from cimc.interpreter.evaluate import main_function
+from cimc.ir import cim, rec
+from cimc.ir.types import symbol
+from cimc.target.spec import Target
+from cimc.transforms.place.pack_arrays import Gang
+from cimc.transforms.schedule.scratchpad import request_bytes
+
+_HEADER = 32
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class DensePlacement:
+    """Tile of each gang on the first chip, the tile that most lookups feed, and the report's figures."""
+
+    tiles: Ints
+    consumer: int | None
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Traffic:
+    """Bits per request between gangs, by pair, to and from the port, and into each from lookups."""
+
+    pairs: dict[tuple[int, int], float]
+    port: dict[int, float]
+    lookups: dict[int, float]
+
+
+def place_dense(
+    module: ModuleOp, gangs: list[Gang], target: Target, method: str, seed: int
+) -> DensePlacement | None:
+    """Gangs to tiles of the first chip, so that bits x hops of what they exchange are few.
+
+    The objective counts activations and partial sums between gangs, and inputs and outputs to the edge port.
+    Every gang gets a tile of its own while there are enough.  Operations between layers are taken to run
+    where most of their operand bytes are, as ``schedule`` has it.
+
+    Returns:
+        None where one chip has too few arrays for the layers.
+
+    Raises:
+        InfeasibleError, PassError: as :func:`cimc.mapping.mesh.solve_quadratic`.
+    """
+    from cimc.mapping.mesh import QuadraticProblem, solve_quadratic
+
+    width, height = target.chip.mesh
+    if sum(g.count for g in gangs) > target.tiles_per_chip * target.tile.arrays or not gangs:
+        return None
+    found = _traffic(module, gangs)
+    sizes = [g.count for g in gangs]
+    if len(gangs) <= target.tiles_per_chip:  # a tile each: their vector units and buses work in parallel
+        sizes = [target.tile.arrays] * len(gangs)
+    ends = [*found.pairs, *((g, len(gangs)) for g in found.port)]
+    problem = QuadraticProblem(
+        pairs=np.array(ends, np.int64).reshape(-1, 2),
+        flow=np.array([*found.pairs.values(), *found.port.values()], np.float64),
+        size=np.array(sizes, np.int64),
+        capacity=np.full(target.tiles_per_chip, target.tile.arrays),
+        position=np.array([(t % width, t // width) for t in range(width * height)], np.int64),
+        terminals=np.array([target.chip.port], np.int64),
+        labels=tuple(f"{g.matrix}[{g.first}]" for g in gangs),
+    )
+    solution = solve_quadratic(problem, method, seed=seed)
+    evaluation = solution.evaluation
+    fed = found.lookups
+    consumer = int(solution.sites[max(fed, key=lambda g: (fed[g], -g))]) if fed else None
+    facts = {
+        "method": method,
+        "produced_by": solution.produced_by,
+        "effort": dict(solution.effort),
+        "bit_hops": evaluation.cost,
+        "bound": evaluation.bound,
+        "gap": evaluation.gap if np.isfinite(evaluation.gap) else None,
+    }
+    return DensePlacement(solution.sites, consumer, facts)
+
+
+def _traffic(module: ModuleOp, gangs: list[Gang]) -> _Traffic:
+    """What the gangs exchange; each operation counts to the gang on whose tile it is taken to run."""
+    number = {(g.matrix, g.first): n for n, g in enumerate(gangs)}
+    ops = [o for o in main_function(module).body.block.ops if not isinstance(o, rec.ConstantOp)]
+    home = _gang_of_each(ops, number)
+    pairs: dict[tuple[int, int], float] = defaultdict(float)
+    port: dict[int, float] = defaultdict(float)
+    lookups: dict[int, float] = defaultdict(float)
+    sent: set[tuple[SSAValue, int | None]] = set()
+    for op in ops:
+        here = None if isinstance(op, rec.HostOp | ReturnOp) else home.get(op)
+        for value in op.operands:
+            source = value.owner
+            if (value, here) in sent or isinstance(source, rec.ConstantOp):
+                continue
+            sent.add((value, here))
+            there = home.get(source) if isinstance(source, Operation) else None
+            if here == there or isinstance(op, cim.LookupOp):
+                continue
+            bits = float(_bits(value))
+            if here is not None and there is not None:
+                pairs[min(here, there), max(here, there)] += bits
+            else:
+                end = there if here is None else here
+                assert end is not None
+                port[end] += bits
+        if isinstance(op, cim.LookupOp) and op in home:
+            lookups[home[op]] += _bits(op.result)
+    return _Traffic(dict(pairs), dict(port), dict(lookups))
+
+
+def _gang_of_each(ops: list[Operation], number: dict[tuple[str, int], int]) -> dict[Operation, int]:
+    """The gang on whose tile each operation runs; operations that no gang touches are left out."""
+    home: dict[Operation, int] = {}
+    for op in ops:
+        if isinstance(op, cim.MvmOp) and op.first is not None:
+            home[op] = number[symbol(op.matrix), op.first.value.data]
+    fixed = set(home)
+    for op in ops:
+        if op in fixed or isinstance(op, rec.HostOp | ReturnOp | cim.LookupOp):
+            continue
+        weight: dict[int, int] = defaultdict(int)
+        for value in op.operands:
+            if isinstance(value.owner, Operation) and value.owner in home:
+                weight[home[value.owner]] += _bits(value)
+        if weight:
+            home[op] = min(weight, key=lambda g: (-weight[g], g))
+    for op in reversed(ops):  # what only reads from outside goes where its result is needed
+        if op in home or isinstance(op, rec.HostOp | ReturnOp):
+            continue
+        users = [home[u.operation] for r in op.results for u in r.uses if u.operation in home]
+        if users:
+            home[op] = users[0]
+    return home
+
+
+def _bits(value: SSAValue) -> int:
+    dims = rec.shape(value)[1:]
+    return 0 if any(d < 0 for d in dims) else request_bytes(value) * 8 + _HEADER

@@ -1,0 +1,249 @@
+"""``place``: blocks get their arrays and tiles, by a named mapping strategy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
+
+from cimc.errors import InfeasibleError, PassError
+from cimc.ir import cim
+from cimc.ir.context import CompilerContext, compiler_context, target_of
+from cimc.ir.residence import SRAM_ARRAY, Residence, dram_tile
+from cimc.ir.types import symbol
+from cimc.mapping import PlacementProblem, evaluate
+from cimc.target.spec import Target
+from cimc.transforms.place.assign_chips import assign_chips
+from cimc.transforms.place.interchip_traffic import Demand
+from cimc.transforms.place.layers_on_mesh import DensePlacement, place_dense
+from cimc.transforms.place.memory_remarks import residency
+from cimc.transforms.place.pack_arrays import Gang, Packing, gangs_of, pack
+from cimc.transforms.place.replica_anti_affinity import spread_copies
+from cimc.transforms.place.shard_list import Places, tables_of
+from cimc.transforms.place.solve_per_chip import Placed, solve_parts
+from cimc.transforms.place.sram_dram import place_in_dram, place_in_sram
+from cimc.transforms.quantise.room import no_room
+
+Ints = NDArray[np.int64]
+_CHIPS = ("flat", "load", "solve", "near")
+
+
+@dataclass(frozen=True)
+class Place(ModulePass):
+    """Decide where every block lives, in two steps that use the same mapping strategy.
+
+    First, the blocks of embedding tables that live in crossbar cells are packed side by side into as few
+    arrays as hold them, times ``spread``, balancing the expected conversions per request; copies of blocks go
+    to further arrays.  Then these arrays and the gangs of dense layers, which own whole arrays, are assigned
+    to tiles; distance counts from the tile in the middle.  Copies of a block end on different tiles where
+    that is possible.  Blocks marked for SRAM get a tile, blocks marked for DRAM a chip.  Expected accesses
+    come from a trace or from calibration requests.
+
+    ``chips``, for systems of several chips: ``flat`` places all tiles at once; the others first give tables
+    to chips (:mod:`cimc.transforms.place.assign_chips`) and then place each chip by itself.  ``dense``
+    names a method of :mod:`cimc.mapping.mesh` that first gives layers their positions on the mesh
+    (:mod:`cimc.transforms.place.layers_on_mesh`); tables then go round them, and distance counts from the
+    layer that most lookups feed.
+
+    Precondition: sharded matrices.  Postcondition: every block and copy has its place.
+    """
+
+    name = "place"
+    strategy: str = "greedy"
+    seed: int = 0
+    spread: int | float = 1.0
+    dense: str = "together"
+    chips: str = "flat"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        data = compiler_context(ctx, self.name)
+        target = target_of(data, self.name)
+        if not 1 <= self.spread <= 1e6:
+            raise PassError("place.spread", f"spread={self.spread} must be at least 1")
+        if self.chips not in _CHIPS:
+            raise PassError("place.option", f"chips={self.chips} is none of {', '.join(_CHIPS)}")
+        matrices = [o for o in op.body.block.ops if isinstance(o, cim.MatrixOp)]
+        for matrix in matrices:
+            if matrix.blocks is None:
+                raise PassError("pass.precondition", f"matrix {matrix.sym_name.data} is not sharded yet")
+        places = Places.collect(matrices, data)
+        gangs = gangs_of(op, data, target)
+        rows = np.full((places.count, 3), -1, np.int64)  # tile, array, offset of each place
+        try:
+            packing, gang_chip = self.pack(places, gangs, target, data, Demand.collect(op, data))
+            fixed = None if self.dense == "together" else self._dense(op, gangs, target, data)
+            centre = middle_tile(target) if fixed is None or fixed.consumer is None else fixed.consumer
+            problem = _problem(places, packing, gangs, centre, target)
+            chip = np.concatenate([packing.chip, gang_chip])
+            at = np.full(problem.n_items, -1, np.int64)
+            if fixed is not None:
+                at[packing.arrays :] = fixed.tiles
+            solution = solve_parts(problem, chip, at, target, self.strategy, self.seed)
+            self._memories(rows, places, problem.distance, target)
+        except InfeasibleError as error:
+            raise no_room(error.shortage, target) from None
+        tiles, together = solution.tiles, 0
+        if packing.arrays > packing.primary:
+            tiles, together = spread_copies(
+                tiles, problem.load, problem.size, problem.capacity, places, packing
+            )
+        _in_cells(rows, tiles, packing, gangs, data)
+        _write(rows, places, tables_of(matrices), data)
+        facts = self.report(problem, solution, tiles, packing, matrices, data)
+        if packing.arrays > packing.primary:
+            facts |= {"copy_arrays": packing.arrays - packing.primary, "copies_sharing_a_tile": together}
+        if fixed is not None:
+            facts["dense"] = fixed.facts
+        data.facts["placement"] = facts
+        data.facts["residency"] = residency(matrices, places, data)
+
+    def pack(
+        self, places: Places, gangs: list[Gang], target: Target, data: CompilerContext, demand: Demand
+    ) -> tuple[Packing, Ints]:
+        """Places in cells to arrays, and the chip of each gang (-1 for any)."""
+        strategy = "first_fit" if self.strategy in ("round_robin", "first_fit") else "greedy"
+        items = places.where(Residence.RRAM)
+        if self.chips == "flat" or target.system.chips == 1:
+            whole = pack(places, items, target, strategy, self.spread, self.seed)
+            return whole, np.full(len(gangs), -1, np.int64)
+        chips = assign_chips(self.chips, places, items, gangs, target, self.seed, demand)
+        data.facts["chips"] = {"policy": self.chips, **chips.facts}
+        parts = [
+            pack(places, items[chips.of_item == chip], target, strategy, self.spread, self.seed)
+            for chip in range(target.system.chips)
+        ]
+        return Packing.joined(parts), chips.of_gang
+
+    def _dense(
+        self, op: ModuleOp, gangs: list[Gang], target: Target, data: CompilerContext
+    ) -> DensePlacement | None:
+        found = place_dense(op, gangs, target, self.dense, self.seed)
+        if found is None and gangs:
+            data.notes.append(
+                "place: the layers need more arrays than a chip has; they are placed together with the tables"
+            )
+        return found
+
+    def _memories(self, rows: Ints, places: Places, distance: NDArray[np.float64], target: Target) -> None:
+        items, tile = place_in_sram(places, distance, target, self.chips != "flat", self.seed)
+        rows[items] = np.stack(
+            [tile, np.full(len(items), SRAM_ARRAY), np.zeros(len(items), np.int64)], axis=1
+        )
+        items, chip = place_in_dram(places, target, self.chips != "flat", self.seed)
+        rows[items, 0] = dram_tile(0) - chip
+        rows[items, 2] = 0
+
+    def report(
+        self,
+        problem: PlacementProblem,
+        solution: Placed,
+        tiles: Ints,
+        packing: Packing,
+        matrices: list[cim.MatrixOp],
+        data: CompilerContext,
+    ) -> dict[str, Any]:
+        """What the summary and benchmarks print about the placement."""
+        evaluation = evaluate(problem, tiles)
+        where = []
+        for matrix in matrices:
+            blocks = data.store[f"{matrix.sym_name.data}.blocks"]
+            slices = matrix.slices.value.data if matrix.slices else 1
+            cells = blocks[blocks[:, cim.ARRAY] >= 0]
+            where.append(
+                {
+                    "name": matrix.sym_name.data,
+                    "kind": matrix.kind.data,
+                    "rows": matrix.rows.value.data,
+                    "cols": matrix.cols.value.data,
+                    "bits": matrix.bits.value.data,
+                    "slices": slices,
+                    "blocks": len(blocks),
+                    "tiles": np.unique(blocks[blocks[:, cim.TILE] >= 0, cim.TILE]).tolist(),
+                    "arrays": _distinct_arrays(cells),
+                    "cells": int((cells[:, cim.ROWS].astype(np.int64) * cells[:, cim.COLS]).sum()) * slices,
+                }
+            )
+        return {
+            "strategy": self.strategy,
+            "seed": self.seed,
+            "produced_by": solution.produced_by,
+            "effort": solution.effort,
+            "bottleneck": evaluation.bottleneck,
+            "bound": evaluation.bottleneck_bound,
+            "gap": evaluation.gap,
+            "hops": evaluation.hops,
+            "hops_bound": evaluation.hops_bound,
+            "items": problem.n_items,
+            "table_arrays": packing.primary,
+            "matrices": where,
+        }
+
+
+def _distinct_arrays(blocks: NDArray[np.int32]) -> int:
+    """Arrays, of whichever tile, that blocks lie in."""
+    per_tile = int(blocks[:, cim.ARRAY].max(initial=0)) + 1
+    return int(np.unique(blocks[:, cim.TILE].astype(np.int64) * per_tile + blocks[:, cim.ARRAY]).size)
+
+
+def middle_tile(target: Target) -> int:
+    """The tile in the middle of the first chip."""
+    width, height = target.chip.mesh
+    return (height // 2) * width + width // 2
+
+
+def _problem(
+    places: Places, packing: Packing, gangs: list[Gang], centre: int, target: Target
+) -> PlacementProblem:
+    arrays, items = packing.arrays, packing.items
+    load = np.bincount(packing.array, places.load[items], arrays)
+    traffic = np.bincount(packing.array, places.traffic[items], arrays)
+    return PlacementProblem(
+        load=np.concatenate([load, [g.load for g in gangs]]),
+        size=np.concatenate([np.ones(arrays, np.int64), np.array([g.count for g in gangs], np.int64)]),
+        traffic=np.concatenate([traffic, [g.traffic for g in gangs]]),
+        capacity=np.full(target.n_tiles, target.tile.arrays),
+        distance=np.array([target.hops(centre, t) for t in range(target.n_tiles)], np.float64),
+        item_unit="arrays",
+        resource="arrays",
+        labels=(*(f"table array {a}" for a in range(arrays)), *(f"{g.matrix}[{g.first}]" for g in gangs)),
+    )
+
+
+def _in_cells(rows: Ints, tiles: Ints, packing: Packing, gangs: list[Gang], data: CompilerContext) -> None:
+    """Number the arrays of each tile, those of tables first; fill in the places in cells, and the gangs."""
+    used: dict[int, int] = {}
+    array_of = np.zeros(packing.arrays, np.int64)
+    for a in range(packing.arrays):
+        tile = int(tiles[a])
+        array_of[a] = used.get(tile, 0)
+        used[tile] = int(array_of[a]) + 1
+    rows[packing.items] = np.stack([tiles[packing.array], array_of[packing.array], packing.offset], axis=1)
+    for g, gang in enumerate(gangs):
+        tile = int(tiles[packing.arrays + g])
+        blocks = data.store[f"{gang.matrix}.blocks"].copy()
+        first = used.get(tile, 0)
+        mine = slice(gang.first, gang.first + gang.count)
+        blocks[mine, cim.TILE] = tile
+        blocks[mine, cim.ARRAY] = np.arange(first, first + gang.count)
+        blocks[mine, cim.OFFSET] = 0
+        used[tile] = first + gang.count
+        data.store.put(f"{gang.matrix}.blocks", blocks)
+
+
+def _write(rows: Ints, places: Places, tables: list[cim.MatrixOp], data: CompilerContext) -> None:
+    """Places of all blocks and copies into the arrays of their tables."""
+    for number, matrix in enumerate(tables):
+        name = matrix.sym_name.data
+        mine = rows[places.matrix == number]
+        blocks = data.store[f"{name}.blocks"].copy()
+        blocks[:, (cim.TILE, cim.ARRAY, cim.OFFSET)] = mine[: len(blocks)]
+        data.store.put(f"{name}.blocks", blocks)
+        if matrix.replicas is not None:
+            replicas = data.store[symbol(matrix.replicas)].copy()
+            replicas[:, 1:] = mine[len(blocks) :]
+            data.store.put(symbol(matrix.replicas), replicas)

@@ -1,0 +1,77 @@
+"""Bundles: one name for a policy on each of the questions that a mapping answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cimc.errors import PassError
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a named mapping decides; each field names a policy of its own part.
+
+    Attributes:
+        name: the bundle's name.
+        grouping: rows to arrays, a name of :func:`cimc.mapping.grouping.groupings`.
+        replication: copies, a name of :func:`cimc.mapping.replication.replications`.
+        residency: where tables live: ``rram`` (all in crossbars) or ``auto`` (hot rows in SRAM, what does
+            not fit or is rewritten too often in DRAM).
+        placement: shards to tiles, a name of :func:`cimc.mapping.strategies`.
+        source: where the idea is from.
+    """
+
+    name: str
+    grouping: str
+    replication: str
+    residency: str
+    placement: str
+    source: str = ""
+
+
+_BUNDLES: dict[str, Bundle] = {}
+
+
+def register_bundle(bundle: Bundle) -> Bundle:
+    """Make ``bundle`` available by its name.
+
+    Raises:
+        PassError: ``mapping.duplicate-strategy``, when a different bundle has that name.
+    """
+    if _BUNDLES.setdefault(bundle.name, bundle) != bundle:
+        raise PassError("mapping.duplicate-strategy", f"there is already a mapping `{bundle.name}`")
+    return bundle
+
+
+def bundles() -> tuple[str, ...]:
+    """The names that :func:`bundle` accepts, in alphabetical order."""
+    return tuple(sorted(_BUNDLES))
+
+
+def bundle(name: str) -> Bundle:
+    """The bundle called ``name``; the name of a placement strategy alone stands for it with no extras.
+
+    Raises:
+        PassError: ``mapping.unknown-strategy``.
+    """
+    from cimc.mapping.assignment.strategy_registry import strategies
+
+    if name in _BUNDLES:
+        return _BUNDLES[name]
+    if name in strategies():
+        return Bundle(name, "in_order", "none", "rram", name)
+    raise PassError(
+        "mapping.unknown-strategy",
+        f"there is no mapping `{name}`",
+        hint="known: " + ", ".join(sorted({*_BUNDLES, *strategies()})),
+    )
+
+
+for _bundle in (
+    Bundle("pimcomp_sequential", "in_order", "none", "rram", "pimcomp_sequential", "Sun et al., 2023"),
+    Bundle("rerec", "frequency", "proportional", "rram", "rerec", "Wang et al., ICCAD 2021"),
+    Bundle("recross", "co_occurrence", "log_frequency", "rram", "recross", "Lai et al., 2025"),
+    Bundle("torchrec_greedy", "in_order", "none", "rram", "torchrec_greedy", "Ivchenko et al., 2022"),
+    Bundle("best", "co_occurrence", "bottleneck", "auto", "ortools"),
+):
+    register_bundle(_bundle)

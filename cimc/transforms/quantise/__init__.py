@@ -1,0 +1,1 @@
+"""Float layers and tables become integers, with scales."""

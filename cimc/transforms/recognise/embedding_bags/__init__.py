@@ -1,0 +1,1 @@
+"""Embedding bags in the forms that exporters write."""

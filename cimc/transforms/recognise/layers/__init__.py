@@ -1,0 +1,1 @@
+"""Products: linear layers, convolutions, interactions."""

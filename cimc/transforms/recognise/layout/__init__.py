@@ -1,0 +1,1 @@
+"""Operators that move elements of a request, and compute nothing."""

@@ -1,0 +1,1 @@
+"""What the vector unit computes."""

@@ -1,0 +1,1 @@
+"""Who executes what, when, and where every value lies."""

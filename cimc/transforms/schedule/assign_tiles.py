@@ -1,0 +1,236 @@
+"""Which tile executes which operation, with an eye on the room that is left in each scratchpad."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from xdsl.ir import Operation, SSAValue
+
+from cimc.errors import PassError
+from cimc.ir import cim, rec
+from cimc.ir.context import CompilerContext
+from cimc.ir.types import symbol
+from cimc.target.spec import Target
+from cimc.transforms.place.place import middle_tile
+from cimc.transforms.schedule.scratchpad import request_bytes
+
+
+@dataclass(frozen=True)
+class Slack:
+    """How full scratchpads may get: the share counted on, the rest being lost between buffers, and the share
+    of tiles with layers that other values leave free for them."""
+
+    fill: float
+    kept_free: float
+
+
+SLACK = tuple(Slack(fill, free) for fill in (0.95, 0.9, 0.85, 0.8) for free in (0.0, 0.5, 0.75))
+"""What is tried until everything fits."""
+JOINED = 0.125
+"""A concatenation beyond this share of a scratchpad gets its room when the first of its parts is made."""
+
+Stages = dict[Operation, int]
+
+
+@dataclass
+class _Held:
+    size: int
+    end: int
+
+
+class _Rooms:
+    """What lies in each scratchpad while operations are assigned one after the other."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._held: dict[tuple[int, int], dict[SSAValue, _Held]] = {}
+
+    def missing(self, key: tuple[int, int], value: SSAValue) -> bool:
+        return value not in self._held.get(key, {})
+
+    def fits(self, key: tuple[int, int], at: int, extra: int, free: float = 0.0) -> bool:
+        """Whether ``extra`` more bytes find room on a tile at position ``at``, with a share left ``free``."""
+        held = self._held.get(key, {})
+        distinct = {id(h): h for h in held.values() if h.end >= at}
+        return sum(h.size for h in distinct.values()) + extra <= self.capacity * (1 - free)
+
+    def hold(self, key: tuple[int, int], value: SSAValue, size: int, end: int) -> None:
+        self._held.setdefault(key, {})[value] = _Held(size, end)
+
+    def share(self, key: tuple[int, int], value: SSAValue, of: SSAValue, end: int) -> None:
+        """``value`` lies in the memory of ``of``."""
+        held = self._held[key][of]
+        held.end = max(held.end, end)
+        self._held[key][value] = held
+
+    def drop(self, key: tuple[int, int], value: SSAValue) -> None:
+        """What ``value`` took is part of another buffer from now on."""
+        self._held[key][value] = _Held(0, -1)
+
+    def forget(self, at: int) -> None:
+        """Let go of what nothing reads from position ``at`` on."""
+        for held in self._held.values():
+            for value in [v for v, h in held.items() if h.end < at]:
+                del held[value]
+
+
+def assign_tiles(
+    stages: Stages, chip: list[Operation], data: CompilerContext, target: Target, slack: Slack
+) -> tuple[dict[Operation, int], bool]:
+    """The tile of every chip operation, and whether all found room.
+
+    A partial product runs where its blocks are; every other operation where most of its operand bytes are,
+    and one that reads only values from outside where its result is going.  Where the scratchpad has no room
+    for that, the nearest tile that has.
+    """
+    fixed: dict[Operation, int] = {op: _tile_of_blocks(op, data) for op in chip if isinstance(op, cim.MvmOp)}
+    busy = {(stages[op], tile) for op, tile in fixed.items()}
+    overfull = False
+    goal: dict[Operation, int] = {}
+    for op in reversed(chip):
+        users = [u.operation for r in op.results for u in r.uses if u.operation in stages]
+        wanted = [fixed.get(u, goal.get(u)) for u in users if stages[u] == stages[op]]
+        goal[op] = next((w for w in wanted if w is not None), middle_tile(target))
+    tiles: dict[Operation, int] = {**fixed}
+    homes: dict[Operation, int] = {}
+    rooms = _Rooms(int(slack.fill * target.tile.scratchpad_bytes))
+    order = {op: n for n, op in enumerate(chip)}
+    for at, op in enumerate(chip):
+        stage, result = stages[op], op.results[0]
+        if at % 64 == 0:
+            rooms.forget(at)
+        operands = _stored(op, stage, stages)
+        weight: dict[int, int] = {}
+        for value in operands:
+            if made_here(value, stages, stage):
+                owner = value.owner
+                assert isinstance(owner, Operation)
+                weight[tiles[owner]] = weight.get(tiles[owner], 0) + request_bytes(value)
+        ranked = sorted(weight, key=lambda t: (-weight[t], t)) if weight else [goal[op]]
+        whole = _joined_in(result, stage, stages, target)
+        need = _Need(op, operands, whole)
+        if op in homes:
+            ranked = [homes[op]]
+        if whole is not None and whole not in homes:
+            size = request_bytes(whole.results[0])
+
+            def place(tile: int, at: int = at, size: int = size, stage: int = stage) -> bool:
+                return rooms.fits((stage, tile), at, size, slack.kept_free if (stage, tile) in busy else 0.0)
+
+            found = _first(ranked, place, target)
+            homes[whole] = ranked[0] if found is None else found
+            end = _last(whole.results[0], stage, stages, order)
+            rooms.hold((stage, homes[whole]), whole.results[0], size, end)
+        home = None if whole is None else homes[whole]
+
+        def room(
+            tile: int, at: int = at, need: _Need = need, stage: int = stage, home: int | None = home
+        ) -> bool:
+            free = slack.kept_free if (stage, tile) in busy and need.op not in fixed else 0.0
+            return rooms.fits((stage, tile), at, need.extra(rooms, (stage, tile), home), free)
+
+        if op in fixed:
+            overfull |= not room(fixed[op])
+        else:
+            found = _first(ranked, room, target)
+            overfull |= found is None
+            tiles[op] = ranked[0] if found is None else found
+        key = (stage, tiles[op])
+        for value in operands:
+            if rooms.missing(key, value):
+                rooms.hold(key, value, request_bytes(value), _last(value, stage, stages, order))
+        end = _last(result, stage, stages, order)
+        if _is_view(op) and op.operands[0] in operands:
+            rooms.share(key, result, op.operands[0], end)
+        elif whole is not None and homes[whole] == tiles[op]:
+            rooms.share(key, result, whole.results[0], end)
+        elif rooms.missing(key, result):
+            for part in operands if isinstance(op, rec.ConcatOp) else ():
+                rooms.drop(key, part)
+            rooms.hold(key, result, request_bytes(result), end)
+    return tiles, not overfull
+
+
+def made_here(value: SSAValue, stages: Stages, stage: int) -> bool:
+    """Whether an operation of this stage makes ``value`` on the chip."""
+    owner = value.owner
+    return isinstance(owner, Operation) and not isinstance(owner, rec.HostOp) and stages.get(owner) == stage
+
+
+def _stored(op: Operation, stage: int, stages: Stages) -> list[SSAValue]:
+    """Operands that lie in the scratchpad, each once; ids that stream in from outside do not."""
+    if isinstance(op, cim.LookupOp) and not made_here(op.ids, stages, stage):
+        rank = len(rec.shape(op.ids))
+        if op.layout.data != "fixed" or rank == 1 or (rank == 2 and op.mode.data != "none"):
+            return []
+    return [v for v in dict.fromkeys(op.operands) if not isinstance(v.owner, rec.ConstantOp)]
+
+
+def _last(value: SSAValue, stage: int, stages: Stages, order: dict[Operation, int]) -> int:
+    """Position of the last operation of the stage that reads a value; the end if it leaves the stage."""
+    here = [order[u.operation] for u in value.uses if u.operation in order and stages[u.operation] == stage]
+    if made_here(value, stages, stage) and len(here) < len(list(value.uses)):
+        return len(order)
+    return max(here, default=0)
+
+
+@dataclass(frozen=True)
+class _Need:
+    """What an operation adds to a scratchpad: its operands that are not there, and its result.
+
+    ``whole`` is the concatenation that the result is a part of, which has its room already.
+    """
+
+    op: Operation
+    operands: list[SSAValue]
+    whole: Operation | None
+
+    def extra(self, rooms: _Rooms, key: tuple[int, int], home: int | None) -> int:
+        """Bytes that the operation adds on the tile ``key``."""
+        away = sum(request_bytes(v) for v in self.operands if rooms.missing(key, v))
+        size = request_bytes(self.op.results[0])
+        if _is_view(self.op) or (self.whole is not None and home == key[1]):
+            return away
+        if isinstance(self.op, rec.ConcatOp):
+            if not rooms.missing(key, self.op.results[0]):
+                return 0
+            here = sum(request_bytes(v) for v in self.operands if not rooms.missing(key, v))
+            return size - here
+        return away + size
+
+
+def _is_view(op: Operation) -> bool:
+    """Whether the result of ``op`` is a part of its operand's memory."""
+    if isinstance(op, rec.SliceOp):
+        return all(extent == 1 for extent in rec.shape(op.x)[1 : op.axis.value.data])
+    return isinstance(op, rec.ReshapeOp)
+
+
+def _joined_in(value: SSAValue, stage: int, stages: Stages, target: Target) -> Operation | None:
+    """The large concatenation that ``value`` is produced in place for."""
+    users = list(value.uses)
+    if len(users) != 1 or not isinstance(op := users[0].operation, rec.ConcatOp) or stages[op] != stage:
+        return None
+    large = request_bytes(op.result) > JOINED * target.tile.scratchpad_bytes
+    first = all(extent == 1 for extent in rec.shape(op.result)[1 : op.axis.value.data])
+    return op if large and first else None
+
+
+def _first(ranked: list[int], room: Callable[[int], bool], target: Target) -> int | None:
+    """The first tile of ``ranked`` that has room, else the nearest to the first."""
+    for tile in ranked:
+        if room(tile):
+            return tile
+    ordered = sorted(range(target.n_tiles), key=lambda t: (target.hops(ranked[0], t), t))
+    return next((t for t in ordered if room(t)), None)
+
+
+def _tile_of_blocks(op: cim.MvmOp, data: CompilerContext) -> int:
+    blocks = data.store[f"{symbol(op.matrix)}.blocks"]
+    if op.first is None:
+        raise PassError("pass.precondition", "cim.mvm without blocks: run 'shard' and 'place' first")
+    tile = int(blocks[op.first.value.data, cim.TILE])
+    if tile < 0:
+        raise PassError("pass.precondition", f"matrix {symbol(op.matrix)} is not placed")
+    return tile

@@ -1,0 +1,272 @@
+"""``schedule``: who executes what, in which segment, and where every value lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import InsertPoint, Rewriter
+
+from cimc.errors import InfeasibleError, PassError
+from cimc.interpreter.evaluate import main_function
+from cimc.ir import cim, rec
+from cimc.ir.context import CompilerContext, compiler_context, target_of
+from cimc.target.spec import Target
+from cimc.transforms.schedule.assign_tiles import SLACK, assign_tiles
+from cimc.transforms.schedule.reduction_tiles import hoist, spread_homes
+from cimc.transforms.schedule.scratchpad import Buffers, request_bytes
+from cimc.transforms.schedule.tiling.apply import split_large
+
+STAGE_ATTR = "cim.stage"
+
+
+@dataclass(frozen=True)
+class Schedule(ModulePass):
+    """Assign operations to stages and tiles, make communication explicit, allocate scratchpads.
+
+    *Stages* alternate between the chip (even numbers) and the host (odd): a chip operation that needs a host
+    result comes in a later stage.  A partial product runs where its blocks are; every other operation runs
+    where most of its operand bytes are, and one that only reads values from outside (a lookup) runs where
+    the result is going.  ``cim.load`` brings values from outside onto a tile, ``cim.transfer`` moves values
+    between tiles.  What no scratchpad holds is computed part by part (``cut.py``), and where one is full the
+    next tile helps out (``tiles.py``).  With ``homes=spread`` lookups leave the tile that needs their result
+    where that relieves the busiest router port (``homes.py``).  Every chip operation gets ``cim.stage``,
+    ``cim.tile`` and ``cim.at``.
+
+    Precondition: placed matrices.  Raises InfeasibleError when a scratchpad is too small.
+    """
+
+    name = "schedule"
+    homes: str = "consumer"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        data = compiler_context(ctx, self.name)
+        target = target_of(data, self.name)
+        function = main_function(op)
+        cut = split_large(op, function, data, target, assign_stages)
+        if cut:
+            data.facts["cut"] = cut
+        stages = assign_stages(function)
+        chip = [o for o in function.body.block.ops if is_chip(o)]
+        for number, slack in enumerate(SLACK, 1):
+            tiles, roomy = assign_tiles(stages, chip, data, target, slack)
+            if not roomy and number < len(SLACK):
+                continue
+            moved = self._moved(chip, stages, tiles, data, target)
+            tiles |= moved
+            hoist(moved)
+            _communicate(function, stages, tiles, frozenset(moved))
+            try:
+                data.facts["scratchpad"] = _allocate(function, stages, tiles, target)
+            except InfeasibleError:
+                if number == len(SLACK):
+                    raise
+                _forget_communication(function, stages, tiles)
+                continue
+            _annotate(function, stages, tiles)
+            return
+
+    def _moved(
+        self,
+        chip: list[Operation],
+        stages: dict[Operation, int],
+        tiles: dict[Operation, int],
+        data: CompilerContext,
+        target: Target,
+    ) -> dict[Operation, int]:
+        """Lookups that get another home than the tile that needs their result."""
+        if self.homes not in ("consumer", "spread"):
+            raise PassError("schedule.option", f"homes={self.homes} is neither consumer nor spread")
+        if self.homes == "consumer":
+            return {}
+        lookups = [o for o in chip if isinstance(o, cim.LookupOp) and streamed(o, stages[o], stages)]
+        moved, data.facts["homes"] = spread_homes(chip, stages, tiles, lookups, data, target)
+        return moved
+
+
+def is_chip(op: Operation) -> bool:
+    """Whether tiles execute ``op``: everything but host operations, constants and the return."""
+    return not isinstance(op, rec.HostOp | rec.ConstantOp | ReturnOp)
+
+
+def assign_stages(function: FuncOp) -> dict[Operation, int]:
+    """Stage of every operation: even on the chip, odd on the host (-1 = before the chip starts)."""
+    stages: dict[Operation, int] = {}
+    for op in function.body.block.ops:
+        earliest = 0 if is_chip(op) else -1
+        for operand in op.operands:
+            source = operand.owner
+            if not isinstance(source, Operation) or isinstance(source, rec.ConstantOp):
+                continue
+            before = stages[source]
+            same = isinstance(op, rec.HostOp) == isinstance(source, rec.HostOp)
+            earliest = max(earliest, before if same else before + 1)
+        stages[op] = earliest
+    return stages
+
+
+def _outside(value: SSAValue, stage: int, stages: dict[Operation, int]) -> bool:
+    """Whether a value reaches stage ``stage`` from outside the chip."""
+    source = value.owner
+    return not isinstance(source, Operation) or not is_chip(source) or stages[source] != stage
+
+
+def _constant(value: SSAValue) -> bool:
+    return isinstance(value.owner, rec.ConstantOp)
+
+
+def streamed(op: Operation, stage: int, stages: dict[Operation, int]) -> bool:
+    """Whether a lookup takes its ids straight from outside, one bag a request, without a load."""
+    if not isinstance(op, cim.LookupOp) or not _outside(op.ids, stage, stages):
+        return False
+    if op.weights is not None and not _outside(op.weights, stage, stages):
+        return False
+    rank = len(rec.shape(op.ids))
+    return rank == 1 or (rank == 2 and op.mode.data != "none")
+
+
+def _communicate(
+    function: FuncOp,
+    stages: dict[Operation, int],
+    tiles: dict[Operation, int],
+    late: frozenset[Operation] = frozenset(),
+) -> None:
+    """Insert loads and transfers so that every operand of a chip operation is on its tile.
+
+    A result is sent at once, those of ``late`` operations right before they are used: a tile issues in order,
+    and a send that waits for its data would hold up what comes behind it.
+    """
+    local: dict[tuple[SSAValue, int, int], SSAValue] = {}
+    for op in list(function.body.block.ops):
+        if not is_chip(op):
+            continue
+        stage, tile = stages[op], tiles[op]
+        if streamed(op, stage, stages):
+            continue
+        for index, operand in enumerate(op.operands):
+            if _constant(operand):
+                continue
+            if isinstance(op, cim.LookupOp) and operand is op.offsets:
+                raise PassError(
+                    "schedule.jagged-on-chip", "a bag with offsets needs ids that come from outside the chip"
+                )
+            key = (operand, stage, tile)
+            if key not in local:
+                local[key] = _bring(op, operand, stages, tiles, late)
+            if local[key] is not operand:
+                op.operands[index] = local[key]
+
+
+def _bring(
+    op: Operation,
+    operand: SSAValue,
+    stages: dict[Operation, int],
+    tiles: dict[Operation, int],
+    late: frozenset[Operation],
+) -> SSAValue:
+    stage, tile = stages[op], tiles[op]
+    if _outside(operand, stage, stages):
+        new: cim.LoadOp | cim.TransferOp = cim.LoadOp(operand)
+        Rewriter.insert_op(new, InsertPoint.before(op))
+    else:
+        source = operand.owner
+        assert isinstance(source, Operation)
+        if tiles[source] == tile:
+            return operand
+        new = cim.TransferOp(operand, tiles[source], tile)
+        Rewriter.insert_op(new, InsertPoint.before(op) if source in late else InsertPoint.after(source))
+    new.location = op.location
+    new.result.name_hint = operand.name_hint
+    stages[new], tiles[new] = stage, tile
+    return new.result
+
+
+def _forget_communication(
+    function: FuncOp, stages: dict[Operation, int], tiles: dict[Operation, int]
+) -> None:
+    """Undo :func:`_communicate`."""
+    for op in list(function.body.block.ops):
+        if isinstance(op, cim.LoadOp | cim.TransferOp):
+            op.result.replace_all_uses_with(op.x)
+            del stages[op], tiles[op]
+            Rewriter.erase_op(op)
+
+
+def _annotate(function: FuncOp, stages: dict[Operation, int], tiles: dict[Operation, int]) -> None:
+    for op in function.body.block.ops:
+        if isinstance(op, ReturnOp | rec.ConstantOp):
+            continue
+        op.attributes[STAGE_ATTR] = IntegerAttr(stages[op], 64)
+        if op in tiles:
+            op.attributes[cim.TILE_ATTR] = IntegerAttr(tiles[op], 64)
+
+
+@dataclass
+class _Tile:
+    buffers: Buffers = field(default_factory=Buffers)
+    values: list[tuple[Operation, SSAValue]] = field(default_factory=list)
+
+
+def _allocate(
+    function: FuncOp, stages: dict[Operation, int], tiles: dict[Operation, int], target: Target
+) -> dict[str, int]:
+    """Addresses for all values; returns the bytes used per tile."""
+    memory: dict[tuple[int, int], _Tile] = {}
+    order = {op: n for n, op in enumerate(function.body.block.ops)}
+    for op, at in order.items():
+        if not is_chip(op):
+            continue
+        tile = memory.setdefault((stages[op], tiles[op]), _Tile())
+        sender = None
+        for operand in op.operands:
+            if isinstance(op, cim.TransferOp):
+                source = operand.owner
+                assert isinstance(source, Operation)
+                sender = memory[stages[source], tiles[source]]
+                sender.buffers.use(operand, at)
+            elif operand in tile.buffers:
+                tile.buffers.use(operand, at)
+        result: SSAValue = op.results[0]
+        _place_result(op, result, tile.buffers, at)
+        tile.values.append((op, result))
+    end = len(order)
+    for op in function.body.block.ops:
+        for operand in op.operands:
+            source = operand.owner
+            if (
+                isinstance(source, Operation)
+                and is_chip(source)
+                and (not is_chip(op) or stages[op] != stages[source])
+            ):
+                memory[stages[source], tiles[source]].buffers.use(operand, end)
+    used: dict[str, int] = {}
+    for (_, number), tile in memory.items():
+        top = tile.buffers.assign(target.tile.scratchpad_bytes, number)
+        used[str(number)] = max(used.get(str(number), 0), top)
+        for op, result in tile.values:
+            op.attributes[cim.ADDRESS_ATTR] = IntegerAttr(tile.buffers.address(result), 64)
+    return dict(sorted(used.items(), key=lambda item: int(item[0])))
+
+
+def _place_result(op: Operation, result: SSAValue, buffers: Buffers, at: int) -> None:
+    if isinstance(op, rec.ReshapeOp) and op.x in buffers:
+        buffers.alias(result, op.x)
+    elif isinstance(op, rec.SliceOp) and op.x in buffers and leading(op.x, op.axis.value.data) == 1:
+        row = request_bytes(op.x) // max(rec.shape(op.x)[op.axis.value.data], 1)
+        buffers.alias(result, op.x, op.start.value.data * row)
+    elif isinstance(op, rec.ConcatOp) and leading(result, op.axis.value.data) == 1:
+        buffers.concatenate(result, list(op.parts), at)
+    else:
+        buffers.define(result, at)
+
+
+def leading(value: SSAValue, axis: int) -> int:
+    """Product of the extents between the batch and ``axis``: 1 if a part along ``axis`` is contiguous."""
+    total = 1
+    for extent in rec.shape(value)[1:axis]:
+        total *= extent
+    return total

@@ -1,0 +1,1 @@
+"""Values larger than a scratchpad, part by part."""
