@@ -23,7 +23,8 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
-from cimc.analysis.shapes.inferred_by_onnx import EXTENTS, symbolic_extents
+from cimc.analysis.shapes.inferred_by_onnx import symbolic_extents
+from cimc.analysis.shapes.rule_registry import EXTENTS
 from cimc.errors import Location, ModelError, printable
 from cimc.frontend.read.load_model import LoadedModel
 from cimc.ir.context import CompilerContext

@@ -1,6 +1,6 @@
 """What ONNX's shape inference says of operators that the symbolic analysis has no rule for.
 
-A rule of ``shape_rules.py`` relates extents to the inputs' dynamic dimensions by itself.  Of other operators
+A rule under ``rules/`` relates extents to the inputs' dynamic dimensions by itself.  Of other operators
 the compiler knows nothing, and behind them it would not know any more what the batch is.  ONNX's inference
 hands on names of dimensions (the result of an ``Attention`` has the batch of its queries), so that is asked,
 without what the file itself states of inner values.
@@ -13,17 +13,12 @@ from collections.abc import Mapping, Sequence
 import onnx
 from onnx import TensorProto
 
-EXTENTS = "extents"
-"""Attribute of an ``onnx.node``: its results' extents as numbers or names of inputs' dimensions."""
+from cimc.analysis.shapes import rules  # noqa: F401  (registers every rule)
+from cimc.analysis.shapes.rule_registry import RULES
 
 
 def symbolic_extents(proto: onnx.ModelProto) -> Mapping[str, Sequence[str]]:
     """Extents by name of the values that operators without a rule give; "" for one that is not known."""
-    from cimc.analysis.shapes.rules import (
-        computations,  # noqa: F401
-    )
-    from cimc.analysis.shapes.rules.reshaping import RULES
-
     named = {d.dim_param for v in proto.graph.input for d in v.type.tensor_type.shape.dim}
     dynamic = {name for name in named if name and not name.isdigit()}
     open_ = {n for node in proto.graph.node if node.domain or node.op_type not in RULES for n in node.output}

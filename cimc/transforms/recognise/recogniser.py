@@ -23,7 +23,8 @@ from xdsl.pattern_rewriter import PatternRewriter, RewritePattern
 from xdsl.utils.exceptions import VerifyException
 
 from cimc.analysis.shapes.dims import Known
-from cimc.analysis.shapes.engine import Shape, ShapeAnalysis
+from cimc.analysis.shapes.engine import ShapeAnalysis
+from cimc.analysis.shapes.facts import Shape
 from cimc.ir import rec
 from cimc.ir.context import CompilerContext
 from cimc.ir.onnx import dialect as onnx

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from xdsl.ir import Operation, SSAValue
 
-from cimc.analysis.shapes.rules.reshaping import operand
+from cimc.analysis.shapes.operands import operand
 from cimc.ir.onnx import dialect as onnx
 from cimc.transforms.recognise.recogniser import Graph, need
 

@@ -11,18 +11,18 @@ from xdsl.ir import Attribute
 from cimc.analysis.constants import ints_attribute
 from cimc.analysis.shapes import dims as d
 from cimc.analysis.shapes.dims import Dim
-from cimc.analysis.shapes.engine import CONTENT_LIMIT, Content, Info, ShapeAnalysis, entries
-from cimc.analysis.shapes.rules.reshaping import (
+from cimc.analysis.shapes.facts import CONTENT_LIMIT, Content, Info, ShapeFacts, entries
+from cimc.analysis.shapes.operands import (
     axes_of,
     broadcast,
     broadcast_dim,
     keeps_dims,
     normal_axes,
     operand,
-    rule,
     scalar_content,
     vector_content,
 )
+from cimc.analysis.shapes.rule_registry import rule
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute
 from cimc.ir.types import element_from_onnx, element_of, i1, i64, is_float, shape_of
@@ -62,7 +62,7 @@ _COMPARISONS = ("Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "An
 @rule(
     "Add", "Sub", "Mul", "Div", "Mod", "Pow", "Max", "Min", "Sum", "Mean", "PRelu", "BitShift", *_COMPARISONS
 )
-def _elementwise(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _elementwise(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     shape = broadcast([a.shape(v) for v in op.inputs])
     element = i1 if op.kind in _COMPARISONS else a.element(op.inputs[0])
     contents = [a.content(v) for v in op.inputs]
@@ -82,12 +82,12 @@ def _elementwise(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
 
 
 @rule("Where")
-def _where(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _where(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     return Info(broadcast([a.shape(v) for v in op.inputs]), a.element(op.inputs[1]))
 
 
 @rule("Cast", "CastLike")
-def _cast(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _cast(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     info = a.info(op.inputs[0])
     element = (
         a.element(op.inputs[1]) if op.kind == "CastLike" else element_from_onnx(int_attribute(op, "to", 0))
@@ -119,13 +119,13 @@ def _converted_number(number: float | None, element: Attribute | None) -> float 
 
 
 @rule("Identity", "Dropout")
-def _identity(op: onnx.NodeOp, a: ShapeAnalysis) -> list[Info]:
+def _identity(op: onnx.NodeOp, a: ShapeFacts) -> list[Info]:
     info = a.info(op.inputs[0])
     return [info, Info(info.shape, i1)]
 
 
 @rule("Neg")
-def _neg(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _neg(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     content = a.content(op.inputs[0])
     negated = None
     if content is not None:
@@ -142,12 +142,12 @@ def _neg(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     *("RMSNormalization", "Shrink", "Sin", "Cos", "InstanceNormalization", "GroupNormalization", "Tan"),
     *("Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh"),
 )
-def _same(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _same(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     return Info(a.shape(op.inputs[0]), a.element(op.inputs[0]))
 
 
 @rule("OneHot")
-def _one_hot(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _one_hot(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     shape, depth = a.shape(op.inputs[0]), a.scalar(op.inputs[1])
     if shape is None:
         return Info(None, a.element(op.inputs[2]))
@@ -157,13 +157,13 @@ def _one_hot(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
 
 
 @rule("Constant")
-def _narrow_constant(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _narrow_constant(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     array = a.constants.narrow(op)
     return Info() if array is None else Info(array.shape)
 
 
 @rule("QuantizeLinear", "DequantizeLinear")
-def _quantized(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _quantized(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     declared = element_of(op.outputs[0].type)
     if op.kind == "DequantizeLinear":
         return Info(a.shape(op.inputs[0]), declared or a.element(op.inputs[1]))
@@ -172,18 +172,18 @@ def _quantized(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
 
 
 @rule("Not", "IsNaN", "IsInf")
-def _bool(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _bool(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     return Info(a.shape(op.inputs[0]), i1)
 
 
 @rule("NonZero")
-def _non_zero(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _non_zero(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     shape = a.shape(op.inputs[0])
     return Info((len(shape) if shape is not None else None, None), i64)
 
 
 @rule("MatMul")
-def _matmul(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _matmul(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     x, y = (a.shape(v) for v in op.inputs)
     element = a.element(op.inputs[0])
     if not x or not y:
@@ -194,7 +194,7 @@ def _matmul(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
 
 
 @rule("Gemm")
-def _gemm(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _gemm(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     x, y = (a.shape(v) for v in op.inputs[:2])
     element = a.element(op.inputs[0])
     if x is None or y is None or len(x) != 2 or len(y) != 2:
@@ -206,7 +206,7 @@ def _gemm(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
 
 
 @rule("Einsum")
-def _einsum(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _einsum(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     """Extents by letter; an ellipsis or an implied result is left to the declared type."""
     element, equation = a.element(op.inputs[0]), op.attribute("equation")
     text = equation.data.replace(" ", "") if isinstance(equation, StringAttr) else ""
@@ -226,7 +226,7 @@ def _einsum(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
 
 
 @rule("Conv")
-def _conv(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _conv(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     shape, weight = a.shape(op.inputs[0]), a.shape(op.inputs[1])
     element = a.element(op.inputs[0])
     if shape is None or weight is None or len(shape) != len(weight) or len(shape) < 3:
@@ -250,7 +250,7 @@ def _conv(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
 
 
 @rule("GlobalAveragePool", "GlobalMaxPool")
-def _global_pool(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _global_pool(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     shape = a.shape(op.inputs[0])
     pooled = None if shape is None else (*shape[:2], *[1] * (len(shape) - 2))
     return Info(pooled, a.element(op.inputs[0]))
@@ -258,7 +258,7 @@ def _global_pool(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
 
 @rule("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2")
 @rule("ReduceSumSquare", "ReduceLogSum", "ReduceLogSumExp")
-def _reduce(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _reduce(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     shape, element = a.shape(op.inputs[0]), a.element(op.inputs[0])
     axes, keep = axes_of(op, a), keeps_dims(op)
     if shape is None:
@@ -283,7 +283,7 @@ def _reduce(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
 
 
 @rule("ArgMax", "ArgMin")
-def _arg(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _arg(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     shape = a.shape(op.inputs[0])
     if shape is None:
         return Info(None, i64)

@@ -12,8 +12,9 @@ from xdsl.ir import Block, SSAValue
 
 from cimc.analysis.shapes import dims as d
 from cimc.analysis.shapes.dims import Dim
-from cimc.analysis.shapes.engine import Info, ShapeAnalysis
-from cimc.analysis.shapes.rules.reshaping import operand, rule, scalar_content
+from cimc.analysis.shapes.facts import Info, ShapeFacts
+from cimc.analysis.shapes.operands import operand, scalar_content
+from cimc.analysis.shapes.rule_registry import rule
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute
 from cimc.ir.types import is_float
@@ -44,7 +45,7 @@ def yielded(block: Block) -> tuple[SSAValue, ...]:
     return tuple(last.values)
 
 
-def trips_of(op: onnx.NodeOp, a: ShapeAnalysis) -> Trips:
+def trips_of(op: onnx.NodeOp, a: ShapeFacts) -> Trips:
     """How often a Loop runs, after its body has been analysed.
 
     Either ``M`` is given and the condition is always true, or the condition is ``i + 1 < N`` of a carried
@@ -78,7 +79,7 @@ def _same(value: SSAValue, other: SSAValue) -> bool:
     return value is other
 
 
-def _starts_below(value: SSAValue, count: Dim, a: ShapeAnalysis) -> bool:
+def _starts_below(value: SSAValue, count: Dim, a: ShapeFacts) -> bool:
     """Whether ``value`` is ``0 < count``."""
     test = value.owner
     if not isinstance(test, onnx.NodeOp) or test.kind != "Less" or count is None:
@@ -87,7 +88,7 @@ def _starts_below(value: SSAValue, count: Dim, a: ShapeAnalysis) -> bool:
 
 
 @rule("Loop")
-def _loop(op: onnx.NodeOp, a: ShapeAnalysis) -> list[Info]:
+def _loop(op: onnx.NodeOp, a: ShapeFacts) -> list[Info]:
     block = body_of(op)
     for k, argument in enumerate(block.args):
         if k < 2:
@@ -124,12 +125,12 @@ def _loop(op: onnx.NodeOp, a: ShapeAnalysis) -> list[Info]:
     return out
 
 
-def _rank(value: SSAValue, a: ShapeAnalysis) -> int | None:
+def _rank(value: SSAValue, a: ShapeFacts) -> int | None:
     shape = a.shape(value)
     return None if shape is None else len(shape)
 
 
-def _grown(op: onnx.NodeOp, block: Block, k: int, value: SSAValue, count: Dim, a: ShapeAnalysis) -> Info:
+def _grown(op: onnx.NodeOp, block: Block, k: int, value: SSAValue, count: Dim, a: ShapeFacts) -> Info:
     """A carried sequence that starts empty and takes one tensor per iteration."""
     insert, before = value.owner, op.inputs[k].owner
     grows = isinstance(insert, onnx.NodeOp) and insert.kind == "SequenceInsert" and len(insert.inputs) == 2
@@ -143,7 +144,7 @@ def _grown(op: onnx.NodeOp, block: Block, k: int, value: SSAValue, count: Dim, a
 
 
 @rule("If")
-def _if(op: onnx.NodeOp, a: ShapeAnalysis) -> list[Info]:
+def _if(op: onnx.NodeOp, a: ShapeFacts) -> list[Info]:
     for region in op.bodies:
         a.walk_body(region.block)
     out = []
@@ -157,7 +158,7 @@ def _if(op: onnx.NodeOp, a: ShapeAnalysis) -> list[Info]:
 
 
 @rule("ConcatFromSequence")
-def _concat_from_sequence(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _concat_from_sequence(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     info = a.info(op.inputs[0])
     if info.sequence is None or info.sequence[1] is None:
         return Info(element=info.element)

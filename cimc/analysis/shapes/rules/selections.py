@@ -9,13 +9,9 @@ import numpy as np
 from cimc.analysis.constants import ints_attribute
 from cimc.analysis.shapes import dims as d
 from cimc.analysis.shapes.dims import Dim
-from cimc.analysis.shapes.engine import CONTENT_LIMIT, Info, ShapeAnalysis, entries
-from cimc.analysis.shapes.rules.reshaping import (
-    known_content,
-    normal_axes,
-    operand,
-    rule,
-)
+from cimc.analysis.shapes.facts import CONTENT_LIMIT, Info, ShapeFacts, entries
+from cimc.analysis.shapes.operands import known_content, normal_axes, operand
+from cimc.analysis.shapes.rule_registry import rule
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute
 from cimc.ir.types import i64
@@ -27,7 +23,7 @@ _TO_START = (OPEN_END, int(np.iinfo(np.int64).max))
 
 
 @rule("Gather")
-def _gather(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _gather(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     data, indices = (a.shape(v) for v in op.inputs)
     info = a.info(op.inputs[0])
     if data is None or indices is None:
@@ -47,12 +43,12 @@ def _gather(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
 
 
 @rule("GatherElements")
-def _gather_elements(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _gather_elements(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     return Info(a.shape(op.inputs[1]), a.element(op.inputs[0]))
 
 
 @rule("GatherND")
-def _gather_nd(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _gather_nd(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     data, indices = (a.shape(v) for v in op.inputs)
     element = a.element(op.inputs[0])
     if data is None or indices is None or not indices or not isinstance(indices[-1], int):
@@ -62,7 +58,7 @@ def _gather_nd(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
 
 
 @rule("Slice")
-def _slice(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _slice(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     info, shape = a.info(op.inputs[0]), a.shape(op.inputs[0])
     if shape is None:
         return Info(None, info.element)
@@ -82,7 +78,7 @@ def _slice(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     return Info(tuple(out), info.element, content, info.splat)
 
 
-def slices_of(op: onnx.NodeOp, a: ShapeAnalysis) -> list[tuple[int, Dim, Dim, Dim]] | None:
+def slices_of(op: onnx.NodeOp, a: ShapeFacts) -> list[tuple[int, Dim, Dim, Dim]] | None:
     """``(axis, start, end, step)`` of a Slice, in attributes (opset < 10) or inputs; None if not known."""
     shape = a.shape(op.inputs[0])
     if shape is None:
@@ -151,7 +147,7 @@ def slice_extent(extent: Dim, start: Dim, end: Dim, step: Dim) -> Dim:
 
 
 @rule("Pad")
-def _pad(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
+def _pad(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     shape, element = a.shape(op.inputs[0]), a.element(op.inputs[0])
     pads = pads_of(op, a)
     if shape is None or pads is None:
@@ -161,7 +157,7 @@ def _pad(op: onnx.NodeOp, a: ShapeAnalysis) -> Info:
     )
 
 
-def pads_of(op: onnx.NodeOp, a: ShapeAnalysis) -> list[tuple[int, int]] | None:
+def pads_of(op: onnx.NodeOp, a: ShapeFacts) -> list[tuple[int, int]] | None:
     """``(before, after)`` per axis of a Pad, in an attribute (opset < 11) or inputs."""
     shape = a.shape(op.inputs[0])
     given: Sequence[int] | None = ints_attribute(op, "pads")
@@ -185,7 +181,7 @@ def pads_of(op: onnx.NodeOp, a: ShapeAnalysis) -> list[tuple[int, int]] | None:
 
 
 @rule("TopK")
-def _top_k(op: onnx.NodeOp, a: ShapeAnalysis) -> list[Info]:
+def _top_k(op: onnx.NodeOp, a: ShapeFacts) -> list[Info]:
     shape, element = a.shape(op.inputs[0]), a.element(op.inputs[0])
     if not shape:
         return [Info(None, element), Info(None, i64)]

@@ -9,8 +9,8 @@ from xdsl.dialects.builtin import StringAttr
 
 from cimc.analysis.constants import ints_attribute
 from cimc.analysis.shapes.dims import Dim
-from cimc.analysis.shapes.engine import Info, ShapeAnalysis
-from cimc.analysis.shapes.rules.reshaping import rule
+from cimc.analysis.shapes.facts import Info, ShapeFacts
+from cimc.analysis.shapes.rule_registry import rule
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute
 
@@ -82,7 +82,7 @@ def windows_of(op: onnx.NodeOp, extents: Sequence[int], kernel: Sequence[int]) -
 
 
 @rule("MaxPool", "AveragePool", "LpPool")
-def _pool(op: onnx.NodeOp, a: ShapeAnalysis) -> list[Info]:
+def _pool(op: onnx.NodeOp, a: ShapeFacts) -> list[Info]:
     shape, element = a.shape(op.inputs[0]), a.element(op.inputs[0])
     kernel = ints_attribute(op, "kernel_shape")
     if shape is None or kernel is None or len(shape) != len(kernel) + 2:
@@ -94,7 +94,7 @@ def _pool(op: onnx.NodeOp, a: ShapeAnalysis) -> list[Info]:
 
 
 @rule("RNN", "GRU", "LSTM")
-def _recurrent(op: onnx.NodeOp, a: ShapeAnalysis) -> list[Info]:
+def _recurrent(op: onnx.NodeOp, a: ShapeFacts) -> list[Info]:
     """``Y [L, directions, B, H]``, states ``[directions, B, H]``; layout 1: the batch in front."""
     shape, recurrence, element = a.shape(op.inputs[0]), a.shape(op.inputs[2]), a.element(op.inputs[0])
     if shape is None or recurrence is None or len(shape) != 3 or len(recurrence) != 3:

@@ -25,8 +25,8 @@ from xdsl.ir import Attribute, Operation, SSAValue
 
 from cimc.analysis.shapes import dims as d
 from cimc.analysis.shapes.dims import Known
-from cimc.analysis.shapes.engine import Info, Shape
-from cimc.analysis.shapes.rules.reshaping import vector_content
+from cimc.analysis.shapes.facts import Info, Shape
+from cimc.analysis.shapes.operands import vector_content
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.attributes import dense_from_array

@@ -13,7 +13,8 @@ from xdsl.dialects.builtin import DenseArrayBase
 from xdsl.ir import Attribute, SSAValue
 
 from cimc.analysis.constants import float_attribute, ints_attribute
-from cimc.analysis.shapes.rules.reshaping import axes_of, keeps_dims, normal_axes, operand, split_sizes
+from cimc.analysis.shapes.operands import axes_of, keeps_dims, normal_axes, operand
+from cimc.analysis.shapes.rules.reshaping import split_sizes
 from cimc.analysis.shapes.rules.selections import slices_of
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx

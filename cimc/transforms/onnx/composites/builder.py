@@ -9,7 +9,8 @@ from xdsl.dialects.builtin import IntegerAttr, StringAttr, UnrankedTensorType
 from xdsl.ir import Attribute, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 
-from cimc.analysis.shapes.engine import Shape, ShapeAnalysis
+from cimc.analysis.shapes.engine import ShapeAnalysis
+from cimc.analysis.shapes.facts import Shape
 from cimc.ir import rec
 from cimc.ir.context import CompilerContext
 from cimc.ir.onnx import dialect as onnx

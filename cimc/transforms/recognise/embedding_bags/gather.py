@@ -8,7 +8,7 @@ import numpy as np
 from xdsl.ir import Attribute, SSAValue
 
 from cimc.analysis.shapes.dims import Known
-from cimc.analysis.shapes.rules.reshaping import axes_of, keeps_dims
+from cimc.analysis.shapes.operands import axes_of, keeps_dims
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute

@@ -10,8 +10,8 @@ from xdsl.ir import SSAValue
 
 from cimc.analysis.shapes import dims as d
 from cimc.analysis.shapes.dims import Known
+from cimc.analysis.shapes.operands import axes_of, operand
 from cimc.analysis.shapes.rules.control_flow import body_of, trips_of, yielded
-from cimc.analysis.shapes.rules.reshaping import axes_of, operand
 from cimc.analysis.shapes.rules.selections import OPEN_END, slices_of
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute

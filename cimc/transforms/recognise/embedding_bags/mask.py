@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from xdsl.ir import SSAValue
 
 from cimc.analysis.constants import ints_attribute
-from cimc.analysis.shapes.rules.reshaping import axes_of, normal_axes, operand
+from cimc.analysis.shapes.operands import axes_of, normal_axes, operand
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.types import i1, is_float
 from cimc.transforms.recognise.recogniser import Graph, is_integer, node_of, plain

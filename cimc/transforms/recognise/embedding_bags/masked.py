@@ -10,8 +10,8 @@ from xdsl.dialects.builtin import IntegerAttr
 from xdsl.ir import SSAValue
 
 from cimc.analysis.constants import ints_attribute
-from cimc.analysis.shapes.engine import Shape
-from cimc.analysis.shapes.rules.reshaping import axes_of, operand
+from cimc.analysis.shapes.facts import Shape
+from cimc.analysis.shapes.operands import axes_of, operand
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute

@@ -9,7 +9,7 @@ from xdsl.dialects.builtin import IntegerAttr
 from xdsl.ir import Attribute, SSAValue
 
 from cimc.analysis.shapes.dims import Known
-from cimc.analysis.shapes.rules.reshaping import axes_of, keeps_dims
+from cimc.analysis.shapes.operands import axes_of, keeps_dims
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.rec import ints
 from cimc.ir.types import element_to_onnx, i64

@@ -10,7 +10,7 @@ from xdsl.ir import SSAValue
 
 from cimc.analysis.shapes import dims as d
 from cimc.analysis.shapes.engine import ShapeAnalysis
-from cimc.analysis.shapes.rules.reshaping import axes_of, keeps_dims
+from cimc.analysis.shapes.operands import axes_of, keeps_dims
 from cimc.analysis.shapes.rules.selections import OPEN_END, slices_of
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute

@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import StringAttr
 from xdsl.ir import SSAValue
 
 from cimc.analysis.constants import ints_attribute
-from cimc.analysis.shapes.rules.reshaping import operand
+from cimc.analysis.shapes.operands import operand
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute

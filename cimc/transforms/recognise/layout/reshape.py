@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from xdsl.ir import SSAValue
 
 from cimc.analysis.constants import ints_attribute
-from cimc.analysis.shapes.rules.reshaping import axes_of, keeps_dims, normal_axes, operand
+from cimc.analysis.shapes.operands import axes_of, keeps_dims, normal_axes, operand
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.types import element_from_onnx, element_to_dtype, f32, i1, is_float

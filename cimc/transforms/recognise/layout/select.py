@@ -8,7 +8,8 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from cimc.analysis.constants import float_attribute
-from cimc.analysis.shapes.rules.reshaping import operand, split_sizes
+from cimc.analysis.shapes.operands import operand
+from cimc.analysis.shapes.rules.reshaping import split_sizes
 from cimc.analysis.shapes.rules.selections import pads_of, slice_positions, slices_of
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx

@@ -9,7 +9,7 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from cimc.analysis.constants import float_attribute
-from cimc.analysis.shapes.rules.reshaping import operand
+from cimc.analysis.shapes.operands import operand
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.tensor_store import Array

@@ -13,7 +13,7 @@ import numpy as np
 from xdsl.dialects.func import ReturnOp
 from xdsl.ir import SSAValue
 
-from cimc.analysis.shapes.rules.reshaping import operand
+from cimc.analysis.shapes.operands import operand
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.tensor_store import Array

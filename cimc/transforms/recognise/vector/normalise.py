@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from xdsl.ir import SSAValue
 
 from cimc.analysis.constants import float_attribute
-from cimc.analysis.shapes.rules.reshaping import operand
+from cimc.analysis.shapes.operands import operand
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from xdsl.ir import SSAValue
 
-from cimc.analysis.shapes.rules.reshaping import axes_of, keeps_dims, normal_axes
+from cimc.analysis.shapes.operands import axes_of, keeps_dims, normal_axes
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute
