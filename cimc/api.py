@@ -36,8 +36,9 @@ from cimc.support.io.claims import Output, claimed, reading, recording
 from cimc.support.limits import Limits
 from cimc.support.once import Once
 from cimc.support.shown import Entries, Shown, counted, some
-from cimc.target.load_target import load_target, validate
+from cimc.target.load_target import load_target
 from cimc.target.spec import Target
+from cimc.target.validate import validate
 from cimc.timing import Arrivals, Simulation, simulate
 from cimc.transforms.passes import DEFAULT_PIPELINE
 from cimc.transforms.pipeline import AfterPass as AfterEach

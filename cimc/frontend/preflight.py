@@ -11,11 +11,12 @@ from onnx import TensorProto
 
 from cimc.errors import CimcError, Location, ModelError, printable
 from cimc.frontend.read.load_model import LoadedModel
-from cimc.frontend.read.structure import graphs_of, node_name
+from cimc.frontend.read.structure import node_name
 from cimc.frontend.rewrite.bf16_to_f32 import NOTE, has_bfloat16, widen
 from cimc.frontend.rewrite.recurrent_layout import NOTE as LAYOUT_NOTE
 from cimc.frontend.rewrite.recurrent_layout import has_batch_first, sequences_first
 from cimc.host.runtime import HostRunner
+from cimc.ir.onnx.graphs import graphs_of
 
 
 def try_model(loaded: LoadedModel) -> None:

@@ -20,7 +20,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
-from cimc.frontend.read.structure import graphs_of
+from cimc.ir.onnx.graphs import graphs_of
 
 Array = NDArray[Any]
 Runner = Callable[[ModelProto | bytes, Mapping[str, Array], Sequence[str]], dict[str, Array]]

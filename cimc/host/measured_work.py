@@ -19,8 +19,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto,
 
 from cimc.host.runtime import HostRunner
 from cimc.ir.host_work import HostWork
-from cimc.ir.onnx.multiplications import LOOKUPS, MACS, Extent, Node, Product, Work, work_of
-from cimc.transforms.recognise.shape_work import UNCHANGED
+from cimc.ir.onnx.multiplications import LOOKUPS, MACS, UNCHANGED, Extent, Node, Product, Work, work_of
 
 _DECIDED = frozenset(
     ("Compress", "If", "Loop", "NonMaxSuppression", "NonZero", "SequenceAt", "SequenceMap", "SplitToSequence")

@@ -15,15 +15,9 @@ from cimc.mapping.assignment.bounds import bottleneck_bound
 from cimc.mapping.assignment.feasibility import require_room
 from cimc.mapping.assignment.judge import evaluate
 from cimc.mapping.assignment.methods.greedy import greedy
-from cimc.mapping.assignment.problem import (
-    FloatArray,
-    IntArray,
-    PlacementProblem,
-    bad_problem,
-    finite_floats,
-    whole_numbers,
-)
+from cimc.mapping.assignment.problem import PlacementProblem, bad_problem, finite_floats, whole_numbers
 from cimc.mapping.assignment.strategy_registry import require
+from cimc.mapping.dtypes import FloatArray, IntArray
 
 # Beyond this many (table, chip) pairs the solver is not asked: greedy is within its gap there.
 _LARGEST = 4_000

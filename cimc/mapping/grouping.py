@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cimc.errors import PassError
-from cimc.mapping.assignment.problem import IntArray, bad_problem
+from cimc.mapping.assignment.problem import bad_problem
+from cimc.mapping.dtypes import IntArray
 from cimc.support.registry import Names
 
 

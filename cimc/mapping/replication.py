@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cimc.errors import PassError
-from cimc.mapping.assignment.problem import FloatArray, IntArray, bad_problem, finite_floats, whole_numbers
+from cimc.mapping.assignment.problem import bad_problem, finite_floats, whole_numbers
 from cimc.mapping.assignment.strategy_registry import require
+from cimc.mapping.dtypes import FloatArray, IntArray
 from cimc.support.registry import Names
 
 _HALVINGS = 200

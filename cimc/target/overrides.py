@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from cimc.errors import TargetError
-from cimc.target.load_target import validate
 from cimc.target.spec import Constant, Target
+from cimc.target.validate import validate
 
 
 def with_overrides(target: Target, changes: Mapping[str, Any]) -> Target:

@@ -12,7 +12,7 @@ from cimc.errors import CimcError
 from cimc.host.runtime import run_onnx
 from cimc.interpreter.evaluate import evaluate
 from cimc.ir.text import parse_ir, print_ir
-from cimc.transforms.recognise.recogniser import Graph
+from cimc.transforms.matching.graph import Graph
 from tests.transforms.recognise.fusing import fuse
 
 STEP = 12

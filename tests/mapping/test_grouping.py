@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cimc.errors import PassError
-from cimc.mapping.assignment.problem import IntArray
+from cimc.mapping.dtypes import IntArray
 from cimc.mapping.grouping import (
     GroupingProblem,
     evaluate_grouping,

@@ -21,7 +21,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from cimc.errors import CimcError, Location, ModelError, printable
-from cimc.frontend.read.structure import all_nodes
+from cimc.ir.onnx.graphs import all_nodes
 from cimc.ir.onnx.tensors import Array
 from cimc.support.io.generated import GeneratedArray, Spread
 

@@ -25,7 +25,8 @@ from cimc.errors import Location, ModelError, printable
 from cimc.frontend.read.cut_weights import FIELD_TYPES, NotWireFormat, Span, TooLarge, cut_weights
 from cimc.frontend.read.external_data import ExternalFiles, hash_blocks, map_file
 from cimc.frontend.read.generated_weights import GeneratedWeights
-from cimc.frontend.read.structure import StructureCheck, all_nodes, domain_of, graphs_of
+from cimc.frontend.read.structure import StructureCheck, domain_of
+from cimc.ir.onnx.graphs import all_nodes, graphs_of
 from cimc.ir.onnx.tensors import Array, check_inline, decode, densify, extents, stored_bytes
 from cimc.ir.types import element_from_onnx
 from cimc.support.io.claims import reading

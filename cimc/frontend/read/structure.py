@@ -7,47 +7,16 @@ time or memory once its functions are expanded.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx
 
 from cimc.errors import Location, ModelError, printable
+from cimc.ir.onnx.graphs import all_nodes, graphs_of, subgraphs
 from cimc.support.limits import Limits
 
 FunctionKey = tuple[str, str, str]
-
-
-def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """The graphs among the attributes of a node."""
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
-
-
-def all_graphs(nodes: Sequence[onnx.NodeProto], depth: int = 1) -> Iterator[tuple[onnx.GraphProto, int]]:
-    """All graphs below ``nodes`` with their nesting depth; protobuf bounds the recursion to 33."""
-    for node in nodes:
-        for graph in subgraphs(node):
-            yield graph, depth
-            yield from all_graphs(graph.node, depth + 1)
-
-
-def all_nodes(nodes: Sequence[onnx.NodeProto], depth: int = 0) -> Iterator[tuple[onnx.NodeProto, int]]:
-    """All nodes, also those of subgraphs, with the nesting depth of their graph."""
-    for node in nodes:
-        yield node, depth
-        for graph in subgraphs(node):
-            yield from all_nodes(graph.node, depth + 1)
-
-
-def graphs_of(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
-    """The main graph and every subgraph of it and of the functions."""
-    yield model.graph
-    for nodes in (model.graph.node, *(f.node for f in model.functions)):
-        for graph, _ in all_graphs(nodes):
-            yield graph
 
 
 def domain_of(domain: str) -> str:

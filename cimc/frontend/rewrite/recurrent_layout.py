@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, helper
 
-from cimc.frontend.read.structure import graphs_of
+from cimc.ir.onnx.graphs import graphs_of
 
 NOTE = (
     "onnxruntime has no kernels for recurrent layers of layout 1: they are computed in layout 0, between "

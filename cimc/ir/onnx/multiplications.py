@@ -334,3 +334,9 @@ _PLAIN = frozenset(
     )
 )  # fmt: skip
 """Operators of onnxruntime's own that move numbers or work on them one by one: no MACs, no tables."""
+
+
+UNCHANGED = frozenset(
+    ("Cast", "DequantizeLinear", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+)
+"""Operators whose result is their first input in another form: a table stays a table."""

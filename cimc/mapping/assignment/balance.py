@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cimc.mapping.assignment.exchange import Layout, Score, best_moves
-from cimc.mapping.assignment.problem import FloatArray, IntArray, PlacementProblem
+from cimc.mapping.assignment.problem import PlacementProblem
+from cimc.mapping.dtypes import FloatArray, IntArray
 
 # Bulk rounds end after this many in a row that each remove less than this share of the excess load.
 _PATIENCE = 5

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cimc.mapping.assignment.problem import FloatArray, IntArray, PlacementProblem, Prices
+from cimc.mapping.assignment.problem import PlacementProblem, Prices
+from cimc.mapping.dtypes import FloatArray, IntArray
 
 
 def bottleneck_bound(problem: PlacementProblem) -> float:

@@ -7,7 +7,7 @@ import heapq
 import numpy as np
 
 from cimc.mapping.assignment.packing import UNPLACED, Packing, pack
-from cimc.mapping.assignment.problem import FloatArray, IntArray
+from cimc.mapping.dtypes import FloatArray, IntArray
 
 # After this many light bins without room the whole array is looked at once instead.
 _HEAP_MISSES = 24

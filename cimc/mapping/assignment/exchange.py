@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cimc.mapping.assignment.problem import FloatArray, IntArray, PlacementProblem
+from cimc.mapping.assignment.problem import PlacementProblem
+from cimc.mapping.dtypes import FloatArray, IntArray
 
 # Candidate exchanges held in memory at once.
 _BLOCK = 1_000_000

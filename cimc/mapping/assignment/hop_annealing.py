@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cimc.mapping.assignment.exchange import bin_loads
-from cimc.mapping.assignment.problem import FloatArray, IntArray, PlacementProblem
+from cimc.mapping.assignment.problem import PlacementProblem
+from cimc.mapping.dtypes import FloatArray, IntArray
 
 # Temperatures, in mean traffic x mean step between neighbouring distances: hot enough for busy items
 # to change rings, cold enough that the last steps no longer matter.

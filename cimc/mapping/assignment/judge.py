@@ -6,7 +6,8 @@ import numpy as np
 
 from cimc.errors import PassError
 from cimc.mapping.assignment.bounds import bottleneck_bound, hops_bound
-from cimc.mapping.assignment.problem import Evaluation, IntArray, PlacementProblem
+from cimc.mapping.assignment.problem import Evaluation, PlacementProblem
+from cimc.mapping.dtypes import IntArray
 
 # Sums of float64 in different orders differ in the last digits; more than this is a real difference.
 ROUNDING = 1e-9

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cimc.mapping.assignment.problem import IntArray
+from cimc.mapping.dtypes import IntArray
 
 UNPLACED = -1
 # Search nodes times bins; keeps the exhaustive search within a second or so.

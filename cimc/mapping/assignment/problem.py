@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cimc.errors import PassError
-
-FloatArray: TypeAlias = npt.NDArray[np.float64]
-IntArray: TypeAlias = npt.NDArray[np.int64]
+from cimc.mapping.dtypes import FloatArray, IntArray
 
 # Sums of sizes and capacities must stay exact in int64, with room for one addition more.
 _LARGEST_SUM = 1 << 61

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cimc.mapping.assignment.problem import IntArray, PlacementProblem
+from cimc.mapping.assignment.problem import PlacementProblem
+from cimc.mapping.dtypes import IntArray
 
 
 def nearest_first(problem: PlacementProblem, assignment: IntArray) -> IntArray:

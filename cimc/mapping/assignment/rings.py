@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cimc.mapping.assignment.problem import FloatArray, IntArray, PlacementProblem
+from cimc.mapping.assignment.problem import PlacementProblem
+from cimc.mapping.dtypes import FloatArray, IntArray
 
 # Loads and traffics below this share of their mean are taken to be alike: they decide nothing.
 _NEGLIGIBLE = 1e-3

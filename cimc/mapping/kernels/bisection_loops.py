@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cimc.mapping.assignment.problem import FloatArray, IntArray
+from cimc.mapping.dtypes import FloatArray, IntArray
 from cimc.support.jit import jit
 
 

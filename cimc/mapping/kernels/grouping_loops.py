@@ -6,7 +6,7 @@ import heapq
 
 import numpy as np
 
-from cimc.mapping.assignment.problem import IntArray
+from cimc.mapping.dtypes import IntArray
 from cimc.support.jit import jit
 
 

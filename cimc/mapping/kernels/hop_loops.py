@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from cimc.mapping.assignment.problem import FloatArray, IntArray
+from cimc.mapping.dtypes import FloatArray, IntArray
 from cimc.support.jit import jit
 
 

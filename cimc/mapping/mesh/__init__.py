@@ -4,13 +4,8 @@ Importing this costs numpy; the methods compile their loops when they first run.
 """
 
 from cimc.mapping.mesh.mesh_bounds import quadratic_bound
-from cimc.mapping.mesh.mesh_problem import (
-    QuadraticEvaluation,
-    QuadraticProblem,
-    QuadraticProposal,
-    QuadraticSolution,
-    evaluate_quadratic,
-)
+from cimc.mapping.mesh.mesh_evaluation import QuadraticEvaluation, QuadraticSolution, evaluate_quadratic
+from cimc.mapping.mesh.mesh_problem import QuadraticProblem, QuadraticProposal
 from cimc.mapping.mesh.mesh_solve import quadratic_methods, register_quadratic, solve_quadratic
 
 __all__ = [

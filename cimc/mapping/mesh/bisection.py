@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cimc.mapping.assignment.problem import IntArray
+from cimc.mapping.dtypes import IntArray
 
 
 class Bisection(NamedTuple):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cimc.mapping.assignment.problem import FloatArray, IntArray
+from cimc.mapping.dtypes import FloatArray, IntArray
 from cimc.mapping.mesh.landmarks import Landmarks, relocate
 from cimc.mapping.mesh.legalise import legalise
 from cimc.mapping.mesh.mesh_problem import QuadraticProblem, cost_of

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cimc.mapping.assignment.packing import UNPLACED
-from cimc.mapping.assignment.problem import FloatArray, IntArray
+from cimc.mapping.dtypes import FloatArray, IntArray
 from cimc.mapping.mesh.mesh_problem import QuadraticProblem, cost_of
 
 # Nodes that others are located by: this many, fewer on large problems.

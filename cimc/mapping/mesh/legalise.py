@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cimc.mapping.assignment.packing import UNPLACED
-from cimc.mapping.assignment.problem import FloatArray, IntArray
+from cimc.mapping.dtypes import FloatArray, IntArray
 from cimc.mapping.mesh.mesh_problem import QuadraticProblem
 from cimc.mapping.mesh.mesh_solve import packed
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from cimc.mapping.assignment.hop_annealing import geometric
 from cimc.mapping.assignment.packing import UNPLACED
-from cimc.mapping.assignment.problem import IntArray
 from cimc.mapping.assignment.strategy_registry import require
+from cimc.mapping.dtypes import IntArray
 from cimc.mapping.mesh.mesh_problem import QuadraticProblem, QuadraticProposal
 from cimc.mapping.mesh.mesh_solve import packed, register_quadratic
 from cimc.mapping.mesh.simple import build_greedily

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cimc.mapping.assignment.problem import FloatArray, IntArray
+from cimc.mapping.dtypes import FloatArray, IntArray
 from cimc.mapping.mesh.mesh_problem import QuadraticProblem
 
 # Up to this many blocks x sites the bound of Gilmore and Lawler is computed; beyond it two weaker ones.

@@ -9,14 +9,11 @@ import numpy as np
 from cimc.errors import PassError
 from cimc.mapping.assignment.feasibility import not_packed, require_room
 from cimc.mapping.assignment.packing import UNPLACED, pack
-from cimc.mapping.assignment.problem import IntArray, PlacementProblem
+from cimc.mapping.assignment.problem import PlacementProblem
 from cimc.mapping.assignment.strategy_registry import require
-from cimc.mapping.mesh.mesh_problem import (
-    QuadraticProblem,
-    QuadraticProposal,
-    QuadraticSolution,
-    evaluate_quadratic,
-)
+from cimc.mapping.dtypes import IntArray
+from cimc.mapping.mesh.mesh_evaluation import QuadraticSolution, evaluate_quadratic
+from cimc.mapping.mesh.mesh_problem import QuadraticProblem, QuadraticProposal
 from cimc.support.registry import Names
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cimc.mapping.assignment.problem import IntArray
 from cimc.mapping.assignment.strategy_registry import require
+from cimc.mapping.dtypes import IntArray
 from cimc.mapping.mesh.mesh_anneal import start_of
 from cimc.mapping.mesh.mesh_problem import QuadraticProblem, QuadraticProposal, cost_of
 from cimc.mapping.mesh.mesh_solve import register_quadratic

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cimc.mapping.assignment.problem import FloatArray, IntArray
+from cimc.mapping.dtypes import FloatArray, IntArray
 from cimc.mapping.mesh.hops import from_sides, hop_layouts
 from cimc.mapping.mesh.landmarks import Landmarks, landmarks, relocate
 from cimc.mapping.mesh.legalise import legalise

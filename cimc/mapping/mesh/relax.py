@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cimc.mapping.assignment.problem import FloatArray
+from cimc.mapping.dtypes import FloatArray
 from cimc.mapping.mesh.mesh_problem import QuadraticProblem
 
 _STEPS = (20, 100, 400, 1600)

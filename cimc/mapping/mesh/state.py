@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from cimc.mapping.assignment.problem import FloatArray, IntArray
+from cimc.mapping.dtypes import FloatArray, IntArray
 from cimc.mapping.mesh.mesh_problem import Graph, QuadraticProblem
 
 if TYPE_CHECKING:  # importing the kernels compiles

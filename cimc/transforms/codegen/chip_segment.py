@@ -10,6 +10,7 @@ import numpy as np
 from xdsl.dialects.builtin import IntegerAttr
 from xdsl.ir import Operation, SSAValue
 
+from cimc.analysis.request_size import element_bytes, request_bytes, request_shape
 from cimc.errors import Location, PassError
 from cimc.ir import cim, rec
 from cimc.ir.onnx import dialect as onnx
@@ -19,7 +20,6 @@ from cimc.isa.instructions import Instr, Ref, instr
 from cimc.isa.program import ChipSegment, Port
 from cimc.transforms.codegen.constant_pool import ConstantPool
 from cimc.transforms.schedule.schedule import is_chip
-from cimc.transforms.schedule.scratchpad import element_bytes, request_bytes, request_shape
 
 
 @dataclass(frozen=True)

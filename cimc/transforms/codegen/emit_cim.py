@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from xdsl.ir import Operation
 
+from cimc.analysis.request_size import request_bytes, request_shape
 from cimc.ir import cim, rec
 from cimc.ir.types import symbol
 from cimc.isa.instructions import Instr, instr
 from cimc.transforms.codegen import vector_ops
 from cimc.transforms.codegen.chip_segment import Emitter, Segment, unsupported
 from cimc.transforms.schedule.schedule import leading, streamed
-from cimc.transforms.schedule.scratchpad import request_bytes, request_shape
 
 
 def _load(seg: Segment, op: cim.LoadOp) -> list[Instr]:

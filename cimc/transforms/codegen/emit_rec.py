@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from xdsl.ir import Operation, SSAValue
 
+from cimc.analysis.request_size import request_shape
 from cimc.ir import rec
 from cimc.isa.instructions import Instr, instr
 from cimc.transforms.codegen import vector_ops
 from cimc.transforms.codegen.chip_segment import Emitter, Segment, link_type, unsupported
 from cimc.transforms.schedule.schedule import leading
-from cimc.transforms.schedule.scratchpad import request_shape
 
 
 def _unary(seg: Segment, op: rec.UnaryOp) -> list[Instr]:

@@ -14,9 +14,9 @@ from xdsl.ir import SSAValue
 
 from cimc.ir.onnx.attributes import Array
 from cimc.ir.types import i64
-from cimc.transforms.onnx.composites.builder import Expansion
+from cimc.transforms.matching.nodes import node_of
+from cimc.transforms.onnx.expansion import Expansion
 from cimc.transforms.onnx.recurrent_cells import CELLS, GATES, Cell, Sizes, State
-from cimc.transforms.recognise.recogniser import node_of
 
 STEPS = 512
 """Steps, of all directions together, that one node is unrolled to."""

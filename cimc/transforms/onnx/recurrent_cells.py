@@ -14,7 +14,7 @@ from xdsl.ir import SSAValue
 from cimc.analysis.constants import float_attribute
 from cimc.ir.onnx.attributes import Array
 from cimc.ir.types import f32
-from cimc.transforms.onnx.composites.builder import Expansion
+from cimc.transforms.onnx.expansion import Expansion
 
 Floats = NDArray[np.float32]
 State = SSAValue | Floats | None

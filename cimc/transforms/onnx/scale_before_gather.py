@@ -30,7 +30,7 @@ from cimc.ir.onnx.attributes import dense_from_array
 from cimc.ir.onnx.dialect import int_attribute
 from cimc.ir.tensor_store import Array
 from cimc.ir.types import element_from_dtype, element_to_onnx, f32, i64, shape_of, tensor
-from cimc.transforms.recognise.recogniser import absent, node_of
+from cimc.transforms.matching.nodes import absent, node_of
 
 _ROOTS = (*ARITHMETIC, "DequantizeLinear")
 _BLOCKS = "com.microsoft.GatherBlockQuantized"

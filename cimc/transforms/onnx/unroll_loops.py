@@ -17,7 +17,7 @@ from cimc.analysis.constants import ConstantReader, ints_attribute
 from cimc.analysis.shapes.rules.control_flow import body_of, trips_of, yielded
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.types import i64
-from cimc.transforms.onnx.composites.builder import Expansion
+from cimc.transforms.onnx.expansion import Expansion
 
 ITERATIONS = 512
 """Iterations that a loop is unrolled to; as many as steps of a recurrent layer."""

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 
+from cimc.analysis.request_size import request_bytes
 from cimc.ir import cim
 from cimc.ir.context import CompilerContext
 from cimc.ir.types import symbol
 from cimc.target.spec import Target
 from cimc.transforms.place.shard_list import Places, expected_uses, tables_of
-from cimc.transforms.schedule.scratchpad import request_bytes
 
 _HEADER = _ID = 32
 

@@ -12,12 +12,12 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import ReturnOp
 from xdsl.ir import Operation, SSAValue
 
+from cimc.analysis.request_size import request_bytes
 from cimc.interpreter.evaluate import main_function
 from cimc.ir import cim, rec
 from cimc.ir.types import symbol
 from cimc.target.spec import Target
 from cimc.transforms.place.pack_arrays import Gang
-from cimc.transforms.schedule.scratchpad import request_bytes
 
 _HEADER = 32
 

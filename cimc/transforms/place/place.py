@@ -17,6 +17,7 @@ from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.residence import SRAM_ARRAY, Residence, dram_tile
 from cimc.ir.types import symbol
 from cimc.mapping import PlacementProblem, evaluate
+from cimc.target.positions import middle_tile
 from cimc.target.spec import Target
 from cimc.transforms.place.assign_chips import assign_chips
 from cimc.transforms.place.interchip_traffic import Demand
@@ -188,12 +189,6 @@ def _distinct_arrays(blocks: NDArray[np.int32]) -> int:
     """Arrays, of whichever tile, that blocks lie in."""
     per_tile = int(blocks[:, cim.ARRAY].max(initial=0)) + 1
     return int(np.unique(blocks[:, cim.TILE].astype(np.int64) * per_tile + blocks[:, cim.ARRAY]).size)
-
-
-def middle_tile(target: Target) -> int:
-    """The tile in the middle of the first chip."""
-    width, height = target.chip.mesh
-    return (height // 2) * width + width // 2
 
 
 def _problem(

@@ -14,10 +14,11 @@ from cimc.transforms.recognise.layers.einsum import Einsum
 from cimc.transforms.recognise.layers.interaction import DotInteraction, MatMul
 from cimc.transforms.recognise.layers.linear import LeftLinear, Linear
 from cimc.transforms.recognise.layers.quantised import GridRounding, QuantisedLinear
-from cimc.transforms.recognise.layout.reshape import Cast, Reshape, Tile, Transpose
+from cimc.transforms.recognise.layout.reshape import Reshape, Tile, Transpose
 from cimc.transforms.recognise.layout.select import Concat, Gather, Pad, Slice, Split
 from cimc.transforms.recognise.recogniser import Recogniser
 from cimc.transforms.recognise.vector.activations import Activation
+from cimc.transforms.recognise.vector.convert import Cast
 from cimc.transforms.recognise.vector.elementwise import Binary, Unary
 from cimc.transforms.recognise.vector.logic import Compare, Triangle, Truth, Where
 from cimc.transforms.recognise.vector.normalise import BatchNormalization, LayerNormalization, LpNormalization

@@ -11,7 +11,7 @@ from xdsl.ir import Operation, SSAValue
 from cimc.ir import rec
 from cimc.ir.types import symbol
 from cimc.target.spec import Target
-from cimc.transforms.recognise.recogniser import Graph
+from cimc.transforms.matching.graph import Graph
 from cimc.transforms.schedule.tiling.plan import Plan, bytes_of, parts
 
 _PART = 1 / 16

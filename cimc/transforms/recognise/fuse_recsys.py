@@ -23,6 +23,7 @@ from cimc.ir.onnx import dialect as onnx
 from cimc.ir.rec import shape
 from cimc.ir.text import verify_ir
 from cimc.ir.types import symbol
+from cimc.transforms.matching.graph import Graph
 from cimc.transforms.onnx.batch_major.lift import batch_first
 from cimc.transforms.onnx.composites.operators import Made, expand, has_compound, torn_apart
 from cimc.transforms.onnx.floats_to_f32 import has_other_floats, to_f32
@@ -31,7 +32,7 @@ from cimc.transforms.onnx.scale_before_gather import gathers_integers, to_scaled
 from cimc.transforms.recognise import ALL, OPERATORS, PATTERNS
 from cimc.transforms.recognise.capacity import demote_too_large
 from cimc.transforms.recognise.outline_host import make_segments
-from cimc.transforms.recognise.recogniser import Graph, Recogniser
+from cimc.transforms.recognise.recogniser import Recogniser
 from cimc.transforms.recognise.shape_work import chip_work, host_work
 
 

@@ -18,7 +18,8 @@ from xdsl.ir import Block, BlockArgument, Operation, Region, SSAValue
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.types import OpaqueType, element_of
-from cimc.transforms.recognise.recogniser import Graph, is_integer
+from cimc.transforms.matching.graph import Graph
+from cimc.transforms.matching.nodes import is_integer
 
 INDEX_PREPARATION = "index preparation"
 NO_COUNTERPART = "no counterpart on the chip"

@@ -21,14 +21,9 @@ from cimc.analysis.shapes.rules.control_flow import trips_of
 from cimc.ir import rec
 from cimc.ir.host_work import HostWork
 from cimc.ir.onnx import dialect as onnx
-from cimc.ir.onnx.multiplications import Extent, Node, Product, work_of
+from cimc.ir.onnx.multiplications import UNCHANGED, Extent, Node, Product, work_of
 from cimc.ir.types import DYNAMIC, NoneType, element_of, is_float, shape_of
-from cimc.transforms.recognise.recogniser import Graph
-
-UNCHANGED = frozenset(
-    ("Cast", "DequantizeLinear", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
-)
-"""Operators whose result is their first input in another form: a table stays a table."""
+from cimc.transforms.matching.graph import Graph
 
 Count = float | None
 

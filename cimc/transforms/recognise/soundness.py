@@ -12,7 +12,8 @@ from xdsl.ir import Operation, SSAValue
 
 from cimc.analysis.shapes.operands import operand
 from cimc.ir.onnx import dialect as onnx
-from cimc.transforms.recognise.recogniser import Graph, need
+from cimc.transforms.matching.failure import need
+from cimc.transforms.matching.graph import Graph
 
 _REDUCTIONS = ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL2")
 _VECTORS: dict[str, tuple[int, ...]] = {

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from xdsl.ir import Operation, SSAValue
 
+from cimc.analysis.request_size import request_bytes
 from cimc.errors import PassError
 from cimc.ir import cim, rec
 from cimc.ir.context import CompilerContext
 from cimc.ir.types import symbol
+from cimc.target.positions import middle_tile
 from cimc.target.spec import Target
-from cimc.transforms.place.place import middle_tile
-from cimc.transforms.schedule.scratchpad import request_bytes
 
 
 @dataclass(frozen=True)

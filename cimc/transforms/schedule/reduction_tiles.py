@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.ir import Operation
 
+from cimc.analysis.request_size import element_bytes, request_bytes
 from cimc.ir import cim, rec
 from cimc.ir.context import CompilerContext
 from cimc.ir.residence import Residence, residence_of
@@ -23,7 +24,6 @@ from cimc.ir.types import symbol
 from cimc.isa.directory import serving_tiles, with_replicas
 from cimc.target.spec import Target
 from cimc.transforms.place.shard_list import Floats, Ints, expected_uses
-from cimc.transforms.schedule.scratchpad import element_bytes, request_bytes
 
 _HEADER = _ID = _WORD = 32
 _CANDIDATES = 8

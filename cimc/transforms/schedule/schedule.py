@@ -11,6 +11,7 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
+from cimc.analysis.request_size import request_bytes
 from cimc.errors import InfeasibleError, PassError
 from cimc.interpreter.evaluate import main_function
 from cimc.ir import cim, rec
@@ -18,7 +19,7 @@ from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.target.spec import Target
 from cimc.transforms.schedule.assign_tiles import SLACK, assign_tiles
 from cimc.transforms.schedule.reduction_tiles import hoist, spread_homes
-from cimc.transforms.schedule.scratchpad import Buffers, request_bytes
+from cimc.transforms.schedule.scratchpad import Buffers
 from cimc.transforms.schedule.tiling.apply import split_large
 
 STAGE_ATTR = "cim.stage"

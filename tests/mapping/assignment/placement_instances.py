@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from cimc.mapping import PlacementProblem
-from cimc.mapping.assignment.problem import FloatArray, IntArray
+from cimc.mapping.dtypes import FloatArray, IntArray
 
 
 def planted(

@@ -13,7 +13,7 @@ from cimc.mapping.assignment.packing import (
     pack,
     search,
 )
-from cimc.mapping.assignment.problem import IntArray
+from cimc.mapping.dtypes import IntArray
 from tests.mapping.assignment.placement_instances import exhaustive, planted, problems
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from cimc.mapping.assignment.construct import heaviest_first, to_lightest
 from cimc.mapping.assignment.feasibility import not_packed
 from cimc.mapping.assignment.packing import UNPLACED, pack
-from cimc.mapping.assignment.problem import FloatArray, IntArray, PlacementProblem, Proposal
+from cimc.mapping.assignment.problem import PlacementProblem, Proposal
 from cimc.mapping.assignment.relabel import nearest_first
 from cimc.mapping.assignment.strategy_registry import register, require
+from cimc.mapping.dtypes import FloatArray, IntArray
 
 
 @register("pimcomp_sequential")

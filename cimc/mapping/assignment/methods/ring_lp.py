@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cimc.mapping.assignment.problem import FloatArray
 from cimc.mapping.assignment.rings import Classes, Rings
+from cimc.mapping.dtypes import FloatArray
 
 
 @dataclass(frozen=True, eq=False)

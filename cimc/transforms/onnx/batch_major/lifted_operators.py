@@ -20,9 +20,10 @@ from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute
 from cimc.ir.types import f32, i1
-from cimc.transforms.onnx.batch_major.lift import VIEWS, Lifted, Lifter, Rule, integer, viewed
-from cimc.transforms.recognise.recogniser import NoMatch, absent, axis_of, need
-from cimc.transforms.recognise.vector.normalise import batch_norm
+from cimc.transforms.matching.batch_norm import batch_norm
+from cimc.transforms.matching.failure import NoMatch, need
+from cimc.transforms.matching.nodes import absent, axis_of
+from cimc.transforms.onnx.batch_major.lifter import VIEWS, Lifted, Lifter, Rule, integer, viewed
 
 RULES: dict[str, Rule] = {}
 _COMPARES = ("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Not", "And", "Or", "Xor", "IsNaN")

@@ -23,10 +23,11 @@ from cimc.analysis.shapes.engine import ShapeAnalysis
 from cimc.ir.context import CompilerContext
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.types import f32, i1, i64
-from cimc.transforms.onnx.composites.builder import Expansion, Unknown
+from cimc.transforms.matching.graph import Graph
+from cimc.transforms.matching.nodes import absent
+from cimc.transforms.onnx.expansion import Expansion, Unknown
 from cimc.transforms.onnx.recurrent import recurrent
 from cimc.transforms.onnx.unroll_loops import has_layers, unrolled
-from cimc.transforms.recognise.recogniser import Graph, absent
 
 _MASK_LIMIT = 1 << 22
 """Elements of a causal mask made at compile time."""

@@ -15,18 +15,13 @@ from cimc.analysis.shapes.rules.control_flow import body_of, trips_of, yielded
 from cimc.analysis.shapes.rules.selections import OPEN_END, slices_of
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute
+from cimc.transforms.matching.emitter import Emitter
+from cimc.transforms.matching.failure import NoMatch, NotMine, need
+from cimc.transforms.matching.graph import plain
+from cimc.transforms.matching.nodes import node_of, show
 from cimc.transforms.recognise.embedding_bags.padding import KeptReader
 from cimc.transforms.recognise.embedding_bags.tables import bag, table_of
-from cimc.transforms.recognise.recogniser import (
-    Emitter,
-    NoMatch,
-    NotMine,
-    Recogniser,
-    need,
-    node_of,
-    plain,
-    show,
-)
+from cimc.transforms.recognise.recogniser import Recogniser
 from cimc.transforms.recognise.soundness import need_sound
 
 T = TypeVar("T")

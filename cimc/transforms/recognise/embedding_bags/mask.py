@@ -10,7 +10,8 @@ from cimc.analysis.constants import ints_attribute
 from cimc.analysis.shapes.operands import axes_of, normal_axes, operand
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.types import i1, is_float
-from cimc.transforms.recognise.recogniser import Graph, is_integer, node_of, plain
+from cimc.transforms.matching.graph import Graph, plain
+from cimc.transforms.matching.nodes import is_integer, node_of
 
 LARGEST_EPSILON = 1e-6
 """Up to here, what exporters add to a count of at least 1 against division by zero is float noise."""

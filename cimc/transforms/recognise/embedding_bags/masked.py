@@ -16,18 +16,13 @@ from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute
 from cimc.ir.types import element_to_dtype, element_to_onnx, f32, i1, i64, is_float
+from cimc.transforms.matching.emitter import Emitter
+from cimc.transforms.matching.failure import NoMatch, NotMine, need
+from cimc.transforms.matching.graph import plain
+from cimc.transforms.matching.nodes import node_of, show
 from cimc.transforms.recognise.embedding_bags.mask import Mask, MaskReader
 from cimc.transforms.recognise.embedding_bags.tables import Table, bag, is_table, table_of
-from cimc.transforms.recognise.recogniser import (
-    Emitter,
-    NoMatch,
-    NotMine,
-    Recogniser,
-    need,
-    node_of,
-    plain,
-    show,
-)
+from cimc.transforms.recognise.recogniser import Recogniser
 
 LARGE = 1e4
 """What masked rows are lowered by before a maximum is at least this: no embedding comes near."""

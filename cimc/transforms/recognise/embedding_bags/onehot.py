@@ -13,9 +13,12 @@ from cimc.analysis.shapes.operands import axes_of, keeps_dims
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.rec import ints
 from cimc.ir.types import element_to_onnx, i64
+from cimc.transforms.matching.emitter import Emitter
+from cimc.transforms.matching.failure import NotMine, need
+from cimc.transforms.matching.graph import plain
+from cimc.transforms.matching.nodes import axis_of, node_of, show
 from cimc.transforms.recognise.embedding_bags.segment import LOWEST, SegmentBag
 from cimc.transforms.recognise.embedding_bags.tables import bag, table_of
-from cimc.transforms.recognise.recogniser import Emitter, NotMine, axis_of, need, node_of, plain, show
 
 _VIEWS = ("Unsqueeze", "Reshape", "Cast")
 

@@ -12,7 +12,8 @@ from cimc.analysis.shapes.engine import ShapeAnalysis
 from cimc.analysis.shapes.rules.control_flow import body_of, yielded
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute
-from cimc.transforms.recognise.recogniser import NoMatch, node_of
+from cimc.transforms.matching.failure import NoMatch
+from cimc.transforms.matching.nodes import node_of
 
 _VIEWS = ("Cast", "Reshape", "Squeeze", "Unsqueeze")
 

@@ -15,18 +15,12 @@ from cimc.analysis.shapes.rules.selections import OPEN_END, slices_of
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute
 from cimc.ir.types import i64
+from cimc.transforms.matching.emitter import Emitter
+from cimc.transforms.matching.failure import NoMatch, NotMine, need
+from cimc.transforms.matching.graph import plain
+from cimc.transforms.matching.nodes import axis_of, node_of, show
 from cimc.transforms.recognise.embedding_bags.tables import bag, is_table, table_of
-from cimc.transforms.recognise.recogniser import (
-    Emitter,
-    NoMatch,
-    NotMine,
-    Recogniser,
-    axis_of,
-    need,
-    node_of,
-    plain,
-    show,
-)
+from cimc.transforms.recognise.recogniser import Recogniser
 
 LOWEST = float(np.finfo(np.float32).min)
 

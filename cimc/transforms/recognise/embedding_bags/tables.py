@@ -11,8 +11,11 @@ from cimc.analysis.row_scales import TableReader, as_int8
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.types import f32, shape_of, symbol
+from cimc.transforms.matching.emitter import Emitter
+from cimc.transforms.matching.failure import NoMatch, need
+from cimc.transforms.matching.graph import Graph
+from cimc.transforms.matching.nodes import is_integer, node_of, show
 from cimc.transforms.recognise.layers.quantised import integer_constant
-from cimc.transforms.recognise.recogniser import Emitter, Graph, NoMatch, is_integer, need, node_of, show
 
 
 @dataclass(frozen=True)

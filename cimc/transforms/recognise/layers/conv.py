@@ -15,10 +15,13 @@ from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute
 from cimc.ir.types import f32
+from cimc.transforms.matching.batch_norm import Affine, batch_norm
+from cimc.transforms.matching.emitter import Emitter
+from cimc.transforms.matching.failure import NoMatch, NotMine, need
+from cimc.transforms.matching.nodes import node_of, show
 from cimc.transforms.recognise.layers.weights import linear, swapped, vector
 from cimc.transforms.recognise.layout.select import select
-from cimc.transforms.recognise.recogniser import Emitter, NoMatch, NotMine, Recogniser, need, node_of, show
-from cimc.transforms.recognise.vector.normalise import Affine, batch_norm
+from cimc.transforms.recognise.recogniser import Recogniser
 
 _LIMIT = 1 << 16
 """Positions that the windows of one convolution may have together."""

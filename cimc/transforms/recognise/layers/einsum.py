@@ -13,8 +13,11 @@ from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.tensor_store import Array
 from cimc.ir.types import f32
+from cimc.transforms.matching.emitter import Emitter
+from cimc.transforms.matching.failure import NoMatch, need
+from cimc.transforms.matching.nodes import show
 from cimc.transforms.recognise.layers.weights import linear
-from cimc.transforms.recognise.recogniser import Emitter, NoMatch, Recogniser, need, show
+from cimc.transforms.recognise.recogniser import Recogniser
 from cimc.transforms.recognise.vector.reduce import reduced
 
 

@@ -13,7 +13,10 @@ from cimc.analysis.shapes.dims import Known, Poly
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.tensor_store import Array
-from cimc.transforms.recognise.recogniser import Emitter, NoMatch, NotMine, Recogniser, need, node_of, show
+from cimc.transforms.matching.emitter import Emitter
+from cimc.transforms.matching.failure import NoMatch, NotMine, need
+from cimc.transforms.matching.nodes import node_of, show
+from cimc.transforms.recognise.recogniser import Recogniser
 
 _MOVES = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Gather", "GatherND", "Slice", "Concat")
 _SELECTS = ("Gather", "GatherND", "Slice")

@@ -15,18 +15,12 @@ from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute
 from cimc.ir.tensor_store import Array
 from cimc.ir.types import f32, symbol
+from cimc.transforms.matching.batch_norm import batch_norm
+from cimc.transforms.matching.emitter import Emitter
+from cimc.transforms.matching.failure import NoMatch, NotMine, need
+from cimc.transforms.matching.nodes import absent, node_of, show
 from cimc.transforms.recognise.layers.weights import known_matrix, linear, matrix, swapped, vector
-from cimc.transforms.recognise.recogniser import (
-    Emitter,
-    NoMatch,
-    NotMine,
-    Recogniser,
-    absent,
-    need,
-    node_of,
-    show,
-)
-from cimc.transforms.recognise.vector.normalise import batch_norm
+from cimc.transforms.recognise.recogniser import Recogniser
 
 _PRODUCTS = ("Gemm", "MatMul")
 _AFFINE = ("Add", "Sub", "Mul", "Div", "BatchNormalization")

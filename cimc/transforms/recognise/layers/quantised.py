@@ -14,16 +14,11 @@ from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute
 from cimc.ir.tensor_store import Array
 from cimc.ir.types import element_of, element_to_dtype, f32
-from cimc.transforms.recognise.recogniser import (
-    Emitter,
-    Graph,
-    NoMatch,
-    NotMine,
-    Recogniser,
-    absent,
-    need,
-    node_of,
-)
+from cimc.transforms.matching.emitter import Emitter
+from cimc.transforms.matching.failure import NoMatch, NotMine, need
+from cimc.transforms.matching.graph import Graph
+from cimc.transforms.matching.nodes import absent, node_of
+from cimc.transforms.recognise.recogniser import Recogniser
 
 
 @dataclass(frozen=True)

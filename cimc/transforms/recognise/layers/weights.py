@@ -8,7 +8,7 @@ from xdsl.ir import SSAValue
 from cimc.ir import rec
 from cimc.ir.tensor_store import Array
 from cimc.ir.types import symbol
-from cimc.transforms.recognise.recogniser import Emitter
+from cimc.transforms.matching.emitter import Emitter
 
 
 def known_matrix(emit: Emitter, array: Array) -> str | None:

@@ -14,8 +14,10 @@ from cimc.analysis.shapes.rules.selections import pads_of, slice_positions, slic
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.types import f32
+from cimc.transforms.matching.emitter import Emitter
+from cimc.transforms.matching.failure import NoMatch, NotMine, need
+from cimc.transforms.matching.nodes import axis_of
 from cimc.transforms.recognise.layout.reshape import Plumbing
-from cimc.transforms.recognise.recogniser import Emitter, NoMatch, NotMine, axis_of, need
 
 
 def select(emit: Emitter, x: SSAValue, axis: int, positions: Sequence[int]) -> SSAValue:

@@ -11,7 +11,10 @@ from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.tensor_store import Array
 from cimc.ir.types import element_from_dtype, f32, tensor
-from cimc.transforms.recognise.recogniser import Emitter, Graph, NoMatch, axis_of, need, node_of, show
+from cimc.transforms.matching.emitter import Emitter
+from cimc.transforms.matching.failure import NoMatch, need
+from cimc.transforms.matching.graph import Graph
+from cimc.transforms.matching.nodes import axis_of, node_of, show
 
 _LIMIT = 1 << 20
 """Elements of a constant that is put together at compile time."""

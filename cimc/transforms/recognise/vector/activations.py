@@ -9,8 +9,9 @@ from xdsl.ir import SSAValue
 
 from cimc.analysis.constants import float_attribute
 from cimc.ir.onnx import dialect as onnx
+from cimc.transforms.matching.emitter import Emitter
 from cimc.transforms.recognise.layout.shared_operands import Terms
-from cimc.transforms.recognise.recogniser import Emitter, Recogniser
+from cimc.transforms.recognise.recogniser import Recogniser
 from cimc.transforms.recognise.vector.angles import arctangent, cosine, sine
 
 _SELU = (1.67326319217681884765625, 1.05070102214813232421875)

@@ -18,8 +18,11 @@ from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.tensor_store import Array
 from cimc.ir.types import DYNAMIC, f32, i1, i32, i64
+from cimc.transforms.matching.emitter import Emitter
+from cimc.transforms.matching.failure import NoMatch, need
+from cimc.transforms.matching.nodes import node_of, show
 from cimc.transforms.recognise.layout.shared_operands import aligned, number, place, shared_array
-from cimc.transforms.recognise.recogniser import Emitter, NoMatch, Recogniser, need, node_of, show
+from cimc.transforms.recognise.recogniser import Recogniser
 
 _COMPARES = {
     "Equal": ("equal", False),

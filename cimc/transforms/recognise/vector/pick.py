@@ -16,17 +16,11 @@ from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute
 from cimc.ir.types import element_of, element_to_dtype, f32
+from cimc.transforms.matching.emitter import Emitter
+from cimc.transforms.matching.failure import NoMatch, NotMine, need
+from cimc.transforms.matching.nodes import axis_of, is_integer, node_of
 from cimc.transforms.recognise.layout.shared_operands import number, place
-from cimc.transforms.recognise.recogniser import (
-    Emitter,
-    NoMatch,
-    NotMine,
-    Recogniser,
-    axis_of,
-    is_integer,
-    need,
-    node_of,
-)
+from cimc.transforms.recognise.recogniser import Recogniser
 
 _VIEWS = ("Unsqueeze", "Reshape", "Squeeze", "Expand", "Cast")
 

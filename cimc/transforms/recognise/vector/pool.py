@@ -13,9 +13,11 @@ from cimc.analysis.shapes.rules.windows import Windows, windows_of
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute
+from cimc.transforms.matching.emitter import Emitter
+from cimc.transforms.matching.failure import NoMatch, need
 from cimc.transforms.recognise.layout.select import select
 from cimc.transforms.recognise.layout.shared_operands import number
-from cimc.transforms.recognise.recogniser import Emitter, NoMatch, Recogniser, need
+from cimc.transforms.recognise.recogniser import Recogniser
 
 _LIMIT = 1 << 16
 """Positions that the windows along one axis may have together."""

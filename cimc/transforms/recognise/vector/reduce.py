@@ -10,7 +10,10 @@ from cimc.analysis.shapes.operands import axes_of, keeps_dims, normal_axes
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute
-from cimc.transforms.recognise.recogniser import Emitter, NoMatch, Recogniser, axis_of, need
+from cimc.transforms.matching.emitter import Emitter
+from cimc.transforms.matching.failure import NoMatch, need
+from cimc.transforms.matching.nodes import axis_of
+from cimc.transforms.recognise.recogniser import Recogniser
 
 _KINDS = {
     "ReduceSum": "sum",

@@ -10,7 +10,9 @@ from cimc.analysis.shapes.operands import axes_of, keeps_dims, normal_axes
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute
-from cimc.transforms.recognise.recogniser import Emitter, NoMatch, Recogniser, need
+from cimc.transforms.matching.emitter import Emitter
+from cimc.transforms.matching.failure import NoMatch, need
+from cimc.transforms.recognise.recogniser import Recogniser
 
 
 def _shifted(emit: Emitter, x: SSAValue, axis: int, by: int, reverse: bool) -> SSAValue:

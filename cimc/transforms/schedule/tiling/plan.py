@@ -17,8 +17,8 @@ from itertools import product
 
 from xdsl.ir import Operation, SSAValue
 
+from cimc.analysis.request_size import element_bytes
 from cimc.ir import cim, rec
-from cimc.transforms.schedule.scratchpad import element_bytes
 from cimc.transforms.schedule.tiling.regions import Box, Range, needed, volume, whole, widened
 
 VALUE, TOGETHER = 0.8, 0.75

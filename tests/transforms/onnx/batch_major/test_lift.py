@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cimc.transforms.onnx.batch_major.lift import Lifted, viewed
+from cimc.transforms.onnx.batch_major.lifter import Lifted, viewed
 from tests.transforms.recognise.fusing import Fused, floats, fused
 
 
