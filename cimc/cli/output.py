@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import Any, Literal
 
 from cimc.report.blocks import Block, Facts, plain
-
-Advance = Callable[[int, int, str], None]
-"""Tell progress: (steps done, steps in all, what is under way or "")."""
-
+from cimc.support.progress import Advance
+from cimc.support.progress import note as note
 
 _NAME_WIDTH = 16
 
@@ -40,11 +38,6 @@ def write_text(text: str) -> None:
         sys.stdout.buffer.write(text.encode())
         text = ""
     write_stdout(text)
-
-
-def note(text: str) -> None:
-    """A line for the user on stderr."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def notes(texts: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from cimc.host.choices import Choice, Recorder
 from cimc.ir.context import CompilerContext
 from cimc.ir.text import print_ir
 from cimc.support.io.files import make_folder, write_atomically
+from cimc.support.progress import note
 from cimc.transforms.pipeline import Pipeline
 from cimc.workload.first_requests import JaggedInputs
 from cimc.workload.request_rules import Arrays

@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from cimc.api import GENERATED, Program, compile
-from cimc.cli.output import Advance
 from cimc.compare.reference import part_outputs, reference_outputs
 from cimc.errors import CimcError, InfeasibleError, PassError, RequestError
 from cimc.isa.jagged import jagged_in_program
@@ -19,6 +18,7 @@ from cimc.sim.devices.noisy_mode import conditions_of
 from cimc.study.accuracy_measures import Answers, Metrics, Point, Study, Task, measure, over
 from cimc.study.accuracy_task import Asked, task_of
 from cimc.study.sweep_axes import Variant, parse_axes, variants
+from cimc.support.progress import Advance
 from cimc.target.load_target import load_target
 from cimc.transforms.passes import DEFAULT_PIPELINE
 from cimc.transforms.pipeline import Pipeline
