@@ -9,7 +9,6 @@ import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import BlockArgument, SSAValue
 
-from cimc.cli.output import note
 from cimc.errors import CheckFailed, Location, PassError
 from cimc.host.choices import Choice, Recorder
 from cimc.ir.context import CompilerContext

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from cimc.errors import PassError
 from cimc.mapping.assignment.problem import bad_problem
+from cimc.mapping.assignment.strategy_registry import callable_
 from cimc.mapping.dtypes import IntArray
-from cimc.support.registry import Names
+from cimc.support.registry import Registry
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +80,13 @@ class Grouping(Protocol):
         """The order; a permutation of ``arange(rows)``."""
 
 
-_policies: Names[Grouping] = Names("grouping policy")
-register_grouping = _policies.register
-groupings = _policies.names
+GROUPINGS: Registry[Grouping] = Registry(
+    "grouping policy", duplicate="mapping.duplicate-strategy", fits=callable_
+)
+"""What :func:`group` accepts, by name."""
+
+register_grouping = GROUPINGS.register
+groupings = GROUPINGS.names
 
 
 def group(
@@ -112,7 +117,7 @@ def group(
         PassError: ``mapping.unknown-strategy``; ``mapping.bad-problem``; ``mapping.invalid-solution``
             when the policy did not return a permutation.
     """
-    function = _policies.lookup(policy)
+    function = GROUPINGS[policy]
     none = np.zeros(0, np.int64)
     problem = GroupingProblem(
         rows,

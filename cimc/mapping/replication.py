@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from cimc.errors import PassError
 from cimc.mapping.assignment.problem import bad_problem, finite_floats, whole_numbers
-from cimc.mapping.assignment.strategy_registry import require
+from cimc.mapping.assignment.strategy_registry import callable_, require
 from cimc.mapping.dtypes import FloatArray, IntArray
-from cimc.support.registry import Names
+from cimc.support.registry import Registry
 
 _HALVINGS = 200
 
@@ -87,9 +87,13 @@ class ReplicationPolicy(Protocol):
         """Copies within ``spare`` and ``bins``."""
 
 
-_policies: Names[ReplicationPolicy] = Names("replication policy")
-register_replication = _policies.register
-replications = _policies.names
+REPLICATIONS: Registry[ReplicationPolicy] = Registry(
+    "replication policy", duplicate="mapping.duplicate-strategy", fits=callable_
+)
+"""What :func:`replicate` accepts, by name."""
+
+register_replication = REPLICATIONS.register
+replications = REPLICATIONS.names
 
 
 def replicate(problem: ReplicationProblem, policy: str = "bottleneck", **options: float) -> Replication:
@@ -99,7 +103,7 @@ def replicate(problem: ReplicationProblem, policy: str = "bottleneck", **options
         PassError: ``mapping.unknown-strategy``; ``mapping.bad-option``; ``mapping.invalid-solution``,
             when the policy spends more than there is or leaves [1, bins].
     """
-    copies, effort = _policies.lookup(policy)(problem, **options)
+    copies, effort = REPLICATIONS[policy](problem, **options)
     copies = np.array(copies, dtype=np.int64)
     spent = int(np.sum((copies - 1) * problem.size))
     if copies.shape != problem.load.shape or np.any((copies < 1) | (copies > problem.bins)):

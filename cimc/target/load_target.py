@@ -7,10 +7,11 @@ Error codes: ``target.unknown`` (no such preset or file), ``target.syntax`` (not
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import resources
 from pathlib import Path
 
+from cimc.errors import TargetError
+from cimc.support.io.descriptions import presets
+from cimc.support.registry import Registry
 from cimc.target.spec import Target
 from cimc.target.validate import KIND, validate
 from cimc.target.variants import split, vary
@@ -18,12 +19,30 @@ from cimc.target.variants import split, vary
 DEFAULT_TARGET = "tsinghua28"
 
 
-@cache
+def parse_target(text: str, file: str) -> Target:
+    """Build a target from YAML ``text``; ``file`` is the name that errors show."""
+    document = KIND.parse(text, file)
+    return validate(document.value, file, document.lines)
+
+
+def _is_target(name: str, item: object) -> str | None:
+    return None if isinstance(item, Target) else f"it is {type(item).__name__}, not a Target"
+
+
+TARGETS: Registry[Target] = Registry(
+    "target",
+    presets("cimc.target", parse_target),
+    error=TargetError,
+    unknown=KIND.unknown,
+    advice=KIND.advice,
+    fits=_is_target,
+)
+"""Targets by name: the presets, and what is registered."""
+
+
 def preset_names() -> tuple[str, ...]:
-    """Names of the bundled targets, the default first."""
-    folder = resources.files("cimc.target") / "presets"
-    names = sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
-    return tuple(sorted(names, key=lambda name: name != DEFAULT_TARGET))
+    """Names of :data:`TARGETS`, the default first."""
+    return tuple(sorted(TARGETS, key=lambda name: (name != DEFAULT_TARGET, name)))
 
 
 def load_target(name_or_path: str | Path) -> Target:
@@ -37,20 +56,6 @@ def load_target(name_or_path: str | Path) -> Target:
     if name.endswith("}"):
         plain, changes = split(name)
         return vary(load_target(plain), changes)
-    if name in preset_names():
-        return _load_preset(name)
-    if KIND.is_path(name):
+    if name not in TARGETS and KIND.is_path(name):
         return parse_target(KIND.read(Path(name), preset_names()), name)
-    raise KIND.no_such(name, preset_names())
-
-
-@cache
-def _load_preset(name: str) -> Target:
-    file = resources.files("cimc.target") / "presets" / f"{name}.yaml"
-    return parse_target(file.read_text(encoding="utf-8"), f"preset {name}")
-
-
-def parse_target(text: str, file: str) -> Target:
-    """Build a target from YAML ``text``; ``file`` is the name that errors show."""
-    document = KIND.parse(text, file)
-    return validate(document.value, file, document.lines)
+    return TARGETS[name]

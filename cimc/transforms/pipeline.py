@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.passes import ModulePass, PassPipeline
-from xdsl.utils.arg_spec import ArgSpec
+from xdsl.passes import ModulePass
+from xdsl.utils.arg_spec import ArgSpec, parse_pipeline
 from xdsl.utils.exceptions import ArgSpecParseError, ParseError, VerifyException
 
 from cimc.errors import CimcError, InternalError, PassError
 from cimc.ir.context import CompilerContext
 from cimc.ir.text import verify_ir
-from cimc.transforms.passes import DEFAULT_PIPELINE, PASSES, all_passes
+from cimc.transforms.passes import DEFAULT_PIPELINE, PASSES
 
 AfterPass = Callable[[ModulePass, ModuleOp, float], None]
 """Called after each pass with the pass, the verified module and the seconds it took."""
@@ -37,18 +37,12 @@ class Pipeline:
             PassError: ``pass.unknown``, ``pass.syntax`` or ``pass.bad-option``.
         """
         try:
-            parsed = PassPipeline.parse_spec(all_passes(), text)
+            specs = tuple(parse_pipeline(text))
+            return cls(tuple(PASSES[spec.name].from_pass_spec(spec) for spec in specs))
         except (ParseError, ArgSpecParseError) as error:
             raise PassError("pass.syntax", f"pipeline '{text}': {_first_line(error)}") from None
         except ValueError as error:
-            if "Unrecognized pass" in str(error):
-                raise PassError(
-                    "pass.unknown",
-                    f"pipeline '{text}': {error}",
-                    hint=f"known passes: {', '.join(PASSES)}",
-                ) from None
             raise PassError("pass.bad-option", f"pipeline '{text}': {_first_line(error)}") from None
-        return cls(parsed.passes)
 
     def __str__(self) -> str:
         return ",".join(str(_spelled_out(p)) for p in self.passes)

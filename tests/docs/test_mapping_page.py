@@ -1,6 +1,7 @@
 """The code blocks of docs/mapping.md run, in order, and the strategy registered there works by name."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,18 @@ import numpy as np
 import pytest
 
 from cimc.mapping import PlacementProblem, solve, strategies
-from cimc.mapping.assignment import strategy_registry
+from cimc.mapping.assignment.strategy_registry import STRATEGIES
 
 PAGE = Path(__file__).parents[2] / "docs" / "mapping.md"
 
 
-def test_the_examples_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in strategies():
-        strategy_registry.lookup(name)  # what is imported under the copy would be missing afterwards
-    monkeypatch.setattr(strategy_registry, "_registered", dict(strategy_registry._registered))
+@pytest.fixture(autouse=True)
+def clean_registry() -> Iterator[None]:
+    with STRATEGIES.restored():
+        yield
+
+
+def test_the_examples_run() -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert len(blocks) >= 4
     for block in blocks:

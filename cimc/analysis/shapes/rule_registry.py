@@ -15,14 +15,16 @@ from xdsl.ir import SSAValue
 
 from cimc.analysis.shapes import dims as d
 from cimc.analysis.shapes.facts import Info, ShapeFacts
+from cimc.errors import ModelError
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.types import element_of
+from cimc.support.registry import Registry
 
 EXTENTS = "extents"
 """Attribute of an ``onnx.node``: its results' extents as numbers or names of inputs' dimensions."""
 
 Rule = Callable[[onnx.NodeOp, ShapeFacts], "Info | list[Info]"]
-RULES: dict[str, Rule] = {}
+RULES: Registry[Rule] = Registry("shape rule", unknown="frontend.unknown-operator", error=ModelError)
 
 
 def rule(*kinds: str) -> Callable[[Rule], Rule]:
@@ -30,7 +32,7 @@ def rule(*kinds: str) -> Callable[[Rule], Rule]:
 
     def register(function: Rule) -> Rule:
         for kind in kinds:
-            RULES[kind] = function
+            RULES.register(kind, function)
         return function
 
     return register

@@ -31,7 +31,7 @@ def solve(
         PassError: ``mapping.unknown-strategy``, ``mapping.unknown-option``, ``mapping.bad-option``,
             or ``mapping.invalid-solution`` when the strategy broke a constraint.
     """
-    function = strategy_registry.lookup(strategy)
+    function = strategy_registry.STRATEGIES[strategy]
     strategy_registry.check_options(strategy, function, dict(options))
     strategy_registry.require(seed >= 0, f"the seed of a placement must not be negative, it is {seed}")
     require_room(problem)

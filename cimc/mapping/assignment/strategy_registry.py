@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from importlib import import_module
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from cimc.errors import PassError
 from cimc.mapping.assignment.problem import PlacementProblem, Proposal
+from cimc.support.registry import Registry
 
 
 class Strategy(Protocol):
@@ -21,68 +20,32 @@ class Strategy(Protocol):
         """Place every item; raise InfeasibleError when no packing can be found."""
 
 
-_BUILT_IN = {
-    "round_robin": "cimc.mapping.assignment.methods.round_robin",
-    "first_fit": "cimc.mapping.assignment.methods.first_fit",
-    "greedy": "cimc.mapping.assignment.methods.greedy",
-    "anneal": "cimc.mapping.assignment.methods.anneal",
-    "ortools": "cimc.mapping.assignment.methods.ortools",
-    "pimcomp_sequential": "cimc.mapping.assignment.methods.published",
-    "recross": "cimc.mapping.assignment.methods.published",
-    "rerec": "cimc.mapping.assignment.methods.published",
-    "torchrec_greedy": "cimc.mapping.assignment.methods.published",
-}
-_registered: dict[str, Strategy] = {}
-
-S = TypeVar("S", bound=Strategy)
+def callable_(name: str, item: object) -> str | None:
+    """Why ``item`` is no function to be called by ``name``, or None."""
+    return None if callable(item) else f"it is {type(item).__name__}, not a function"
 
 
-def register(name: str) -> Callable[[S], S]:
-    """Decorator that makes a function a strategy called ``name``.
+_METHODS = "cimc.mapping.assignment.methods."
+STRATEGIES: Registry[Strategy] = Registry(
+    "placement strategy",
+    {
+        "round_robin": _METHODS + "round_robin:round_robin",
+        "first_fit": _METHODS + "first_fit:first_fit",
+        "greedy": _METHODS + "greedy:greedy",
+        "anneal": _METHODS + "anneal:anneal",
+        "ortools": _METHODS + "ortools:ortools",
+        "pimcomp_sequential": _METHODS + "published:pimcomp_sequential",
+        "recross": _METHODS + "published:recross",
+        "rerec": _METHODS + "published:rerec",
+        "torchrec_greedy": _METHODS + "published:torchrec_greedy",
+    },
+    duplicate="mapping.duplicate-strategy",
+    fits=callable_,
+)
+"""What :func:`cimc.mapping.assignment.solve` accepts, by name."""
 
-    Registering the same function again (a module that is reloaded) replaces it.
-
-    Raises:
-        PassError: ``mapping.duplicate-strategy``, when another function has that name.
-    """
-
-    def add(strategy: S) -> S:
-        where = (strategy.__module__, strategy.__qualname__)
-        known = _registered.get(name)
-        owner = (known.__module__, known.__qualname__) if known else None
-        foreign = name in _BUILT_IN and strategy.__module__ != _BUILT_IN[name]
-        if foreign or (owner and owner != where):
-            raise PassError(
-                "mapping.duplicate-strategy",
-                f"there is already a placement strategy `{name}`",
-                hint="register yours under another name",
-            )
-        _registered[name] = strategy
-        return strategy
-
-    return add
-
-
-def strategies() -> tuple[str, ...]:
-    """The names that :func:`cimc.mapping.assignment.solve` accepts, in alphabetical order."""
-    return tuple(sorted(_BUILT_IN.keys() | _registered.keys()))
-
-
-def lookup(name: str) -> Strategy:
-    """The strategy called ``name``.
-
-    Raises:
-        PassError: ``mapping.unknown-strategy``.
-    """
-    if name in _BUILT_IN:
-        import_module(_BUILT_IN[name])  # waits where another thread is in the middle of it
-    if name not in _registered:
-        raise PassError(
-            "mapping.unknown-strategy",
-            f"there is no placement strategy `{name}`",
-            hint="known strategies: " + ", ".join(strategies()),
-        )
-    return _registered[name]
+register = STRATEGIES.register
+strategies = STRATEGIES.names
 
 
 def check_options(name: str, strategy: Strategy, options: dict[str, object]) -> None:

@@ -9,7 +9,7 @@ from cimc.mapping.assignment.packing import UNPLACED
 from cimc.mapping.assignment.strategy_registry import require
 from cimc.mapping.dtypes import IntArray
 from cimc.mapping.mesh.mesh_problem import QuadraticProblem, QuadraticProposal
-from cimc.mapping.mesh.mesh_solve import packed, register_quadratic
+from cimc.mapping.mesh.mesh_solve import packed
 from cimc.mapping.mesh.simple import build_greedily
 from cimc.mapping.mesh.state import Mesh
 
@@ -17,7 +17,6 @@ _STEPS = 80
 _HOT, _COLD = 1.0, 0.005
 
 
-@register_quadratic("anneal")
 def anneal(
     problem: QuadraticProblem, /, *, seed: int, sweeps: int = 20_000, effort: int = 200_000_000
 ) -> QuadraticProposal:

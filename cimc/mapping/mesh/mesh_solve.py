@@ -10,11 +10,11 @@ from cimc.errors import PassError
 from cimc.mapping.assignment.feasibility import not_packed, require_room
 from cimc.mapping.assignment.packing import UNPLACED, pack
 from cimc.mapping.assignment.problem import PlacementProblem
-from cimc.mapping.assignment.strategy_registry import require
+from cimc.mapping.assignment.strategy_registry import callable_, require
 from cimc.mapping.dtypes import IntArray
 from cimc.mapping.mesh.mesh_evaluation import QuadraticSolution, evaluate_quadratic
 from cimc.mapping.mesh.mesh_problem import QuadraticProblem, QuadraticProposal
-from cimc.support.registry import Names
+from cimc.support.registry import Registry
 
 
 class QuadraticMethod(Protocol):
@@ -27,18 +27,22 @@ class QuadraticMethod(Protocol):
 
 
 _HERE = "cimc.mapping.mesh."
-_methods: Names[QuadraticMethod] = Names(
+QUADRATIC_METHODS: Registry[QuadraticMethod] = Registry(
     "quadratic placement method",
     {
-        "row_major": _HERE + "simple",
-        "greedy": _HERE + "simple",
-        "anneal": _HERE + "anneal",
-        "assignment": _HERE + "moves",
-        "multilevel": _HERE + "multilevel",
+        "row_major": _HERE + "simple:row_major",
+        "greedy": _HERE + "simple:greedy",
+        "anneal": _HERE + "mesh_anneal:anneal",
+        "assignment": _HERE + "moves:assignment",
+        "multilevel": _HERE + "multilevel:multilevel",
     },
+    duplicate="mapping.duplicate-strategy",
+    fits=callable_,
 )
-register_quadratic = _methods.register
-quadratic_methods = _methods.names
+"""What :func:`solve_quadratic` accepts, by name."""
+
+register_quadratic = QUADRATIC_METHODS.register
+quadratic_methods = QUADRATIC_METHODS.names
 
 
 def solve_quadratic(
@@ -51,7 +55,7 @@ def solve_quadratic(
         PassError: ``mapping.unknown-strategy``, ``mapping.bad-option``, or ``mapping.invalid-solution``
             when the method broke a constraint.
     """
-    function = _methods.lookup(method)
+    function = QUADRATIC_METHODS[method]
     require(seed >= 0, f"the seed of a placement must not be negative, it is {seed}")
     require_room(_by_size(problem))
     proposal = function(problem, seed=seed, **options)

@@ -8,12 +8,10 @@ from cimc.mapping.assignment.strategy_registry import require
 from cimc.mapping.dtypes import IntArray
 from cimc.mapping.mesh.mesh_anneal import start_of
 from cimc.mapping.mesh.mesh_problem import QuadraticProblem, QuadraticProposal, cost_of
-from cimc.mapping.mesh.mesh_solve import register_quadratic
 
 _WIDEST = 256
 
 
-@register_quadratic("assignment")
 def assignment(
     problem: QuadraticProblem, /, *, seed: int, rounds: int = 400, patience: int = 40
 ) -> QuadraticProposal:

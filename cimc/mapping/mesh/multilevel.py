@@ -17,7 +17,6 @@ from cimc.mapping.mesh.legalise import legalise
 from cimc.mapping.mesh.mesh_anneal import budget, check, cool, start_of
 from cimc.mapping.mesh.mesh_bounds import quadratic_bound
 from cimc.mapping.mesh.mesh_problem import QuadraticProblem, QuadraticProposal, cost_of, make_graph
-from cimc.mapping.mesh.mesh_solve import register_quadratic
 from cimc.mapping.mesh.relax import relaxations
 from cimc.mapping.mesh.state import Mesh
 
@@ -41,7 +40,6 @@ _SHRINK = 0.9
 _HOT, _WARM, _COLD = 0.4, (0.2, 0.12), 0.02
 
 
-@register_quadratic("multilevel")
 def multilevel(
     problem: QuadraticProblem, /, *, seed: int, sweeps: int = 100_000, effort: int = 80_000_000
 ) -> QuadraticProposal:

@@ -7,10 +7,9 @@ import numpy as np
 from cimc.mapping.assignment.packing import UNPLACED
 from cimc.mapping.dtypes import IntArray
 from cimc.mapping.mesh.mesh_problem import QuadraticProblem, QuadraticProposal
-from cimc.mapping.mesh.mesh_solve import packed, register_quadratic
+from cimc.mapping.mesh.mesh_solve import packed
 
 
-@register_quadratic("row_major")
 def row_major(problem: QuadraticProblem, /, *, seed: int) -> QuadraticProposal:
     """Blocks in their order, row after row of sites; by size alone where that does not fit."""
     order = np.lexsort((problem.position[:, 0], problem.position[:, 1]))
@@ -27,7 +26,6 @@ def row_major(problem: QuadraticProblem, /, *, seed: int) -> QuadraticProposal:
     return QuadraticProposal(sites, "row_major")
 
 
-@register_quadratic("greedy")
 def greedy(problem: QuadraticProblem, /, *, seed: int) -> QuadraticProposal:
     """Next the block with the most flow to placed ones, where that costs least; else a packing by size."""
     sites = build_greedily(problem)

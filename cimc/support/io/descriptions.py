@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from cimc.errors import CimcError, Location, printable
 from cimc.support.io import yaml_subset
 from cimc.support.io.claims import reading
+from cimc.support.registry import Deferred
 
 _MAX_BYTES = 1 << 20
 _SHOWN_PROBLEMS = 8
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -29,20 +33,15 @@ class Kind:
     syntax: str
     invalid: str
 
+    @property
+    def advice(self) -> str:
+        """What a name that is none may have been meant to be."""
+        return "; a path must end in .yaml or contain a slash"
+
     def is_path(self, name: str) -> bool:
         """Whether ``name`` means a file: it has a path separator or ends in .yaml / .yml."""
         path = Path(name)
         return path.suffix in (".yaml", ".yml") or len(path.parts) > 1
-
-    def no_such(self, name: str, presets: Sequence[str]) -> CimcError:
-        """The error for a name that is none of the ``presets``."""
-        close = difflib.get_close_matches(name, presets, n=1)
-        return self.error(
-            self.unknown,
-            f"no {self.name} named {printable(name)!r}",
-            hint=(f"did you mean {close[0]}? " if close else "")
-            + f"presets: {', '.join(presets)}; a path must end in .yaml or contain a slash",
-        )
 
     def read(self, path: Path, presets: Sequence[str]) -> str:
         """The text of a file.
@@ -115,6 +114,22 @@ class Kind:
         elif detail["type"] not in ("value_error", "model_type"):
             message = f"{message[0].lower()}{message[1:]}, got {printable(repr(detail['input']), 40)}"
         return f"{printable(dotted(path) or self.name)}{at}: {printable(message, 400)}"
+
+
+def presets(package: str, parse: Callable[[str, str], T]) -> dict[str, str | T | Deferred[T]]:
+    """The descriptions in folder ``presets`` of a package by name, each parsed when it is first asked for.
+
+    ``parse`` takes a text and the name that errors show for its file.
+    """
+
+    def deferred(name: str, file: Traversable) -> Deferred[T]:
+        return Deferred(
+            f"{package}:presets/{name}.yaml",
+            lambda: parse(file.read_text(encoding="utf-8"), f"preset {name}"),
+        )
+
+    files = {f.name.removesuffix(".yaml"): f for f in (resources.files(package) / "presets").iterdir()}
+    return {name: deferred(name, file) for name, file in sorted(files.items()) if file.name != name}
 
 
 def dotted(path: yaml_subset.Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cimc.errors import PassError
+from cimc.support.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,25 @@ class Bundle:
     source: str = ""
 
 
-_BUNDLES: dict[str, Bundle] = {}
+BUNDLES: Registry[Bundle] = Registry(
+    "mapping",
+    {
+        b.name: b
+        for b in (
+            Bundle(
+                "pimcomp_sequential", "in_order", "none", "rram", "pimcomp_sequential", "Sun et al., 2023"
+            ),
+            Bundle("rerec", "frequency", "proportional", "rram", "rerec", "Wang et al., ICCAD 2021"),
+            Bundle("recross", "co_occurrence", "log_frequency", "rram", "recross", "Lai et al., 2025"),
+            Bundle("torchrec_greedy", "in_order", "none", "rram", "torchrec_greedy", "Ivchenko et al., 2022"),
+            Bundle("best", "co_occurrence", "bottleneck", "auto", "ortools"),
+        )
+    },
+    duplicate="mapping.duplicate-strategy",
+)
+"""Mappings by name."""
+
+bundles = BUNDLES.names
 
 
 def register_bundle(bundle: Bundle) -> Bundle:
@@ -38,14 +56,8 @@ def register_bundle(bundle: Bundle) -> Bundle:
     Raises:
         PassError: ``mapping.duplicate-strategy``, when a different bundle has that name.
     """
-    if _BUNDLES.setdefault(bundle.name, bundle) != bundle:
-        raise PassError("mapping.duplicate-strategy", f"there is already a mapping `{bundle.name}`")
+    BUNDLES.register(bundle.name, bundle)
     return bundle
-
-
-def bundles() -> tuple[str, ...]:
-    """The names that :func:`bundle` accepts, in alphabetical order."""
-    return tuple(sorted(_BUNDLES))
 
 
 def bundle(name: str) -> Bundle:
@@ -56,22 +68,8 @@ def bundle(name: str) -> Bundle:
     """
     from cimc.mapping.assignment.strategy_registry import strategies
 
-    if name in _BUNDLES:
-        return _BUNDLES[name]
-    if name in strategies():
+    if name not in BUNDLES and name in strategies():
         return Bundle(name, "in_order", "none", "rram", name)
-    raise PassError(
-        "mapping.unknown-strategy",
-        f"there is no mapping `{name}`",
-        hint="known: " + ", ".join(sorted({*_BUNDLES, *strategies()})),
-    )
-
-
-for _bundle in (
-    Bundle("pimcomp_sequential", "in_order", "none", "rram", "pimcomp_sequential", "Sun et al., 2023"),
-    Bundle("rerec", "frequency", "proportional", "rram", "rerec", "Wang et al., ICCAD 2021"),
-    Bundle("recross", "co_occurrence", "log_frequency", "rram", "recross", "Lai et al., 2025"),
-    Bundle("torchrec_greedy", "in_order", "none", "rram", "torchrec_greedy", "Ivchenko et al., 2022"),
-    Bundle("best", "co_occurrence", "bottleneck", "auto", "ortools"),
-):
-    register_bundle(_bundle)
+    if name not in BUNDLES:
+        raise BUNDLES.no_such(name, also=strategies())
+    return BUNDLES[name]

@@ -1,9 +1,13 @@
 """Recognisers: rewrite patterns from what exporters emit to the ``rec`` dialect.
 
-``PATTERNS`` span several nodes and are tried first, on the graph as imported; ``OPERATORS`` look at one or
-two nodes and take what is left.  Order matters within a stage: the first that matches wins.
+Those of stage ``PATTERNS`` span several nodes and are tried first, on the graph as imported; those of stage
+``OPERATORS`` look at one or two nodes and take what is left.  Order matters within a stage: the first that
+matches wins.
 """
 
+from collections.abc import Collection
+
+from cimc.support.registry import Registry
 from cimc.transforms.recognise.embedding_bags.gather import GatherBag, PooledGatherBag
 from cimc.transforms.recognise.embedding_bags.loop import LoopBag
 from cimc.transforms.recognise.embedding_bags.masked import MaskedBag, MaskedMax, MaskedMean
@@ -16,7 +20,7 @@ from cimc.transforms.recognise.layers.linear import LeftLinear, Linear
 from cimc.transforms.recognise.layers.quantised import GridRounding, QuantisedLinear
 from cimc.transforms.recognise.layout.reshape import Reshape, Tile, Transpose
 from cimc.transforms.recognise.layout.select import Concat, Gather, Pad, Slice, Split
-from cimc.transforms.recognise.recogniser import Recogniser
+from cimc.transforms.recognise.recogniser import Recogniser, Stage
 from cimc.transforms.recognise.vector.activations import Activation
 from cimc.transforms.recognise.vector.convert import Cast
 from cimc.transforms.recognise.vector.elementwise import Binary, Unary
@@ -27,7 +31,7 @@ from cimc.transforms.recognise.vector.pool import Pool
 from cimc.transforms.recognise.vector.reduce import GlobalPool, Reduce, Softmax
 from cimc.transforms.recognise.vector.scan import Product, RunningSum
 
-PATTERNS: tuple[type[Recogniser], ...] = (
+_BUILT_IN: tuple[type[Recogniser], ...] = (
     LoopBag,
     SegmentBag,
     OneHotSegmentBag,
@@ -37,8 +41,6 @@ PATTERNS: tuple[type[Recogniser], ...] = (
     MaskedBag,
     QuantisedLinear,
     DotInteraction,
-)
-OPERATORS: tuple[type[Recogniser], ...] = (
     GatherBag,
     GridRounding,
     Linear,
@@ -74,4 +76,23 @@ OPERATORS: tuple[type[Recogniser], ...] = (
     Pad,
     Cast,
 )
-ALL = {r.name: r for r in (*PATTERNS, *OPERATORS)}
+
+
+def _is_recogniser(name: str, item: object) -> str | None:
+    if not (isinstance(item, type) and issubclass(item, Recogniser)):
+        return "it is no subclass of Recogniser"
+    return None if item.name == name else f"the class calls itself `{item.name}`"
+
+
+RECOGNISERS: Registry[type[Recogniser]] = Registry(
+    "recogniser", {r.name: r for r in _BUILT_IN}, unknown="pass.bad-option", fits=_is_recogniser
+)
+"""Recognisers by name."""
+
+
+def recognisers(stage: Stage, only: Collection[str] = ()) -> list[type[Recogniser]]:
+    """Those of a stage in the order in which they are tried: what is registered before what is built in.
+
+    ``only`` are names of those to use; all if it is empty.
+    """
+    return [r for r in RECOGNISERS.in_order() if r.stage is stage and (not only or r.name in only)]

@@ -15,7 +15,6 @@ from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import GreedyRewritePatternApplier, PatternRewriteWalker
 
 from cimc.analysis.shapes.engine import ShapeAnalysis
-from cimc.errors import PassError
 from cimc.frontend.export_graph import opset_of
 from cimc.ir import rec
 from cimc.ir.context import CompilerContext, compiler_context
@@ -29,10 +28,10 @@ from cimc.transforms.onnx.composites.operators import Made, expand, has_compound
 from cimc.transforms.onnx.floats_to_f32 import has_other_floats, to_f32
 from cimc.transforms.onnx.qdq_normal_form import is_quantised, to_float_form
 from cimc.transforms.onnx.scale_before_gather import gathers_integers, to_scaled_tables
-from cimc.transforms.recognise import ALL, OPERATORS, PATTERNS
+from cimc.transforms.recognise import RECOGNISERS, recognisers
 from cimc.transforms.recognise.capacity import demote_too_large
 from cimc.transforms.recognise.outline_host import make_segments
-from cimc.transforms.recognise.recogniser import Recogniser
+from cimc.transforms.recognise.recogniser import Recogniser, Stage
 from cimc.transforms.recognise.shape_work import chip_work, host_work
 
 
@@ -61,12 +60,8 @@ class FuseRecsys(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         compiler = compiler_context(ctx, self.name)
         for name in self.only:
-            if name not in ALL:
-                raise PassError(
-                    "pass.bad-option",
-                    f"fuse-recsys knows no recogniser '{name}'",
-                    hint=f"recognisers: {', '.join(sorted(ALL))}",
-                )
+            if name not in RECOGNISERS:
+                raise RECOGNISERS.no_such(name)
         for function in [f for f in op.body.block.ops if isinstance(f, FuncOp)]:
             if any(o.name.startswith("onnx.") for o in function.body.block.ops):
                 self._fuse(function, op, compiler)
@@ -160,9 +155,8 @@ class FuseRecsys(ModulePass):
     def _rewritten(self, function: FuncOp, graph: Graph) -> Graph:
         if not self.only:
             batch_first(graph)
-        for stage in (PATTERNS, OPERATORS):
-            chosen = [r(graph) for r in stage if not self.only or r.name in self.only]
-            _walk(chosen, function)
+        for stage in Stage:
+            _walk([r(graph) for r in recognisers(stage, self.only)], function)
         _forget_detached(function)
         if graph.ctx.target is not None:
             demote_too_large(graph, graph.ctx.target, self.scratchpad)
@@ -206,9 +200,9 @@ def _on_chip(function: FuncOp) -> bool:
     return any(o.name.startswith("rec.") for o in function.body.block.ops)
 
 
-def _walk(recognisers: list[Recogniser], function: FuncOp) -> None:
+def _walk(chosen: list[Recogniser], function: FuncOp) -> None:
     """Users before producers, so that a recogniser sees what its root is needed for."""
-    pattern = GreedyRewritePatternApplier(list(recognisers))
+    pattern = GreedyRewritePatternApplier(list(chosen))
     walker = PatternRewriteWalker(pattern, apply_recursively=False, walk_reverse=True)
     walker.rewrite_region(function.body)
 

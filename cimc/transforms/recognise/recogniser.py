@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from enum import Enum
 from typing import ClassVar
 
 from xdsl.ir import Operation, SSAValue
@@ -24,16 +25,25 @@ from cimc.transforms.matching.failure import NoMatch, NotMine
 from cimc.transforms.matching.graph import Graph
 
 
+class Stage(Enum):
+    """When a recogniser is tried."""
+
+    PATTERNS = "on the graph as imported: patterns of several nodes"
+    OPERATORS = "on what patterns left: one or two nodes"
+
+
 class Recogniser(RewritePattern, ABC):
     """A rewrite pattern rooted at ONNX operators of some kinds.
 
     Class attributes:
         name: how misses and reports call it.
         kinds: operators of the default domain that a match can be rooted at.
+        stage: when it is tried.
     """
 
     name: ClassVar[str]
     kinds: ClassVar[frozenset[str]]
+    stage: ClassVar[Stage] = Stage.PATTERNS
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph

@@ -1,10 +1,12 @@
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
 from cimc.errors import InfeasibleError, PassError
 from cimc.mapping import PlacementProblem, Proposal, evaluate, register, solve, strategies
-from cimc.mapping.assignment import strategy_registry
+from cimc.mapping.assignment.strategy_registry import STRATEGIES
 from tests.mapping.assignment.placement_instances import exhaustive, planted, problems, zipf
 
 BUILT_IN = ("anneal", "first_fit", "greedy", "ortools", "round_robin")
@@ -257,10 +259,9 @@ def test_options_are_checked() -> None:
 
 
 @pytest.fixture
-def clean_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in strategies():
-        strategy_registry.lookup(name)  # what is imported under the copy would be missing afterwards
-    monkeypatch.setattr(strategy_registry, "_registered", dict(strategy_registry._registered))
+def clean_registry() -> Iterator[None]:
+    with STRATEGIES.restored():
+        yield
 
 
 @pytest.mark.usefixtures("clean_registry")

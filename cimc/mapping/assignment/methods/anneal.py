@@ -11,11 +11,10 @@ from cimc.mapping.assignment.exchange import bin_loads
 from cimc.mapping.assignment.hop_annealing import PenaltyPrices, anneal_hops, typical_prices
 from cimc.mapping.assignment.methods.greedy import greedy
 from cimc.mapping.assignment.problem import PlacementProblem, Proposal
-from cimc.mapping.assignment.strategy_registry import register, require
+from cimc.mapping.assignment.strategy_registry import require
 from cimc.mapping.dtypes import IntArray
 
 
-@register("anneal")
 def anneal(
     problem: PlacementProblem,
     /,

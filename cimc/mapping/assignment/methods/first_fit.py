@@ -5,10 +5,8 @@ from __future__ import annotations
 from cimc.mapping.assignment.feasibility import not_packed
 from cimc.mapping.assignment.packing import UNPLACED, pack
 from cimc.mapping.assignment.problem import PlacementProblem, Proposal
-from cimc.mapping.assignment.strategy_registry import register
 
 
-@register("first_fit")
 def first_fit(problem: PlacementProblem, /, *, seed: int) -> Proposal:
     """Largest items first (equal ones in their given order), each to the first bin with room.
 

@@ -11,10 +11,9 @@ from cimc.mapping.assignment.feasibility import not_packed
 from cimc.mapping.assignment.packing import UNPLACED
 from cimc.mapping.assignment.problem import PlacementProblem, Proposal
 from cimc.mapping.assignment.relabel import nearest_first
-from cimc.mapping.assignment.strategy_registry import register, require
+from cimc.mapping.assignment.strategy_registry import require
 
 
-@register("greedy")
 def greedy(
     problem: PlacementProblem, /, *, seed: int, target_gap: float = 1e-4, effort: int = 100_000_000
 ) -> Proposal:

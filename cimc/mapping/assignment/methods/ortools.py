@@ -10,14 +10,13 @@ from cimc.mapping.assignment.methods.greedy import greedy
 from cimc.mapping.assignment.methods.ring_lp import solve_rings
 from cimc.mapping.assignment.problem import PlacementProblem, Prices, Proposal
 from cimc.mapping.assignment.rings import make_classes, make_rings
-from cimc.mapping.assignment.strategy_registry import register, require
+from cimc.mapping.assignment.strategy_registry import require
 
 # Penalties must exceed what a unit more would save, which is the program's price.
 _ABOVE_PRICE = 2.0
 _LEAST = 0.05
 
 
-@register("ortools")
 def ortools(
     problem: PlacementProblem,
     /,

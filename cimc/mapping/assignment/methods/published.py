@@ -12,11 +12,10 @@ from cimc.mapping.assignment.feasibility import not_packed
 from cimc.mapping.assignment.packing import UNPLACED, pack
 from cimc.mapping.assignment.problem import PlacementProblem, Proposal
 from cimc.mapping.assignment.relabel import nearest_first
-from cimc.mapping.assignment.strategy_registry import register, require
+from cimc.mapping.assignment.strategy_registry import require
 from cimc.mapping.dtypes import FloatArray, IntArray
 
 
-@register("pimcomp_sequential")
 def pimcomp_sequential(problem: PlacementProblem, /, *, seed: int) -> Proposal:
     """PIMCOMP (Sun et al., 2023): nodes in network order fill one core after another.
 
@@ -43,7 +42,6 @@ def pimcomp_sequential(problem: PlacementProblem, /, *, seed: int) -> Proposal:
     return Proposal(assignment, "pimcomp_sequential")
 
 
-@register("torchrec_greedy")
 def torchrec_greedy(problem: PlacementProblem, /, *, seed: int, transfer_weight: float = 1.0) -> Proposal:
     """TorchRec's planner (Ivchenko et al., 2022): costliest shard first, to the device with the least cost.
 
@@ -70,7 +68,6 @@ def torchrec_greedy(problem: PlacementProblem, /, *, seed: int, transfer_weight:
     return _list_schedule(problem, cost, heaviest_first(cost, problem.size), "torchrec_greedy")
 
 
-@register("rerec")
 def rerec(problem: PlacementProblem, /, *, seed: int) -> Proposal:
     """REREC (Wang et al., ICCAD 2021), access-aware mapping: hot vectors spread over the engines.
 
@@ -101,7 +98,6 @@ def rerec(problem: PlacementProblem, /, *, seed: int) -> Proposal:
     return Proposal(assignment, "rerec")
 
 
-@register("recross")
 def recross(problem: PlacementProblem, /, *, seed: int) -> Proposal:
     """ReCross (Lai et al., 2025), placement part: replicated groups, the hottest first, to the idlest tile.
 

@@ -7,10 +7,8 @@ import numpy as np
 from cimc.mapping.assignment.feasibility import not_packed
 from cimc.mapping.assignment.packing import UNPLACED, pack
 from cimc.mapping.assignment.problem import PlacementProblem, Proposal
-from cimc.mapping.assignment.strategy_registry import register
 
 
-@register("round_robin")
 def round_robin(problem: PlacementProblem, /, *, seed: int) -> Proposal:
     """Item i goes to the next bin after item i - 1's that has room.
 

@@ -6,44 +6,16 @@ Error codes: ``device.unknown`` (no such preset or file), ``device.syntax`` (not
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import resources
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from cimc.errors import DeviceError
 from cimc.sim.devices.model.device import Device
-from cimc.support.io.descriptions import Kind
+from cimc.support.io.descriptions import Kind, presets
+from cimc.support.registry import Registry
 
-_PACKAGE = "cimc.sim.devices"
 KIND = Kind("device", "docs/devices.md", DeviceError, "device.unknown", "device.syntax", "device.invalid")
-
-
-@cache
-def device_names() -> tuple[str, ...]:
-    """Names of the bundled devices, in alphabetical order."""
-    folder = resources.files(_PACKAGE) / "presets"
-    return tuple(sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml")))
-
-
-def load_device(name_or_path: str | Path) -> Device:
-    """Load a preset by name, or a file: anything with a path separator or ending in .yaml / .yml.
-
-    Raises :class:`cimc.errors.DeviceError` with one of the codes above.
-    """
-    name = str(name_or_path)
-    if name in device_names():
-        return _load_preset(name)
-    if KIND.is_path(name):
-        return parse_device(KIND.read(Path(name), device_names()), name)
-    raise KIND.no_such(name, device_names())
-
-
-@cache
-def _load_preset(name: str) -> Device:
-    file = resources.files(_PACKAGE) / "presets" / f"{name}.yaml"
-    return parse_device(file.read_text(encoding="utf-8"), f"preset {name}")
 
 
 def parse_device(text: str, file: str) -> Device:
@@ -54,3 +26,31 @@ def parse_device(text: str, file: str) -> Device:
     except ValidationError as error:
         hint = "docs/devices.md lists every field; a preset is a complete example"
         raise KIND.problems(error, file, document.lines, hint) from None
+
+
+def _is_device(name: str, item: object) -> str | None:
+    return None if isinstance(item, Device) else f"it is {type(item).__name__}, not a Device"
+
+
+DEVICES: Registry[Device] = Registry(
+    "device",
+    presets("cimc.sim.devices", parse_device),
+    error=DeviceError,
+    unknown=KIND.unknown,
+    advice=KIND.advice,
+    fits=_is_device,
+)
+"""Devices by name: the presets, and what is registered."""
+
+device_names = DEVICES.names
+
+
+def load_device(name_or_path: str | Path) -> Device:
+    """Load a preset by name, or a file: anything with a path separator or ending in .yaml / .yml.
+
+    Raises :class:`cimc.errors.DeviceError` with one of the codes above.
+    """
+    name = str(name_or_path)
+    if name not in DEVICES and KIND.is_path(name):
+        return parse_device(KIND.read(Path(name), device_names()), name)
+    return DEVICES[name]

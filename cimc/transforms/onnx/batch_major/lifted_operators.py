@@ -20,19 +20,20 @@ from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute
 from cimc.ir.types import f32, i1
+from cimc.support.registry import Registry
 from cimc.transforms.matching.batch_norm import batch_norm
 from cimc.transforms.matching.failure import NoMatch, need
 from cimc.transforms.matching.nodes import absent, axis_of
 from cimc.transforms.onnx.batch_major.lifter import VIEWS, Lifted, Lifter, Rule, integer, viewed
 
-RULES: dict[str, Rule] = {}
+RULES: Registry[Rule] = Registry("rule of batch lifting", unknown="frontend.unknown-operator")
 _COMPARES = ("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Not", "And", "Or", "Xor", "IsNaN")
 
 
 def _rule(*kinds: str) -> Callable[[Rule], Rule]:
     def register(function: Rule) -> Rule:
         for kind in kinds:
-            RULES[kind] = function
+            RULES.register(kind, function)
         return function
 
     return register

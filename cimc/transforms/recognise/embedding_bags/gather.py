@@ -18,7 +18,7 @@ from cimc.transforms.matching.failure import NoMatch, NotMine, need
 from cimc.transforms.matching.graph import plain
 from cimc.transforms.matching.nodes import axis_of, node_of
 from cimc.transforms.recognise.embedding_bags.tables import bag, is_table, table_of
-from cimc.transforms.recognise.recogniser import Recogniser
+from cimc.transforms.recognise.recogniser import Recogniser, Stage
 
 _MODES = {"ReduceSum": "sum", "ReduceMean": "mean", "ReduceMax": "max"}
 
@@ -30,6 +30,7 @@ class GatherBag(Recogniser):
     """
 
     name = "bag-gather"
+    stage = Stage.OPERATORS
     kinds = frozenset({"Gather", "GatherND"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:

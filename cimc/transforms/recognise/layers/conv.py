@@ -21,7 +21,7 @@ from cimc.transforms.matching.failure import NoMatch, NotMine, need
 from cimc.transforms.matching.nodes import node_of, show
 from cimc.transforms.recognise.layers.weights import linear, swapped, vector
 from cimc.transforms.recognise.layout.select import select
-from cimc.transforms.recognise.recogniser import Recogniser
+from cimc.transforms.recognise.recogniser import Recogniser, Stage
 
 _LIMIT = 1 << 16
 """Positions that the windows of one convolution may have together."""
@@ -40,6 +40,7 @@ class Conv(Recogniser):
     """
 
     name = "convolution"
+    stage = Stage.OPERATORS
     kinds = frozenset({"Conv", "BatchNormalization"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:

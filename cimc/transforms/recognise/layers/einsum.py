@@ -17,7 +17,7 @@ from cimc.transforms.matching.emitter import Emitter
 from cimc.transforms.matching.failure import NoMatch, need
 from cimc.transforms.matching.nodes import show
 from cimc.transforms.recognise.layers.weights import linear
-from cimc.transforms.recognise.recogniser import Recogniser
+from cimc.transforms.recognise.recogniser import Recogniser, Stage
 from cimc.transforms.recognise.vector.reduce import reduced
 
 
@@ -34,6 +34,7 @@ class Einsum(Recogniser):
     """
 
     name = "einsum"
+    stage = Stage.OPERATORS
     kinds = frozenset({"Einsum"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:

@@ -16,7 +16,7 @@ from cimc.ir.tensor_store import Array
 from cimc.transforms.matching.emitter import Emitter
 from cimc.transforms.matching.failure import NoMatch, NotMine, need
 from cimc.transforms.matching.nodes import node_of, show
-from cimc.transforms.recognise.recogniser import Recogniser
+from cimc.transforms.recognise.recogniser import Recogniser, Stage
 
 _MOVES = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Gather", "GatherND", "Slice", "Concat")
 _SELECTS = ("Gather", "GatherND", "Slice")
@@ -173,6 +173,7 @@ class MatMul(Recogniser):
     """
 
     name = "matmul"
+    stage = Stage.OPERATORS
     kinds = frozenset({"MatMul"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:

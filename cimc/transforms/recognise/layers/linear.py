@@ -20,7 +20,7 @@ from cimc.transforms.matching.emitter import Emitter
 from cimc.transforms.matching.failure import NoMatch, NotMine, need
 from cimc.transforms.matching.nodes import absent, node_of, show
 from cimc.transforms.recognise.layers.weights import known_matrix, linear, matrix, swapped, vector
-from cimc.transforms.recognise.recogniser import Recogniser
+from cimc.transforms.recognise.recogniser import Recogniser, Stage
 
 _PRODUCTS = ("Gemm", "MatMul")
 _AFFINE = ("Add", "Sub", "Mul", "Div", "BatchNormalization")
@@ -49,6 +49,7 @@ class Linear(Recogniser):
     """
 
     name = "linear"
+    stage = Stage.OPERATORS
     kinds = frozenset({*_PRODUCTS, *_AFFINE})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
@@ -251,6 +252,7 @@ class LeftLinear(Recogniser):
     """A constant on the left: ``C [M, K] @ x [B, ..., K, N] = (x' C')'``; ``'`` swaps the last two axes."""
 
     name = "linear-left"
+    stage = Stage.OPERATORS
     kinds = frozenset({"MatMul"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:

@@ -18,7 +18,7 @@ from cimc.transforms.matching.emitter import Emitter
 from cimc.transforms.matching.failure import NoMatch, NotMine, need
 from cimc.transforms.matching.graph import Graph
 from cimc.transforms.matching.nodes import absent, node_of
-from cimc.transforms.recognise.recogniser import Recogniser
+from cimc.transforms.recognise.recogniser import Recogniser, Stage
 
 
 @dataclass(frozen=True)
@@ -185,6 +185,7 @@ class GridRounding(Recogniser):
     """
 
     name = "grid"
+    stage = Stage.OPERATORS
     kinds = frozenset({"DequantizeLinear"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:

@@ -14,7 +14,7 @@ from cimc.ir.types import f32, i1
 from cimc.transforms.matching.emitter import Emitter
 from cimc.transforms.matching.failure import NoMatch, need
 from cimc.transforms.matching.nodes import is_integer
-from cimc.transforms.recognise.recogniser import Recogniser
+from cimc.transforms.recognise.recogniser import Recogniser, Stage
 
 
 class Plumbing(Recogniser):
@@ -44,6 +44,7 @@ class Reshape(Plumbing):
     """A new shape that keeps the batch as dimension 0: ``[B, ...] -> [B, ...]``."""
 
     name = "reshape"
+    stage = Stage.OPERATORS
     kinds = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout", "Expand"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
@@ -71,6 +72,7 @@ class Transpose(Plumbing):
     """A permutation of axes that keeps the batch first."""
 
     name = "transpose"
+    stage = Stage.OPERATORS
     kinds = frozenset({"Transpose"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
@@ -90,6 +92,7 @@ class Tile(Plumbing):
     """Repetition along axes other than the batch: a new axis of extent 1 is expanded and merged."""
 
     name = "tile"
+    stage = Stage.OPERATORS
     kinds = frozenset({"Tile"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:

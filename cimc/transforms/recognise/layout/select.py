@@ -18,6 +18,7 @@ from cimc.transforms.matching.emitter import Emitter
 from cimc.transforms.matching.failure import NoMatch, NotMine, need
 from cimc.transforms.matching.nodes import axis_of
 from cimc.transforms.recognise.layout.reshape import Plumbing
+from cimc.transforms.recognise.recogniser import Stage
 
 
 def select(emit: Emitter, x: SSAValue, axis: int, positions: Sequence[int]) -> SSAValue:
@@ -34,6 +35,7 @@ class Slice(Plumbing):
     """``x[:, a:b:s, ...]`` with constant bounds; the batch is taken whole."""
 
     name = "slice"
+    stage = Stage.OPERATORS
     kinds = frozenset({"Slice"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
@@ -58,6 +60,7 @@ class Split(Plumbing):
     """Parts of constant size along an axis other than the batch."""
 
     name = "split"
+    stage = Stage.OPERATORS
     kinds = frozenset({"Split"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
@@ -79,6 +82,7 @@ class Gather(Plumbing):
     """``x[:, indices, ...]`` with constant indices."""
 
     name = "take"
+    stage = Stage.OPERATORS
     kinds = frozenset({"Gather"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
@@ -102,6 +106,7 @@ class Pad(Plumbing):
     """Constant padding along axes other than the batch."""
 
     name = "pad"
+    stage = Stage.OPERATORS
     kinds = frozenset({"Pad"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
@@ -129,6 +134,7 @@ class Concat(Plumbing):
     """Concatenation along an axis other than the batch; a part filled with one number is padding."""
 
     name = "concat"
+    stage = Stage.OPERATORS
     kinds = frozenset({"Concat"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:

@@ -11,7 +11,7 @@ from cimc.analysis.constants import float_attribute
 from cimc.ir.onnx import dialect as onnx
 from cimc.transforms.matching.emitter import Emitter
 from cimc.transforms.recognise.layout.shared_operands import Terms
-from cimc.transforms.recognise.recogniser import Recogniser
+from cimc.transforms.recognise.recogniser import Recogniser, Stage
 from cimc.transforms.recognise.vector.angles import arctangent, cosine, sine
 
 _SELU = (1.67326319217681884765625, 1.05070102214813232421875)
@@ -102,6 +102,7 @@ class Activation(Recogniser):
     """
 
     name = "activation"
+    stage = Stage.OPERATORS
     kinds = frozenset(_FORMULAS)
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:

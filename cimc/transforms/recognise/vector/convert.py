@@ -14,6 +14,7 @@ from cimc.transforms.matching.emitter import Emitter
 from cimc.transforms.matching.failure import NoMatch, need
 from cimc.transforms.matching.nodes import is_integer, node_of
 from cimc.transforms.recognise.layout.reshape import Plumbing
+from cimc.transforms.recognise.recogniser import Stage
 from cimc.transforms.recognise.vector.logic import as_truth
 
 
@@ -25,6 +26,7 @@ class Cast(Plumbing):
     """
 
     name = "cast"
+    stage = Stage.OPERATORS
     kinds = frozenset({"Cast", "CastLike"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:

@@ -18,7 +18,7 @@ from cimc.transforms.matching.emitter import Emitter
 from cimc.transforms.matching.failure import NoMatch, need
 from cimc.transforms.matching.nodes import show
 from cimc.transforms.recognise.layout.shared_operands import aligned, number, shared_array
-from cimc.transforms.recognise.recogniser import Recogniser
+from cimc.transforms.recognise.recogniser import Recogniser, Stage
 
 _UNARY = {
     "Relu": "relu",
@@ -44,6 +44,7 @@ class Unary(Recogniser):
     """``y = f(x)`` for one f32 operand; ``Clip`` with constant bounds (a missing one is the end of f32)."""
 
     name = "unary"
+    stage = Stage.OPERATORS
     kinds = frozenset({*_UNARY, "LeakyRelu", "Elu", "Clip"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
@@ -83,6 +84,7 @@ class Binary(Recogniser):
     """
 
     name = "elementwise"
+    stage = Stage.OPERATORS
     kinds = frozenset({*_BINARY, "Pow", "PRelu", "Mean"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:

@@ -22,7 +22,7 @@ from cimc.transforms.matching.emitter import Emitter
 from cimc.transforms.matching.failure import NoMatch, need
 from cimc.transforms.matching.nodes import node_of, show
 from cimc.transforms.recognise.layout.shared_operands import aligned, number, place, shared_array
-from cimc.transforms.recognise.recogniser import Recogniser
+from cimc.transforms.recognise.recogniser import Recogniser, Stage
 
 _COMPARES = {
     "Equal": ("equal", False),
@@ -69,6 +69,7 @@ class Compare(Logic):
     """``a = b``, ``a < b``, ``a <= b`` and their mirror images, of f32 or of integers up to 32 bits."""
 
     name = "compare"
+    stage = Stage.OPERATORS
     kinds = frozenset(_COMPARES)
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
@@ -82,6 +83,7 @@ class Truth(Logic):
     """``Not``, ``And``, ``Or``, ``Xor`` of truth values; ``IsNaN(x)`` is ``not x = x``."""
 
     name = "truth"
+    stage = Stage.OPERATORS
     kinds = frozenset({"Not", "And", "Or", "Xor", "IsNaN", "IsInf"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
@@ -110,6 +112,7 @@ class Where(Recogniser):
     """
 
     name = "where"
+    stage = Stage.OPERATORS
     kinds = frozenset({"Where"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
@@ -145,6 +148,7 @@ class Triangle(Recogniser):
     """``Trilu``: the upper or lower triangle of the last two axes, the rest 0; ``mask`` by a constant."""
 
     name = "triangle"
+    stage = Stage.OPERATORS
     kinds = frozenset({"Trilu"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:

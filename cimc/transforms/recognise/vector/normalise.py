@@ -18,7 +18,7 @@ from cimc.transforms.matching.emitter import Emitter
 from cimc.transforms.matching.failure import need
 from cimc.transforms.matching.nodes import axis_of, show
 from cimc.transforms.recognise.layout.shared_operands import name_of, number, place
-from cimc.transforms.recognise.recogniser import Recogniser
+from cimc.transforms.recognise.recogniser import Recogniser, Stage
 from cimc.transforms.recognise.vector.reduce import reduced
 
 
@@ -30,6 +30,7 @@ class BatchNormalization(Recogniser):
     """
 
     name = "batch-normalization"
+    stage = Stage.OPERATORS
     kinds = frozenset({"BatchNormalization"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
@@ -51,6 +52,7 @@ class LayerNormalization(Recogniser):
     """
 
     name = "layer-normalization"
+    stage = Stage.OPERATORS
     kinds = frozenset({"LayerNormalization", "RMSNormalization"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
@@ -84,6 +86,7 @@ class LpNormalization(Recogniser):
     """``y = x / |x|`` along an axis >= 1, ``|x|`` the sum of magnitudes (p = 1) or the root of squares."""
 
     name = "lp-normalization"
+    stage = Stage.OPERATORS
     kinds = frozenset({"LpNormalization"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:

@@ -20,7 +20,7 @@ from cimc.transforms.matching.emitter import Emitter
 from cimc.transforms.matching.failure import NoMatch, NotMine, need
 from cimc.transforms.matching.nodes import axis_of, is_integer, node_of
 from cimc.transforms.recognise.layout.shared_operands import number, place
-from cimc.transforms.recognise.recogniser import Recogniser
+from cimc.transforms.recognise.recogniser import Recogniser, Stage
 
 _VIEWS = ("Unsqueeze", "Reshape", "Squeeze", "Expand", "Cast")
 
@@ -58,6 +58,7 @@ class Pick(Positions):
     """
 
     name = "pick"
+    stage = Stage.OPERATORS
     kinds = frozenset({"GatherElements", "GatherND"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
@@ -117,6 +118,7 @@ class OneHot(Positions):
     """Rows of ``off`` with one ``on``, ``y = off + (on - off) [i = p]``, along an axis beside the batch."""
 
     name = "one-hot"
+    stage = Stage.OPERATORS
     kinds = frozenset({"OneHot"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:

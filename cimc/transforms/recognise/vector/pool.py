@@ -17,7 +17,7 @@ from cimc.transforms.matching.emitter import Emitter
 from cimc.transforms.matching.failure import NoMatch, need
 from cimc.transforms.recognise.layout.select import select
 from cimc.transforms.recognise.layout.shared_operands import number
-from cimc.transforms.recognise.recogniser import Recogniser
+from cimc.transforms.recognise.recogniser import Recogniser, Stage
 
 _LIMIT = 1 << 16
 """Positions that the windows along one axis may have together."""
@@ -33,6 +33,7 @@ class Pool(Recogniser):
     """
 
     name = "pool"
+    stage = Stage.OPERATORS
     kinds = frozenset({"MaxPool", "AveragePool", "LpPool"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:

@@ -13,7 +13,7 @@ from cimc.ir.onnx.dialect import int_attribute
 from cimc.transforms.matching.emitter import Emitter
 from cimc.transforms.matching.failure import NoMatch, need
 from cimc.transforms.matching.nodes import axis_of
-from cimc.transforms.recognise.recogniser import Recogniser
+from cimc.transforms.recognise.recogniser import Recogniser, Stage
 
 _KINDS = {
     "ReduceSum": "sum",
@@ -52,6 +52,7 @@ class Reduce(Recogniser):
     """
 
     name = "reduce"
+    stage = Stage.OPERATORS
     kinds = frozenset(_KINDS)
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
@@ -89,6 +90,7 @@ class GlobalPool(Recogniser):
     """``GlobalAveragePool`` and ``GlobalMaxPool``: a reduction over all axes from 2 on."""
 
     name = "global-pool"
+    stage = Stage.OPERATORS
     kinds = frozenset({"GlobalAveragePool", "GlobalMaxPool"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
@@ -106,6 +108,7 @@ class Softmax(Recogniser):
     """
 
     name = "softmax"
+    stage = Stage.OPERATORS
     kinds = frozenset({"Softmax", "LogSoftmax"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:

@@ -12,7 +12,7 @@ from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute
 from cimc.transforms.matching.emitter import Emitter
 from cimc.transforms.matching.failure import NoMatch, need
-from cimc.transforms.recognise.recogniser import Recogniser
+from cimc.transforms.recognise.recogniser import Recogniser, Stage
 
 
 def _shifted(emit: Emitter, x: SSAValue, axis: int, by: int, reverse: bool) -> SSAValue:
@@ -32,6 +32,7 @@ class RunningSum(Recogniser):
     """
 
     name = "running-sum"
+    stage = Stage.OPERATORS
     kinds = frozenset({"CumSum"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
@@ -56,6 +57,7 @@ class Product(Recogniser):
     """``ReduceProd`` over axes other than the batch: halves are multiplied until one element is left."""
 
     name = "product"
+    stage = Stage.OPERATORS
     kinds = frozenset({"ReduceProd"})
 
     def rewrite(self, op: onnx.NodeOp, emit: Emitter) -> Sequence[SSAValue | None]:
