@@ -1,21 +1,26 @@
-"""``.npz`` files read in blocks, member by member, without pickle; and written with equal bytes."""
+"""``.npz`` files: read with limits and without pickle, whole or in blocks; written with equal bytes.
+
+Nothing is believed that a file says of itself: the sizes in its directory bound what is unpacked, headers are
+short, and no array is made on the word of its header.
+"""
 
 from __future__ import annotations
 
 import io
 import re
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, BinaryIO, NamedTuple, Self
+from typing import Any, BinaryIO, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.errors import Location, RequestError, printable
+from cimc.errors import CimcError, Location, RequestError, printable
 from cimc.support.io.claims import reading
 
 _FORMAT = np.lib.format
@@ -28,13 +33,17 @@ _DAMAGE = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, NotImplementedError, ValueError,
     OverflowError,
 )  # fmt: skip
-_KINDS = "biuf"
+"""What :mod:`zipfile` raises on archives that are damaged, encrypted or of a kind it does not know."""
+_NUMBERS, _TEXT = "biuf", "U"
+_LONGEST_HEADER = 1 << 16
+_HINT = "such a file is what numpy.savez(file, name=array, ...) writes"
 
 
 class Member(NamedTuple):
-    """One array of a file: its place in the archive, dtype, shape, and whether columns come first."""
+    """One array of a file: its place in the archive, where its elements start, and what they are."""
 
     entry: zipfile.ZipInfo
+    start: int
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     fortran: bool
@@ -49,18 +58,35 @@ class Member(NamedTuple):
 
 
 class Npz:
-    """The arrays of numbers in an ``.npz`` file.  Nothing but headers is read until it is asked for.
+    """The arrays of an ``.npz`` file.  Nothing but headers is read until it is asked for.
 
-    Arrays of text are left out (no trace needs them).
+    Args:
+        path: the file.
+        max_bytes: largest total size, unpacked, as the archive's directory states it; any by default.
+        what: what the file holds, for messages.
+        text: whether arrays of text are wanted; they are left out otherwise.
+        hint: what such a file should be, for messages.
+        lever: how to raise the limit, for messages.
 
     Raises:
-        RequestError: ``request.unreadable``, ``request.not-npz``, ``request.bad-array``.
+        RequestError: ``request.unreadable``, ``request.not-npz``, ``request.too-large``,
+            ``request.bad-array``.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        max_bytes: int | None = None,
+        *,
+        what: str = "the requests or the trace",
+        text: bool = False,
+        hint: str = _HINT,
+        lever: str = "",
+    ) -> None:
+        reading(path, what)
         self.where = Location(file=str(path))
         self.members: dict[str, Member] = {}
-        reading(path, "the requests or the trace")
+        self._hint = hint
         try:
             self._archive = zipfile.ZipFile(path)
         except OSError as error:
@@ -68,10 +94,18 @@ class Npz:
                 "request.unreadable", f"cannot read the file: {error.strerror or error}", location=self.where
             ) from None
         except _DAMAGE as error:
-            raise self._damaged(error) from None
+            raise self._damaged(str(error)) from None
         try:
+            total = sum(entry.file_size for entry in self._archive.infolist())
+            if max_bytes is not None and total > max_bytes:
+                raise RequestError(
+                    "request.too-large",
+                    f"the arrays take {total} bytes unpacked, the limit is {max_bytes}",
+                    location=self.where,
+                    hint=lever or None,
+                )
             for entry in self._archive.infolist():
-                self._scan(entry)
+                self._scan(entry, text)
         except BaseException:
             self._archive.close()
             raise
@@ -84,63 +118,65 @@ class Npz:
     ) -> None:
         self._archive.close()
 
-    def _damaged(self, error: BaseException) -> RequestError:
+    def _damaged(self, why: str) -> RequestError:
         return RequestError(
             "request.not-npz",
-            f"this is no readable .npz file: {printable(str(error))}",
+            f"this is no readable .npz file: {printable(why)}",
             location=self.where,
-            hint="such a file is what numpy.savez(file, name=array, ...) writes",
+            hint=self._hint,
         )
 
     def bad(self, name: str, why: str) -> RequestError:
         """An error about one array."""
-        return RequestError("request.bad-array", f"array '{printable(name)}' {why}", location=self.where)
+        return RequestError(
+            "request.bad-array", f"array '{printable(name)}' {why}", location=self.where, hint=self._hint
+        )
 
-    def _scan(self, entry: zipfile.ZipInfo) -> None:
+    def _scan(self, entry: zipfile.ZipInfo, text: bool) -> None:
         name = entry.filename.removesuffix(".npy")
         if name in self.members:
-            raise self._damaged(ValueError(f"two arrays are called '{name}'"))
+            raise self._damaged(f"two arrays are called '{name}'")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise self._damaged(ValueError(f"'{name}' is compressed in a way that numpy does not use"))
+            # others can ask for far more memory than they unpack to
+            raise self._damaged(f"'{name}' is compressed in a way that numpy does not use")
         try:
             with self._archive.open(entry) as file:
-                member = Member(entry, *_header(file))
-                start = file.tell()
-        except _DAMAGE as error:
-            raise self.bad(name, f"is no .npy array: {printable(str(error))}") from None
+                head = io.BytesIO(file.read(_LONGEST_HEADER))
+        except (OSError, *_DAMAGE) as error:
+            raise self._damaged(f"'{name}': {error}") from None
+        try:
+            dtype, shape, fortran = _header(head)
         except Exception as error:  # Python's own parser sees the header: any error, even MemoryError
-            raise self.bad(name, f"is no .npy array: {type(error).__name__}") from None
-        if member.dtype.kind == "U":
-            return
-        if member.dtype.kind not in _KINDS or member.dtype.hasobject:
-            raise self.bad(name, f"has dtype {member.dtype}, which is not a plain number")
-        if (
-            min(member.shape, default=0) < 0
-            or member.elements * member.dtype.itemsize != entry.file_size - start
-        ):
-            raise self.bad(name, f"of shape {list(member.shape)} does not have that many bytes")
-        self.members[name] = member
+            why = printable(str(error)) or type(error).__name__
+            raise self.bad(name, f"is no .npy array: {why}") from None
+        if dtype.hasobject or dtype.names or dtype.kind not in _NUMBERS + _TEXT:
+            raise self.bad(name, f"has dtype {dtype}, which is not a plain number or text")
+        member = Member(entry, head.tell(), dtype, shape, fortran)
+        size = entry.file_size - member.start
+        if min(shape, default=0) < 0 or member.elements * dtype.itemsize != size:
+            raise self.bad(name, f"of shape {list(shape)} and dtype {dtype} does not have that many bytes")
+        if text or dtype.kind != _TEXT:
+            self.members[name] = member
 
     def read(self, name: str) -> NDArray[Any]:
-        """A whole array.
+        """A whole array, in the machine's byte order, rows first.
 
         Raises:
-            RequestError: ``request.bad-array`` for damaged contents.
+            RequestError: ``request.not-npz`` for damaged contents, ``request.bad-array`` for an array that
+                cannot be made of them.
         """
         member = self.members[name]
         with self.stream(name) as stream:
             flat = stream.take(member.elements)
-        return flat.reshape(member.shape, order="F" if member.fortran else "C")
+        try:
+            array = flat.reshape(member.shape, order="F" if member.fortran else "C")
+        except (ValueError, OverflowError) as error:
+            raise self.bad(name, f"cannot be made: {printable(str(error))}") from None
+        return np.ascontiguousarray(array).reshape(member.shape)  # the first alone gives () a dimension
 
     def stream(self, name: str) -> Stream:
         """The elements of an array from the first to the last, in the order of the file."""
         return Stream(self, name)
-
-    def open(self, member: Member) -> IO[bytes]:
-        """The bytes of a member after its header."""
-        file = self._archive.open(member.entry)
-        _header(file)
-        return file
 
 
 class Stream:
@@ -149,8 +185,9 @@ class Stream:
     def __init__(self, owner: Npz, name: str) -> None:
         self._owner, self._name = owner, name
         self._member = owner.members[name]
-        self._file = owner.open(self._member)
+        self._file = owner._archive.open(self._member.entry)
         self.left = self._member.elements
+        self._bytes(self._member.start)
 
     def __enter__(self) -> Self:
         return self
@@ -158,21 +195,36 @@ class Stream:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
+    def _bytes(self, count: int) -> bytes:
+        try:
+            raw = self._file.read(count)
+        except (OSError, *_DAMAGE) as error:
+            raise self._owner._damaged(f"'{self._name}': {error}") from None
+        if len(raw) != count:
+            raise self._owner._damaged(f"'{self._name}' ends early")
+        return raw
+
     def take(self, count: int) -> NDArray[Any]:
-        """The next ``count`` elements, or as many as are left, in the machine's byte order."""
+        """The next ``count`` elements, or as many as are left, in the machine's byte order.
+
+        Raises:
+            RequestError: ``request.not-npz`` for damaged contents, ``request.bad-array`` for text that is
+                none.
+        """
         count = min(count, self.left)
         dtype = self._member.dtype
+        raw = self._bytes(count * dtype.itemsize)
         try:
-            raw = self._file.read(count * dtype.itemsize)
-        except _DAMAGE as error:
-            raise self._owner.bad(self._name, f"is damaged: {printable(str(error))}") from None
-        if len(raw) != count * dtype.itemsize:
-            raise self._owner.bad(self._name, "ends early")
+            array = np.frombuffer(raw, dtype, count).astype(dtype.newbyteorder("="), copy=False)
+        except (ValueError, OverflowError) as error:
+            raise self._owner.bad(self._name, f"cannot be made: {printable(str(error))}") from None
+        if dtype.kind == _TEXT and array.size and array.view(np.uint32).max() > sys.maxunicode:
+            raise self._owner.bad(self._name, "holds text that is no Unicode")
         self.left -= count
-        return np.frombuffer(raw, dtype).astype(dtype.newbyteorder("="), copy=False)
+        return array
 
 
-def _header(file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
+def _header(file: io.BytesIO) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
     version = _FORMAT.read_magic(file)
     kind = _HEADERS.get(version)
     if kind is None:

@@ -133,14 +133,7 @@ class Trace(Shown):
             RequestError: ``request.unreadable``, ``request.not-npz``, ``request.bad-array``,
                 ``request.too-large``, ``trace.bad-file``.
         """
-        with Npz(path) as file:
-            total = sum(member.entry.file_size for member in file.members.values())
-            if total > max_bytes:
-                raise RequestError(
-                    "request.too-large",
-                    f"the trace takes {total} bytes unpacked, the limit is {max_bytes}",
-                    location=file.where,
-                )
+        with Npz(path, max_bytes) as file:
             arrays = {name: file.read(name) for name in file.members}
         where = Location(file=str(path))
         names = sorted(n.removesuffix(".counts") for n in arrays if n.endswith(".counts"))
