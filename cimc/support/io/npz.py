@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.errors import CimcError, Location, RequestError, printable
+from cimc.errors import Location, RequestError, printable
 from cimc.support.io.claims import reading
 
 _FORMAT = np.lib.format
