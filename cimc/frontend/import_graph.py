@@ -1,7 +1,7 @@
 """ONNX graph to ``onnx`` dialect, one operation per node; nothing is simplified here.
 
 Types are those that ONNX shape inference finds (run without data propagation and without the weights); a
-value it says nothing about is ``!onnx.opaque`` until ``shapes.py`` knows better.
+value it says nothing about is ``!onnx.opaque`` until ``engine.py`` knows better.
 """
 
 from __future__ import annotations

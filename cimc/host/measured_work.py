@@ -1,8 +1,8 @@
 """What a host segment multiplies and looks up for the requests at hand, counted by onnxruntime.
 
-:func:`instrumented` adds nodes that multiply the extents that the rules of ``work.py`` name.  In the body of
-a loop each count becomes a scan output, summed behind the loop; a branch that does not run counts zero.  So
-trips, branches and sizes are those that really occur, and no shape has to be guessed.
+:func:`instrumented` adds nodes that multiply the extents that the rules of ``multiplications.py`` name.  In
+the body of a loop each count becomes a scan output, summed behind the loop; a branch that does not run
+counts zero.  So trips, branches and sizes are those that really occur, and no shape has to be guessed.
 """
 
 from __future__ import annotations

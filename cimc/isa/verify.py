@@ -20,11 +20,11 @@ from cimc.target.spec import Target
 def verify_program(program: Program, target: Target) -> None:
     """Check a program against the ISA and ``target``.
 
-    The program is consistent in itself (``wellformed.py``).  Addresses (over all loop iterations) lie in the
-    scratchpad or constant memory and are aligned; ports and matrices exist and have the right kind; the
-    blocks of an ``mvm`` are on its tile; loops do not nest and are closed; every ``send`` has its ``recv`` of
-    the same size and the streams cannot deadlock; memory is written before it is read; every output is
-    stored.
+    The program is consistent in itself (``verify_structure.py``).  Addresses (over all loop iterations) lie
+    in the scratchpad or constant memory and are aligned; ports and matrices exist and have the right kind;
+    the blocks of an ``mvm`` are on its tile; loops do not nest and are closed; every ``send`` has its
+    ``recv`` of the same size and the streams cannot deadlock; memory is written before it is read; every
+    output is stored.
 
     Raises:
         ProgramError: ``isa.invalid`` (segment, tile, instruction number and text in the message),

@@ -19,7 +19,7 @@ import sys, time
 from pathlib import Path
 import cimc.cli.signals as signals
 from cimc.cli.main import main
-from cimc.frontend import isolation
+from cimc.host import isolation
 import cimc.cli.commands.targets as targets, click
 from cimc.support.io.files import atomic_file
 

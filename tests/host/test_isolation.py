@@ -100,7 +100,7 @@ def test_a_worker_that_dies_at_work_is_an_error(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_worker_ends_with_its_parent() -> None:
     code = """
-        from cimc.frontend import isolation
+        from cimc.host import isolation
         import os
         isolation.warm_up()
         print(isolation._pool.worker.process.pid, flush=True)

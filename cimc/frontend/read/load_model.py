@@ -1,7 +1,7 @@
 """The front door: opens an untrusted ONNX file and hands on a model that later passes can believe.
 
 Budgets, names, data flow, functions and tensors are judged in plain Python first (``structure.py``,
-``tensors.py``, ``external.py``); only then the ONNX checker and the inliner, native code, see the model.
+``tensors.py``, ``external_data.py``); only then the ONNX checker and the inliner, native code, see the model.
 A file is refused only when onnxruntime refuses it too, or for a resource that :class:`Limits` names.
 """
 

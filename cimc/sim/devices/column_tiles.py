@@ -1,7 +1,7 @@
 """Cells of a dense matrix made ready for noisy products: planes of integers, each column in its format.
 
 Conductances and variances are drawn with more binary places than float32 products (or the 16-bit sums of
-``onebit.py``) can add up exactly.  Each column of a plane therefore drops as many places as its own sums
+``noisy_lut4.py``) can add up exactly.  Each column of a plane therefore drops as many places as its own sums
 need, which its cells alone decide; what this adds to the variance of a cell stays below 1 % of it
 (:attr:`cimc.sim.devices.model.aged_levels.Levels.needed`), or the kernel uses float64.
 """

@@ -34,7 +34,7 @@ class Graph:
         opsets: version of each operator domain, "" for the default one.
         misses: the last miss per node and recogniser's name.
         claimed: which recogniser replaced a node.
-        hosted: why a node stays on the host; filled by ``segments.py``.
+        hosted: why a node stays on the host; filled by ``outline_host.py``.
         pinned: nodes that a recogniser wants on the host, whatever others could make of them.
         twins: which node stands for one of the model that was rewritten before recognition started.
         matrices: name in the store of what a layer uses in place of a constant, by that constant's name.

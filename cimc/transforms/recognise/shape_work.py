@@ -1,8 +1,8 @@
 """What a recognised model multiplies and looks up per request, as far as shapes say at compile time.
 
-Rules are those of ``work.py``, extents those of the shape analysis.  What depends on the requests (how many
-ids a bag has, how often a loop runs, extents that an input leaves open) is not guessed: its count is ``None``
-and the reason is given.
+Rules are those of ``multiplications.py``, extents those of the shape analysis.  What depends on the
+requests (how many ids a bag has, how often a loop runs, extents that an input leaves open) is not guessed:
+its count is ``None`` and the reason is given.
 """
 
 from __future__ import annotations

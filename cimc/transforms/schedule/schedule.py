@@ -33,10 +33,10 @@ class Schedule(ModulePass):
     result comes in a later stage.  A partial product runs where its blocks are; every other operation runs
     where most of its operand bytes are, and one that only reads values from outside (a lookup) runs where
     the result is going.  ``cim.load`` brings values from outside onto a tile, ``cim.transfer`` moves values
-    between tiles.  What no scratchpad holds is computed part by part (``cut.py``), and where one is full the
-    next tile helps out (``tiles.py``).  With ``homes=spread`` lookups leave the tile that needs their result
-    where that relieves the busiest router port (``homes.py``).  Every chip operation gets ``cim.stage``,
-    ``cim.tile`` and ``cim.at``.
+    between tiles.  What no scratchpad holds is computed part by part (``plan.py``), and where one is full the
+    next tile helps out (``assign_tiles.py``).  With ``homes=spread`` lookups leave the tile that needs
+    their result where that relieves the busiest router port (``reduction_tiles.py``).  Every chip operation
+    gets ``cim.stage``, ``cim.tile`` and ``cim.at``.
 
     Precondition: placed matrices.  Raises InfeasibleError when a scratchpad is too small.
     """

@@ -294,7 +294,7 @@ def test_lookups_are_equal(dtype, monkeypatch):
 
 _OTHER = """
 import numpy as np
-from cimc.sim.kernels import products, tables
+from cimc.sim.kernels.dense import dot_products as products, lut4 as tables
 from tests.sim.kernels.test_kernels import dense
 from tests.sim.kernels.test_compiled import mixed_case, of_kind
 assert (products.DOT, products.PANELS, tables.CHAINS) == ("pairs", (1,), (4, 1))

@@ -1,7 +1,7 @@
 """Random words and deviates as vector code: :mod:`cimc.support.random.splitmix` to the bit, 32 at a time.
 
-numba's cache notices changes of the file that holds a compiled function, not of this one or ``rng.py``: after
-changing them, remove ``__pycache__``.  Importing this imports numba.
+numba's cache notices changes of the file that holds a compiled function, not of this one or
+``splitmix.py``: after changing them, remove ``__pycache__``.  Importing this imports numba.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ A product of small integers runs on the processor's dot-product instructions (:d
 - ``pairs``: 2 x 2 16-bit integers added to an int32, twice that rate on x86-64, which always has it;
   elsewhere LLVM expands the same meaning.
 
-Weights are packed in panels of up to four vectors of 16 columns (``converters.py``); a micro-tile of six
+Weights are packed in panels of up to four vectors of 16 columns (``unit_selection.py``); a micro-tile of six
 samples x one panel keeps its sums in registers over all rows.  Sums are int32 and exact: 65,536 rows of
 255 x 127 fit.
 """
@@ -322,7 +322,7 @@ def converted_products(  # type: ignore[no-untyped-def]
     source, lowest bit, mask of the digit; ``offset``, ``mask``: of the pattern; ``panels int64[n, 7]``: where
     its ``weights`` begin, vectors, first row, dot products, where its ``columns`` begin, where its ``[P,
     lanes]`` parameters begin, and its columns.  Conversion is by ``halves`` and ``reciprocals``
-    (``planes.py``), or by a division of integers where ``steps`` are given.
+    (``bit_planes.py``), or by a division of integers where ``steps`` are given.
     """
     batch, rows = x.shape
     n_phases = phases.shape[0]

@@ -3,7 +3,7 @@
 Certified units (:mod:`cimc.isa.certificate`) are folded: per column, the sum of their digits times their
 significance is one integer again, small enough for a byte, and all of them make one integer product.  Since
 ``w = sum_s dw_s d_s - wo``, the product's weights are ``sum over certified s of dw_s d_s - wo``: the
-correction for ``wo`` comes with it.  Only the other units go through converters (``converters.py``).
+correction for ``wo`` comes with it.  Only the other units go through converters (``unit_selection.py``).
 Importing this module imports numba.
 """
 

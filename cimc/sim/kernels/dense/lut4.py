@@ -8,7 +8,7 @@ first-level cache while samples pass.
 With unsigned cells and steps of 1, sums of unsigned bytes may saturate: all terms are at least 0, so in any
 order the result is ``min(sum, 255)``, and an ADC of up to 8 bits clips there or below
 (:func:`clipped_tables`).  For other steps, wider codes or signed cells, sums are exact (bytes up to 255, else
-16-bit integers) and each is converted as in ``planes.py`` (:func:`converted_tables`).
+16-bit integers) and each is converted as in ``bit_planes.py`` (:func:`converted_tables`).
 
 Phases are taken in *chunks* of up to eight consecutive bits of one source, each with its own accumulator.
 Groups whose four inputs are all 0 are left out.

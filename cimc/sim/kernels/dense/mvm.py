@@ -1,8 +1,8 @@
 """Matrix-vector products of dense layers, exact and through the ADC.
 
 The narrow interface behind which kernels live: an implementation is right if it equals
-:func:`cimc.sim.oracle.oracle_mvm` bit for bit.  ``native.py`` prepares blocks for the compiled kernels,
-``planes.py`` for the numpy ones; both start from :meth:`DenseKernel.spans`, which gives cell digits, ADC
+:func:`cimc.sim.oracle.oracle_mvm` bit for bit.  ``group_plan.py`` prepares blocks for the compiled kernels,
+``bit_planes.py`` for the numpy ones; both start from :meth:`DenseKernel.spans`, which gives cell digits, ADC
 steps and certificates of any blocks, and is the place to start from for kernels of other devices.
 """
 

@@ -1,7 +1,7 @@
 """Prepares the units of a gang that go through converters for the compiled kernels, and chooses among these.
 
-One-bit phases run by table (``tables.py``), others by integer products with a quantising epilogue
-(``products.py``). Importing this module imports numba.
+One-bit phases run by table (``lut4.py``), others by integer products with a quantising epilogue
+(``dot_products.py``). Importing this module imports numba.
 """
 
 from __future__ import annotations

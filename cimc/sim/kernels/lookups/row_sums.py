@@ -1,6 +1,6 @@
 """Gathered sums of table rows, compiled: one pass over the ids, no gathered copies.
 
-Bags and ids are checked by the callers in ``lookup.py``, which define what is computed.  Importing this
+Bags and ids are checked by the callers in ``pooled_rows.py``, which define what is computed.  Importing this
 module is cheap: numba is imported by the first use.
 """
 

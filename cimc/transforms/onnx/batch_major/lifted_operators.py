@@ -1,4 +1,4 @@
-"""How each operator is repeated on lifted values; see ``batch_first.py``.
+"""How each operator is repeated on lifted values; see ``lift.py``.
 
 A rule returns the twins of the operator's results, or raises NoMatch where the operator mixes requests or the
 twin would need more than the operator itself.

@@ -56,7 +56,7 @@ class Lifted:
 
 
 class Lifter:
-    """Builds the twins of one operator's results; the rules of ``batch_rules.py`` use it."""
+    """Builds the twins of one operator's results; the rules of ``lifted_operators.py`` use it."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph, self.analysis = graph, graph.analysis

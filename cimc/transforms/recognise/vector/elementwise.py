@@ -79,8 +79,8 @@ class Unary(Recogniser):
 class Binary(Recogniser):
     """``y = a . b`` for two or more f32 operands with broadcasting; constants are shared by all requests.
 
-    What is the same for all requests (see ``operands.py``) counts as constant.  ``PRelu`` needs a constant
-    slope; ``Pow(x, 2)`` becomes ``x * x``, and ``Pow(x, 0.5)`` the root.
+    What is the same for all requests (see ``shared_operands.py``) counts as constant.  ``PRelu`` needs a
+    constant slope; ``Pow(x, 2)`` becomes ``x * x``, and ``Pow(x, 0.5)`` the root.
     """
 
     name = "elementwise"
