@@ -18,6 +18,7 @@ from safetensors.numpy import load, save
 from cimc.errors import CimcError, PassError
 from cimc.ir.tensor_store import TensorStore, digest_of
 from cimc.support.io.files import atomic_file
+from cimc.support.io.generated import GeneratedArray, Spread
 from cimc.support.io.streaming import blocks, release
 from cimc.support.io.tensorfile import map_tensors, write_tensors
 
@@ -116,6 +117,31 @@ def test_files_are_mapped_as_written(tmp_path_factory: pytest.TempPathFactory, a
         assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
         assert found[name].tobytes() == array.tobytes()
         assert not found[name].flags.writeable
+
+
+def test_a_table_that_is_made_on_demand_is_never_held(tmp_path: Path) -> None:
+    class Counted(GeneratedArray):
+        largest = 0
+
+        def rows(self, start: int, stop: int) -> np.ndarray:
+            part: np.ndarray = super().rows(start, stop)
+            self.largest = max(self.largest, part.nbytes)
+            return part
+
+    table = Counted("t", 1, (1 << 17, 64), np.dtype(np.float32), Spread(0.0, 1.0))
+    with (tmp_path / "f").open("wb") as file:
+        write_tensors(file, {"t": table})  # type: ignore[dict-item]  # stands for an array
+    assert table.largest <= 1 << 20
+    found = map_tensors(tmp_path / "f")[1]["t"]
+    assert np.array_equal(found[::1000], np.asarray(table[np.arange(0, 1 << 17, 1000)]))
+
+
+def test_tensors_are_found_whatever_their_order(tmp_path: Path) -> None:
+    arrays = {"a": np.arange(3, dtype=np.int8), "b": np.arange(2.0), "": np.zeros((2, 0)), "c": np.array(7)}
+    (tmp_path / "f").write_bytes(save(arrays))  # lays tensors out by dtype, the widest first
+    for name, found in map_tensors(tmp_path / "f")[1].items():
+        assert (found.dtype, found.shape) == (arrays[name].dtype, arrays[name].shape)
+        assert np.array_equal(found, arrays[name])
 
 
 def test_metadata_may_follow_from_the_contents(tmp_path: Path) -> None:
