@@ -30,7 +30,8 @@ from cimc.ir import rec
 from cimc.ir.context import Access
 from cimc.ir.types import symbol
 from cimc.sim.executor import Simulator
-from cimc.support.random.keyed_draws import key_of, permuted
+from cimc.support.random.draws import permuted
+from cimc.support.random.splitmix import key_of
 from cimc.transforms.pipeline import Pipeline
 from cimc.workload.traces.zipf import zipf
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from cimc.errors import RequestError
 from cimc.study.bag_inputs import Taken
-from cimc.support.random.keyed_draws import key_of, uniform
+from cimc.support.random.draws import normal, uniform
+from cimc.support.random.splitmix import key_of
 from cimc.workload.traces.recorded import BagInput
 from cimc.workload.traces.synthetic import SyntheticBags
 
@@ -55,7 +56,8 @@ def invented(
                 hint="record requests of the model instead",
             )
         full = (requests, *shape[1:])
-        out[name] = _normal(key_of(seed, "input", name), full).astype(dtype)
+        at = np.arange(int(np.prod(full, dtype=np.int64)))
+        out[name] = normal(key_of(seed, "input", name), at).reshape(full).astype(dtype)
     return {name: out[name] for name in shapes}
 
 
@@ -97,9 +99,3 @@ def _even(
     out = np.full((len(lengths), wanted), bag.padding, np.int64)
     out[np.arange(wanted) < lengths[:, None]] = ids
     return out
-
-
-def _normal(key: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    at = np.arange(int(np.prod(shape, dtype=np.int64)))
-    drawn = np.sqrt(-2 * np.log(uniform(key, at))) * np.cos(2 * np.pi * uniform(key ^ 1, at))
-    return np.asarray(drawn.reshape(shape), np.float64)

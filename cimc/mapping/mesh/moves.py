@@ -8,6 +8,8 @@ from cimc.mapping.assignment.strategy_registry import require
 from cimc.mapping.dtypes import IntArray
 from cimc.mapping.mesh.mesh_anneal import start_of
 from cimc.mapping.mesh.mesh_problem import QuadraticProblem, QuadraticProposal, cost_of
+from cimc.support.random.draws import Draws
+from cimc.support.random.splitmix import key_of
 
 _WIDEST = 256
 
@@ -33,7 +35,7 @@ def assignment(
     sites = sites.copy()
     if problem.n_blocks == 0 or problem.graph.flow.size == 0:
         return QuadraticProposal(sites, f"{how} (there is no flow)")
-    random = np.random.default_rng(seed)
+    random = Draws(key_of(seed, "assignment moves"))
     before = cost_of(problem, sites)
     tried = stalled = 0
     while tried < rounds and stalled < patience:
@@ -44,12 +46,12 @@ def assignment(
     return QuadraticProposal(sites, f"{how}, assignment moves", {"sets": tried})
 
 
-def _deal(problem: QuadraticProblem, sites: IntArray, random: np.random.Generator) -> bool:
+def _deal(problem: QuadraticProblem, sites: IntArray, random: Draws) -> bool:
     """Deal the sites of one independent set anew; whether that lowered the cost."""
     from cimc.mapping.kernels.matching_loops import assign
 
     n, graph = problem.n_blocks, problem.graph
-    first = int(random.integers(n))
+    first = random.integer(n)
     width = problem.size[first]
     blocked = np.zeros(graph.start.size - 1, dtype=np.bool_)
     chosen: list[int] = []

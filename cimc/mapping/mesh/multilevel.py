@@ -19,6 +19,8 @@ from cimc.mapping.mesh.mesh_bounds import quadratic_bound
 from cimc.mapping.mesh.mesh_problem import QuadraticProblem, QuadraticProposal, cost_of, make_graph
 from cimc.mapping.mesh.relax import relaxations
 from cimc.mapping.mesh.state import Mesh
+from cimc.support.random.draws import Draws
+from cimc.support.random.splitmix import key_of
 
 # Problems of this size annealing solves by itself, from any start.
 _COARSEST = 64
@@ -71,13 +73,13 @@ def multilevel(
         level = levels[depth].problem
         limit = budget(level, sweeps, effort >> depth)
         enough, known = (least, marks) if depth == 0 else (0.0, None)
-        random = np.random.default_rng([seed, depth])
+        random = Draws(key_of(seed, "multilevel", depth))
         if depth == len(levels) - 1:
             # From several starts: what order the heat ends in is a matter of luck.
             for chain in range(_CHAINS):
                 if best.cost() <= enough:
                     break
-                points = random.random((level.n_blocks, 2))
+                points = random.uniform((level.n_blocks, 2))
                 starts = [start_of(level)[0] if chain == 1 else legalise(level, points)]
                 laid_out = depth == 0 and chain % 2 == 0
                 if laid_out:
@@ -113,7 +115,7 @@ def _rounds(
     problem: QuadraticProblem,
     limit: int,
     enough: float,
-    random: np.random.Generator,
+    random: Draws,
     work: _Work,
     marks: Landmarks | None,
     *,
@@ -145,7 +147,7 @@ def _rounds(
                 hot=_HOT if first else _WARM[turn % 2],
                 cold=_COLD,
                 proposals=limit // _ROUNDS,
-                seed=int(random.integers(1 << 62)),
+                seed=random.integer(1 << 62),
             )
             work.proposals, work.accepted = work.proposals + done, work.accepted + took
         if mesh.cost() < best.cost():

@@ -34,7 +34,7 @@ from cimc.sim.devices.model.aged_levels import FRACTION, Ints, levels_for, notes
 from cimc.sim.devices.model.device import Device
 from cimc.sim.kernels.threads import run, shares
 from cimc.support.once import Once
-from cimc.support.random import splitmix
+from cimc.support.random import quantiles, splitmix
 from cimc.target.cell_encoding import encode_weights, input_phases, phase_plan
 from cimc.target.spec import Array
 
@@ -193,7 +193,7 @@ class NoisyDense:
             )  # fmt: skip
         else:
             plain.dense_epilogue(
-                acc, sums, spreads, keys, splitmix.deviates().astype(sums.dtype), strip.scale, strip.half,
+                acc, sums, spreads, keys, quantiles.deviates().astype(sums.dtype), strip.scale, strip.half,
                 strip.step, strip.factor, strip.first_col, total, (low, high), noisy,
             )  # fmt: skip
 

@@ -19,7 +19,7 @@ from cimc.sim.devices.model import programmed_cells, wires
 from cimc.sim.devices.model.aged_levels import FRACTION, Ints, Levels, levels_for
 from cimc.sim.devices.noisy_dense import Conditions
 from cimc.sim.kernels.threads import run
-from cimc.support.random import splitmix
+from cimc.support.random import quantiles, splitmix
 from cimc.target.cell_encoding import digit_weights, encode_weights, max_weight, weight_offset
 from cimc.target.spec import Array
 
@@ -113,7 +113,7 @@ class NoisyTable:
         starts: Ints, keys: splitmix.Words, targets: Ints,
         threads: int,
     ) -> None:  # fmt: skip
-        levels, codes, normal = self.levels, self.array.adc_codes, splitmix.deviates()
+        levels, codes, normal = self.levels, self.array.adc_codes, quantiles.deviates()
         if not self.compiled:
             plain.table_steps(
                 out, levels, self._digits, self.weights, self.offset, self.table, rows, copy_keys, starts,

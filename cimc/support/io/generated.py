@@ -7,7 +7,6 @@ that are read.  Values look like trained ones: bell-shaped, the sum of four unif
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from typing import Any, NamedTuple, cast
@@ -16,15 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.support.io.lazy import LazyArray
+from cimc.support.random.splitmix import Words, key_of, run, words
 
-_BLOCK = 1 << 16
+_BLOCK = 1 << 17
 """Elements that are generated together."""
 
-_PER_COUNT = 8
-"""Elements from one value of the generator's counter: four words of 64 bits."""
-
-_ROW_COST = 32
-"""A row by itself costs about as much as this many rows of a whole block."""
+GENERATOR = "splitmix64"
+"""How elements are made; a recipe says so, and one of another generator is refused."""
 
 _BYTE_SUM_MEAN = 510
 _BYTE_SUM_DEVIATION = math.sqrt(4 * (256**2 - 1) / 12)
@@ -56,12 +53,11 @@ class GeneratedArray(LazyArray):
         if dtype.kind in "iu":
             spread = Spread(0.0 if dtype.kind == "i" else 128.0, 32.0)
         self.name, self.seed, self.spread = name, seed, spread
-        self.recipe = f"generated:{seed} {spread.mean!r} {spread.deviation!r} {name}"
-        self._key = np.frombuffer(hashlib.sha256(f"{seed} {name}".encode()).digest()[:16], "<u8")
+        self.recipe = f"{GENERATOR}:{seed} {spread.mean!r} {spread.deviation!r} {name}"
+        self._key = key_of(seed, "weights", name)
         self._mean = np.float32(spread.mean)
         self._step = np.float32(spread.deviation / _BYTE_SUM_DEVIATION)
         self._width = math.prod(shape[1:])
-        self._rows = max(1, _BLOCK // max(1, self._width))
 
     @property
     def bound(self) -> float:
@@ -70,40 +66,28 @@ class GeneratedArray(LazyArray):
         return float(np.abs(ends.astype(self.dtype).astype(np.float64)).max())
 
     def rows(self, start: int, stop: int) -> NDArray[Any]:
-        out = np.empty((stop - start, *self.shape[1:]), self.dtype)
-        for block in range(start // self._rows, -(-stop // self._rows)):
-            first = block * self._rows
-            low, high = max(start, first), min(stop, first + self._rows)
-            out[low - start : high - start] = self._block(block)[low - first : high - first]
-        return out
+        first, end = start * self._width, stop * self._width
+        out = np.empty(end - first, self.dtype)
+        for low in range(first, end, _BLOCK):
+            high = min(low + _BLOCK, end)
+            bits = _fields(run(self._key, low // 2, (high + 1) // 2 - low // 2))
+            out[low - first : high - first] = self._bell(bits[low % 2 :][: high - low])
+        return out.reshape(stop - start, *self.shape[1:])
 
     def gather(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        out = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        blocks = rows // self._rows
-        order = np.argsort(blocks, kind="stable")
-        cuts = np.flatnonzero(np.diff(blocks[order], prepend=-1))
-        for part in np.split(order, cuts[1:]) if len(order) else ():
-            block = int(blocks[part[0]])
-            local = rows[part] - block * self._rows
-            if len(part) * _ROW_COST < self._rows:
-                for place, row in zip(part.tolist(), local.tolist(), strict=True):
-                    out[place] = self._part(block, row, 1)[0]
-            else:
-                out[part] = self._block(block)[local]
-        return out
+        width = self._width
+        out = np.empty((len(rows), width), self.dtype)
+        covering = np.arange(width // 2 + width % 2)  # words that hold a row, wherever in a word it begins
+        for low in range(0, len(rows), max(1, _BLOCK // max(1, width))):
+            first = rows[low : low + max(1, _BLOCK // max(1, width)), np.newaxis] * width
+            bits = _fields(words(self._key, first // 2 + covering))
+            if width % 2:
+                bits = np.where(first % 2, bits[:, 1 : width + 1], bits[:, :width])
+            out[low : low + len(bits)] = self._bell(bits)
+        return out.reshape(len(rows), *self.shape[1:])
 
-    def _block(self, block: int) -> NDArray[Any]:
-        """The elements of a block; those beyond the array's end are generated and not used."""
-        return self._part(block, 0, self._rows)
-
-    def _part(self, block: int, row: int, rows: int) -> NDArray[Any]:
-        """Some rows of a block, the same as in the whole of it."""
-        first, count = row * self._width, rows * self._width
-        skipped = first // _PER_COUNT  # whole steps of the generator's counter
-        low = first - skipped * _PER_COUNT
-        counter = np.array([skipped, block, 0, 0], np.uint64)
-        raw = np.random.Philox(key=self._key, counter=counter).random_raw((low + count + 1) // 2)
-        bits = raw.astype("<u8", copy=False).view("<u4")[low : low + count]
+    def _bell(self, bits: NDArray[np.uint32]) -> NDArray[Any]:
+        """Bell-shaped elements from 32 bits each, which are lost."""
         pairs = bits >> 8  # sums of two bytes in either half, then of both halves
         pairs &= 0x00FF00FF
         bits &= 0x00FF00FF
@@ -114,7 +98,12 @@ class GeneratedArray(LazyArray):
         values += self._mean
         if self.dtype.kind in "iu":
             values = np.rint(values)
-        return values.astype(self.dtype).reshape(rows, *self.shape[1:])
+        return values.astype(self.dtype)
+
+
+def _fields(word: Words) -> NDArray[np.uint32]:
+    """Two elements' bits from each word, the lower half first; the words are lost with them."""
+    return word.astype("<u8", copy=False).view("<u4")
 
 
 class GeneratedIntegers(LazyArray):
@@ -141,6 +130,7 @@ class GeneratedIntegers(LazyArray):
         """From which :func:`restored` makes the same array."""
         source = self.source
         return {
+            "generator": GENERATOR,
             "name": source.name,
             "seed": source.seed,
             "shape": list(source.shape),
@@ -159,6 +149,7 @@ def restored(recipe: Any) -> GeneratedIntegers:
     """
     match recipe:
         case {
+            "generator": str(generator),
             "name": str(name),
             "seed": int(seed),
             "shape": [*shape],
@@ -169,6 +160,7 @@ def restored(recipe: Any) -> GeneratedIntegers:
             **rest,
         } if (
             not rest
+            and generator == GENERATOR
             and all(type(n) is int and n >= 0 for n in shape)
             and shape
             and dtype in _FLOATS

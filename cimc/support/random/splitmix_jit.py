@@ -1,26 +1,46 @@
-"""Random numbers and acceptance for compiled loops: the same bits on every machine."""
+"""splitmix64 in compiled loops, to the bit :mod:`cimc.support.random.splitmix`; and acceptance.
+
+Importing this imports numba.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cimc.support.jit import jit
+from cimc.support.random.splitmix import GAMMA, ROUNDS
 
-# A uint64 array of one element: compiled code mixes uint64 with Python integers badly, so all
-# constants are spelled out.
+# A uint64 array of one element.  Compiled code takes a uint64 and an integer of Python for floating-point
+# numbers, so all constants are uint64.
 State = npt.NDArray[np.uint64]
+
+_GAMMA = np.uint64(GAMMA)
+(_S1, _M1), (_S2, _M2), (_S3, _) = [(np.uint64(shift), np.uint64(factor)) for shift, factor in ROUNDS]
+_ONE, _32 = np.uint64(1), np.uint64(32)
+
+
+@jit
+def mixed(z: Any) -> Any:
+    """:func:`cimc.support.random.splitmix.mix` of one word."""
+    z = (z ^ (z >> _S1)) * _M1
+    z = (z ^ (z >> _S2)) * _M2
+    return z ^ (z >> _S3)
+
+
+@jit
+def word_at(key: Any, index: Any) -> Any:
+    """Word ``index`` of the stream ``key``."""
+    return mixed(key + (np.uint64(index) + _ONE) * _GAMMA)
 
 
 @jit
 def below(state: State, limit: int) -> int:
-    """A number in [0, limit), limit < 2^32: SplitMix64 (Steele, Lea, Flood 2014), scaled by its high half."""
-    state[0] += np.uint64(0x9E3779B97F4A7C15)
-    z = state[0]
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z = z ^ (z >> np.uint64(31))
-    return int(np.int64(((z >> np.uint64(32)) * np.uint64(limit)) >> np.uint64(32)))
+    """A number in [0, limit), limit < 2^32, from the high half of the next word."""
+    state[0] += _GAMMA
+    return int(np.int64(((mixed(state[0]) >> _32) * np.uint64(limit)) >> _32))
 
 
 @jit

@@ -26,6 +26,8 @@ from cimc.interpreter.evaluate import evaluate
 from cimc.ir.context import CompilerContext, Requests
 from cimc.ir.onnx.tensors import stored_bytes
 from cimc.ir.types import DYNAMIC, element_of, element_to_dtype, is_float, shape_of
+from cimc.support.random.draws import Draws
+from cimc.support.random.splitmix import key_of
 from cimc.transforms.pipeline import Pipeline
 
 Array = NDArray[Any]
@@ -58,7 +60,7 @@ def synthetic_requests(
     clone, own = module.clone(), ctx.clone()
     Pipeline.parse("canonicalize,fuse-recsys").run(clone, own)
     inputs = _inputs(module)
-    drawn = _Draw(inputs, meaning_of(clone, own), count, np.random.default_rng(seed)).all()
+    drawn = _Draw(inputs, meaning_of(clone, own), count, Draws(key_of(seed, "calibration"))).all()
     try:
         asked = {v.name for v in loaded.proto.graph.input} - {t.name for t in loaded.proto.graph.initializer}
         if asked <= drawn.keys() and _tried_in_onnxruntime(loaded):
@@ -125,7 +127,7 @@ class _Draw:
     inputs: dict[str, _Input]
     meaning: Meaning
     count: int
-    rng: np.random.Generator
+    drawn: Draws
     extents: dict[str, int] = field(default_factory=dict)
     lengths: dict[str, Array] = field(default_factory=dict)
     arrays: Requests = field(default_factory=dict)
@@ -161,7 +163,7 @@ class _Draw:
         dim = self.inputs[ids].dims[0]
         slots = self.slots(bag)
         if isinstance(dim, str) and dim not in self.extents:
-            self.lengths[ids] = self.rng.integers(1, MAX_BAG + 1, slots)
+            self.lengths[ids] = 1 + self.drawn.below(MAX_BAG, (slots,))
             self.extents[dim] = int(self.lengths[ids].sum())
         for weight, of in self.meaning.weights.items():
             if of == ids and isinstance(self.inputs[weight].dims[0], str):
@@ -197,9 +199,9 @@ class _Draw:
         element = element_of(entry.type)
         assert element is not None
         if is_float(element):
-            array = self.rng.standard_normal(shape).astype(dtype)
+            array = self.drawn.normal(shape).astype(dtype)
         elif dtype.kind == "b":
-            array = self.rng.integers(0, 2, shape).astype(bool)
+            array = self.drawn.below(2, shape).astype(bool)
         elif any(j.boundary.name == entry.name for j in self.meaning.jagged):
             return np.zeros(shape, dtype)
         elif not any(s.limit for s in sources):
@@ -210,7 +212,7 @@ class _Draw:
         for source in sorted(sources, key=lambda s: -(s.limit or 0)):
             if source.limit:
                 part = _part(source, array.ndim)
-                array[part] = self.rng.integers(0, source.limit, array[part].shape).astype(dtype)
+                array[part] = self.drawn.below(source.limit, array[part].shape).astype(dtype)
         return array
 
     def bound(self, bag: Jagged) -> None:

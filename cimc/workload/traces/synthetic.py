@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import RequestError
-from cimc.support.random.keyed_draws import key_of, permuted, uniform
+from cimc.support.random.draws import normal, permuted, uniform
+from cimc.support.random.splitmix import key_of
 from cimc.workload.traces.collect import Chunk
 from cimc.workload.traces.zipf import zipf
 
@@ -82,9 +83,9 @@ class Pooling:
             while len(chance) <= self.first or chance[-1] > 1e-18:
                 chance.append(chance[-1] * self.first / len(chance))
             return np.searchsorted(np.cumsum(chance), u).astype(np.int64)
-        normal = np.sqrt(-2 * np.log(u)) * np.cos(2 * np.pi * uniform(key ^ 1, bags))
         spread = self.second
-        found = np.exp(math.log(max(self.first, 1e-300)) - spread * spread / 2 + spread * normal)
+        above = normal(key, bags)
+        found = np.exp(math.log(max(self.first, 1e-300)) - spread * spread / 2 + spread * above)
         return np.asarray(np.rint(np.minimum(found, _LONGEST)), np.int64)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.support.random.keyed_draws import uniform
+from cimc.support.random.draws import uniform
 
 F64 = NDArray[np.float64]
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from cimc.sim.devices.column_tiles import Strip
 from cimc.sim.devices.model.aged_levels import FRACTION, Levels
-from cimc.support.random import splitmix
+from cimc.support.random import quantiles
 from cimc.target.cell_encoding import PhasePlan, digit_weights, encode_weights, input_phases, weight_offset
 from cimc.target.spec import Array
 
@@ -63,7 +63,7 @@ def cell(levels: Levels, array: Array, key: int, row: int, col: int, s: int, dig
 def normal(key: int, index: int, col: int, cols: int) -> float:
     """Deviate of column ``col`` of ``cols`` in group ``index`` of a stream."""
     h = word(key, index * -(-cols // 4) + col // 4)
-    return float(splitmix.deviates()[h >> (16 * (col % 4)) & 0xFFFF])
+    return float(quantiles.deviates()[h >> (16 * (col % 4)) & 0xFFFF])
 
 
 def code(

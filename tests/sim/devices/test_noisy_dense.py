@@ -10,7 +10,7 @@ from cimc.sim.devices.model.aged_levels import FRACTION
 from cimc.sim.devices.model.load_device import load_device
 from cimc.sim.devices.noisy_dense import Conditions, NoisyDense
 from cimc.sim.kernels.dense.mvm import DenseKernel
-from cimc.support.random import splitmix
+from cimc.support.random import quantiles, splitmix
 from cimc.target import load_target, preset_names
 from cimc.target.cell_encoding import encode_weights, input_phases
 from tests.sim.devices import devices_oracle as oracle
@@ -207,7 +207,7 @@ def test_one_draw_per_conversion_has_the_moments_of_one_per_cell(encoding, dac_b
                 reads += sign * drive[r] * seen
         at = np.arange(requests)
         keys = splitmix.words(splitmix.words(strip.key, at), 0)
-        z = splitmix.deviates()[splitmix.lane(splitmix.words(keys, 0), c)]
+        z = quantiles.deviates()[quantiles.lane(splitmix.words(keys, 0), c)]
         unit = float(strip.step[0, 0, c])
         mean = drive @ strip.means[:, c] / unit
         spread = np.sqrt(drive**2 @ strip.spreads[:, c] * strip.scale[0, c]) / unit
@@ -215,8 +215,8 @@ def test_one_draw_per_conversion_has_the_moments_of_one_per_cell(encoding, dac_b
         noise = reads.std()
         assert abs(mean - reads.mean()) < 5 * noise / np.sqrt(reads.size) + 0.02
         assert spread == pytest.approx(noise, rel=0.03)
-        quantiles = np.linspace(0.05, 0.95, 19)
-        gap = np.quantile(simulated, quantiles) - np.quantile(reads, quantiles)
+        at = np.linspace(0.05, 0.95, 19)
+        gap = np.quantile(simulated, at) - np.quantile(reads, at)
         assert np.abs(gap).max() < 0.12 * noise
     # and what the kernel shows is those deviates, converted
     shown = kernel.noisy(x, 0, 1, 0)

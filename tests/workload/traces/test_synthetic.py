@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cimc.errors import RequestError
-from cimc.support.random.keyed_draws import permuted, uniform
+from cimc.support.random.draws import permuted, uniform
 from cimc.workload.traces import collect
 from cimc.workload.traces.statistics import statistics
 from cimc.workload.traces.synthetic import Pooling, Synthetic, SyntheticBags, parse

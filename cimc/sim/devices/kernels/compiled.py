@@ -5,27 +5,15 @@ Importing this imports numba.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from cimc.sim.devices.kernels.deviates import LANES, fill
 from cimc.sim.devices.model.aged_levels import FRACTION
 from cimc.support.jit import jit
-from cimc.support.random.splitmix import GAMMA, MULTIPLY_1, MULTIPLY_2
+from cimc.support.random.splitmix_jit import word_at
 
-_GAMMA, _M1, _M2 = np.uint64(GAMMA), np.uint64(MULTIPLY_1), np.uint64(MULTIPLY_2)
-_ONE, _16 = np.uint64(1), np.uint64(16)
-_S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
+_16 = np.uint64(16)
 _LANE = np.uint64(0xFFFF)
-
-
-@jit(inline=True)
-def _word(key: Any, index: Any) -> Any:
-    z = key + (np.uint64(index) + _ONE) * _GAMMA
-    z = (z ^ (z >> _S30)) * _M1
-    z = (z ^ (z >> _S27)) * _M2
-    return z ^ (z >> _S31)
 
 
 @jit
@@ -33,7 +21,7 @@ def branches(key, first, second):  # type: ignore[no-untyped-def]
     """``words(words(key, first), second)`` of :mod:`cimc.support.random.splitmix` for ``first int64[n]``."""
     out = np.empty(len(first), np.uint64)
     for i in range(len(first)):
-        out[i] = _word(_word(key, first[i]), second)
+        out[i] = word_at(word_at(key, first[i]), second)
     return out
 
 
@@ -101,12 +89,12 @@ def table_steps(  # type: ignore[no-untyped-def]
         spread[:] = 0
         for j in range(starts[i], starts[i + 1]):
             row = rows[j]
-            key = _word(copy_keys[j], row)
+            key = word_at(copy_keys[j], row)
             for s in range(slices):
                 for c in range(dim):
                     digit = np.int64(digits[np.uint8(table[row, c]), s])
                     for d in range(devices):
-                        word = _word(key, np.int64(c) << 5 | np.int64(s) << 1 | np.int64(d))
+                        word = word_at(key, np.int64(c) << 5 | np.int64(s) << 1 | np.int64(d))
                         level = max(-digit if d else digit, np.int64(0))
                         luck = np.int64(word >> np.uint64(32))
                         if luck < stuck_any:
@@ -137,7 +125,7 @@ def table_steps(  # type: ignore[no-untyped-def]
             for c in range(dim):
                 y = np.float64(sums[s, c])
                 if noisy:
-                    h = _word(keys[i], s * wide + c // 4)
+                    h = word_at(keys[i], s * wide + c // 4)
                     z = normal[(h >> (np.uint64(c % 4) * _16)) & _LANE]
                     y = y + np.sqrt(np.float64(spread[s, c]) * scale) * z
                 code = np.int64(min(max(np.floor((y + half) / step), low), high))

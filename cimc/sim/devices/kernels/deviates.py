@@ -1,7 +1,7 @@
 """Random words and deviates as vector code: :mod:`cimc.support.random.splitmix` to the bit, 32 at a time.
 
-numba's cache notices changes of the file that holds a compiled function, not of this one or
-``splitmix.py``: after changing them, remove ``__pycache__``.  Importing this imports numba.
+numba's cache notices changes of the file that holds a compiled function, not of this one or of
+``support/random``: after changing them, remove ``__pycache__``.  Importing this imports numba.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from numba import types
 from numba.extending import intrinsic
 
 from cimc.sim.kernels.vector_ir import F32, I16, I32, I64, constant, loop, pointer, splat, store
-from cimc.support.random.splitmix import CENTRE, CURVE, GAMMA, LOGARITHM, MULTIPLY_1, MULTIPLY_2
+from cimc.support.random.quantiles import CENTRE, CURVE, LOGARITHM
+from cimc.support.random.splitmix import GAMMA, ROUNDS
 
 WORDS = 8
 """Words that are mixed together."""
@@ -23,15 +24,15 @@ LANES = 4 * WORDS
 
 def mixed(builder: Any, z: Any) -> Any:
     """The finaliser of splitmix64 on ``i64`` lanes."""
-    for shift, factor in ((30, MULTIPLY_1), (27, MULTIPLY_2), (31, None)):
+    for shift, factor in ROUNDS:
         z = builder.xor(z, builder.lshr(z, constant(I64, [shift] * WORDS)))
-        if factor is not None:
+        if factor != 1:
             z = builder.mul(z, constant(I64, [factor] * WORDS))
     return z
 
 
 def deviates(builder: Any, words: Any) -> Any:
-    """:func:`cimc.support.random.splitmix.deviate` of the 16-bit fields of ``words``, lowest first."""
+    """:func:`cimc.support.random.quantiles.deviate` of the 16-bit fields of ``words``, lowest first."""
     i32, f32 = ir.VectorType(I32, LANES), ir.VectorType(F32, LANES)
 
     def real(value: float) -> Any:

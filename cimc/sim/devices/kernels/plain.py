@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cimc.sim.devices.model import programmed_cells
 from cimc.sim.devices.model.aged_levels import FRACTION, Ints, Levels
-from cimc.support.random import splitmix
+from cimc.support.random import quantiles, splitmix
 
 _ROW_CELLS = 1 << 18  # cells of table rows drawn at a time
 
@@ -49,15 +49,15 @@ def dense_epilogue(
     """
     phases, _, slices, cols = sums.shape
     at = first_col + np.arange(cols)
-    wide = -(-cols_total // splitmix.LANES)
+    wide = -(-cols_total // quantiles.LANES)
     for p in range(phases):
         for s in range(slices):
             z = None
             if noisy:
                 word = splitmix.words(
-                    keys[:, np.newaxis], ((p * slices + s) * wide + at // splitmix.LANES)[np.newaxis]
+                    keys[:, np.newaxis], ((p * slices + s) * wide + at // quantiles.LANES)[np.newaxis]
                 )
-                z = table[splitmix.lane(word, at % splitmix.LANES)]
+                z = table[quantiles.lane(word, at % quantiles.LANES)]
             spread = spreads[p, :, s].astype(sums.dtype) if noisy else None
             code = convert(sums[p, :, s], spread, z, scale[s], half[p, s], step[p, s], codes)
             acc += code * factor[p, s]
@@ -135,7 +135,7 @@ def table_steps(
     """
     dim, slices = table.shape[1], len(weights)
     at = np.arange(dim)
-    wide = -(-dim // splitmix.LANES)
+    wide = -(-dim // quantiles.LANES)
     half, step = lsb * 2.0 ** (FRACTION - 1), lsb * 2.0**FRACTION
     per = max(1, _ROW_CELLS // (slices * dim))
     begin = 0
@@ -154,9 +154,9 @@ def table_steps(
             z = None
             if levels.noisy:
                 word = splitmix.words(
-                    keys[begin:end, np.newaxis], (s * wide + at // splitmix.LANES)[np.newaxis]
+                    keys[begin:end, np.newaxis], (s * wide + at // quantiles.LANES)[np.newaxis]
                 )
-                z = normal[splitmix.lane(word, at % splitmix.LANES)]
+                z = normal[quantiles.lane(word, at % quantiles.LANES)]
             code = convert(sums[:, s], spread[:, s], z, levels.variance_scale, half, step, codes)
             shown += code * (lsb * int(weights[s]))
         np.add.at(out, targets[begin:end], shown - offset * count)

@@ -27,7 +27,7 @@ from cimc.sim.devices.model.device import (
     ReadConstant,
     RelaxationCurves,
 )
-from cimc.support.random import splitmix
+from cimc.support.random import quantiles
 from cimc.target.spec import Array
 
 FRACTION = 16
@@ -116,9 +116,9 @@ def spread(device: Device, age: float, targets: NDArray[np.float64]) -> Spread:
 def _programming_quantiles(device: Device) -> NDArray[np.float64]:
     rule = device.programming
     if rule.accept is None:
-        return splitmix.normal_quantiles()
+        return quantiles.normal_quantiles()
     converged = 1.0 if rule.converged is None else float(rule.converged)
-    return splitmix.accepted_quantiles(float(rule.accept) / float(rule.sigma), converged)
+    return quantiles.accepted_quantiles(float(rule.accept) / float(rule.sigma), converged)
 
 
 def _on_curves(relaxation: RelaxationCurves, age: float, fraction: float) -> float:
@@ -149,7 +149,7 @@ class Levels:
         unit: uS of one level. low: uS of level 0; ``floor`` is ``m`` at 0 uS. needed: binary places with
         which rounding adds under 1 % to the smallest variance of a cell. single, variance_single: with
         ``needed`` places (64 steps), column sums of any block fit float32 kernels. error: int64 ``[65536]``,
-        quantiles of the programming error, :data:`rng.FRACTION` binary places, in
+        quantiles of the programming error, :data:`quantiles.FRACTION` binary places, in
             units of ``sigma_p``; ``normal`` likewise, of a standard normal.
         sigma_p, sigma_r, mean: int64 ``[L]``, in levels with ``FRACTION + 8`` binary places.
         stuck_low, stuck_any: thresholds for 32 random bits.
@@ -194,7 +194,7 @@ def levels_for(device: Device, age: float, array: Array, coarsest: int) -> Level
     low, high = float(device.window.low), float(device.window.high)
     unit = (high - low) / (count - 1)
     found = spread(device, age, low + unit * np.arange(count, dtype=np.float64))
-    normal = splitmix.normal_quantiles()
+    normal = quantiles.normal_quantiles()
     drive = (1 << array.dac_bits) - 1
 
     above = found.mean + float(found.quantiles.max()) * found.programming + normal[-1] * found.relaxation
@@ -230,8 +230,8 @@ def levels_for(device: Device, age: float, array: Array, coarsest: int) -> Level
         needed=needed,
         single=bound * 2.0**needed <= SINGLE_LIMIT,
         variance_single=array.rows * drive * drive * 64 <= SINGLE_LIMIT,
-        error=splitmix.fixed(found.quantiles),
-        normal=splitmix.fixed(normal),
+        error=quantiles.fixed(found.quantiles),
+        normal=quantiles.fixed(normal),
         sigma_p=np.rint(found.programming * scale).astype(np.int64),
         sigma_r=np.rint(found.relaxation * scale).astype(np.int64),
         mean=np.rint(found.mean * scale).astype(np.int64),

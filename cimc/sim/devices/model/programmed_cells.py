@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.sim.devices.model.aged_levels import FRACTION, Ints, Levels
-from cimc.support.random import splitmix
+from cimc.support.random import quantiles, splitmix
 
 CELLS, DENSE_READS, TABLE_READS = range(3)
 """Branches of a matrix's key: what its cells hold; noise of its products; noise of its lookups."""
@@ -43,9 +43,9 @@ def settle(levels: Levels, word: splitmix.Words, level: Ints) -> Ints:
 
     Bits 0-15 choose the programming error, 16-31 the relaxation, 32-63 whether the cell is stuck.
     """
-    e_p = levels.error[splitmix.lane(word, 0)] * levels.sigma_p[level]
-    e_r = levels.normal[splitmix.lane(word, 1)] * levels.sigma_r[level]
-    shift = levels.mean[level] << splitmix.FRACTION
+    e_p = levels.error[quantiles.lane(word, 0)] * levels.sigma_p[level]
+    e_r = levels.normal[quantiles.lane(word, 1)] * levels.sigma_r[level]
+    shift = levels.mean[level] << quantiles.FRACTION
     m: Ints = (level << FRACTION) + ((e_p + e_r + shift + (1 << 31)) >> 32)
     np.maximum(m, levels.floor, out=m)
     luck = (word >> np.uint64(32)).astype(np.int64)

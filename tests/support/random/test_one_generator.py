@@ -1,0 +1,65 @@
+"""No module of the package draws from numpy's or Python's own generators."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[3] / "cimc"
+FOREIGN = ("random", "secrets", "uuid")
+
+
+def foreign(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and name of whatever a module takes from another generator."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name in FOREIGN or alias.name.startswith("numpy.random"):
+                    yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            module = node.module or ""
+            names = [f"{module}.{alias.name}" for alias in node.names]
+            if module in FOREIGN or any(n.startswith("numpy.random") for n in (module, *names)):
+                yield node.lineno, module
+        elif isinstance(node, ast.Attribute) and ast.unparse(node) in ("np.random", "numpy.random"):
+            yield node.lineno, "numpy.random"
+
+
+def test_nothing_draws_from_elsewhere() -> None:
+    modules = sorted(PACKAGE.rglob("*.py"))
+    assert len(modules) > 100
+    found = [
+        f"{path.relative_to(PACKAGE)}:{line} uses {name}"
+        for path in modules
+        for line, name in foreign(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert not found, "cimc.support.random is the generator of everything: " + "; ".join(found)
+
+
+def test_the_constants_stand_in_one_place() -> None:
+    for text in ("9E3779B97F4A7C15", "BF58476D1CE4E5B9", "94D049BB133111EB"):
+        found = [p.name for p in PACKAGE.rglob("*.py") if text in p.read_text(encoding="utf-8").upper()]
+        assert found == ["splitmix.py"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import random",
+        "import numpy.random as r",
+        "from numpy import random",
+        "from numpy.random import default_rng",
+        "from random import choice",
+        "def f(x: np.random.Generator) -> None: ...",
+        "numpy.random.default_rng(0)",
+    ],
+)
+def test_each_way_to_do_so_is_seen(text: str) -> None:
+    assert list(foreign(ast.parse(text)))
+
+
+def test_what_is_none_is_not_seen() -> None:
+    assert not list(foreign(ast.parse("from cimc.support.random.draws import Draws\nrandom = Draws(1)")))
