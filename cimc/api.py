@@ -134,7 +134,10 @@ class Program(Shown):
     @property
     def placement(self) -> dict[str, Any]:
         """Where every matrix lives, and how good the mapping is."""
-        return Placement(self.data.facts.get("placement", {}))
+        found = self.data.facts.get("placement", {})
+        if not isinstance(found, dict):
+            raise ProgramError("program.corrupt", "what the program says of its placement is no table")
+        return Placement(found)
 
     def _brief(self) -> str:
         return self.data._brief()

@@ -137,7 +137,7 @@ SPOILED = {
     "shuffled": lambda a: RNG.permutation(a.ravel()).reshape(a.shape),
     "constant": lambda a: np.full_like(a, a.ravel()[0]),
     "of another row": lambda a: np.roll(a, 1, axis=a.shape.index(BATCH) if BATCH in a.shape else 0),
-    "of the next": lambda a: np.roll(a, 1 if a.ndim < 2 else K, axis=-1) if a.dtype.kind == "U" else a + 1,
+    "of the next": lambda a: np.roll(a, 1 if a.ndim < 2 else K, axis=-1) if a.dtype.kind in "UO" else a + 1,
 }
 
 

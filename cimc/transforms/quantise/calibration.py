@@ -183,8 +183,10 @@ class _Watch:
 
 
 def as_rows(array: NDArray[Any]) -> NDArray[Any]:
-    """``[..., K]`` as ``[n, K]``; a vector is a column."""
-    return array.reshape(-1, array.shape[-1] if array.ndim > 1 else 1)
+    """``[..., K]`` as ``[n, K]``, also of no elements; a vector is a column."""
+    if array.ndim < 2:
+        return array.reshape(-1, 1)
+    return array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
 
 
 def range_of(rows: NDArray[Any], percentile: float) -> Range:
