@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cimc import instrument
     from cimc.api import Program, Result, compile
     from cimc.errors import (
         CheckFailed,
@@ -65,6 +66,7 @@ __all__ = [
     "TargetError",
     "__version__",
     "compile",
+    "instrument",
     "load_target",
 ]
 
@@ -72,6 +74,8 @@ __all__ = [
 if not TYPE_CHECKING:  # a type checker is to report names that do not exist
 
     def __getattr__(name: str) -> Any:
+        if name == "instrument":
+            return import_module("cimc.instrument")
         if name not in _HOMES:
             raise AttributeError(f"module 'cimc' has no attribute '{name}'")
         return getattr(import_module(_HOMES[name]), name)

@@ -15,7 +15,7 @@ from cimc.analysis.access import accesses_of
 from cimc.analysis.shapes.engine import ShapeAnalysis
 from cimc.cost import Cost, estimate
 from cimc.cost.on_chip import OnChip, on_chip
-from cimc.errors import CimcError, InfeasibleError, ProgramError
+from cimc.errors import CimcError, ProgramError
 from cimc.frontend.import_graph import import_model
 from cimc.frontend.preflight import judge
 from cimc.frontend.read.load_model import LoadedModel, load_model
@@ -40,8 +40,8 @@ from cimc.target.load_target import load_target
 from cimc.target.spec import Target
 from cimc.target.validate import validate
 from cimc.timing import Arrivals, Simulation, simulate
+from cimc.transforms.instrumentation import Instrument
 from cimc.transforms.passes import DEFAULT_PIPELINE
-from cimc.transforms.pipeline import AfterPass as AfterEach
 from cimc.transforms.pipeline import Pipeline
 from cimc.workload.request_rules import checked_arrays
 from cimc.workload.traces import Trace
@@ -153,6 +153,11 @@ class Program(Shown):
     def on_chip(self) -> OnChip:
         """The share of the model's work that the chip does, as far as shapes tell before any request."""
         return on_chip(self.data)
+
+    @property
+    def pipeline(self) -> str:
+        """The passes with all options, as they fitted: gives the same program at the first attempt."""
+        return self.data.header.pipeline
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -274,6 +279,7 @@ def compile(
     outputs: Sequence[str] | None = None,
     trace: str | Path | Trace | None = None,
     after: AfterPass | None = None,
+    instrument: Sequence[Instrument] = (),
 ) -> Program:
     """Compile an ONNX model for a target.
 
@@ -292,6 +298,10 @@ def compile(
         trace: accesses of the tables, or the file that ``cimc trace`` wrote of them; they decide where rows
             are placed instead of those of the calibration requests.
         after: called after each pass with the pass, the module, the context and the seconds taken.
+        instrument: what watches the passes: dumps, checks, timings, or your own; see :mod:`cimc.instrument`.
+
+    Where the target cannot hold the model, passes that can ask for less do so; the pipeline of the program
+    says with which options it fitted, and gives the same program at the first attempt.
 
     Raises:
         CimcError: for a model, target or pipeline that cannot be used.
@@ -299,28 +309,14 @@ def compile(
     """
     from cimc.compare.blame import blaming_requests
 
-    note: str | None = None
+    watching = [*instrument, *([] if after is None else [_Calls(after)])]
     with host_limits(limits or current_limits()), recording() as sources:
-        while True:
-            module, ctx, line = prepare(
-                model, target, calib, pipeline,
-                seed=seed, limits=limits, weights=weights, outputs=outputs, trace=trace,
-            )  # fmt: skip
-            if note is not None:
-                ctx.notes.append(note)
-            try:
-                with blaming_requests(Path(model), None if outputs or weights else calib):
-                    line.run(module, ctx, _bound(after, ctx))
-                break
-            except InfeasibleError as error:
-                less = line.with_smaller_values() if error.shortage.resource == "scratchpad" else None
-                if less is None:
-                    raise
-                pipeline, share = less
-                note = (
-                    "the values of one request do not fit the scratchpads together; what needs more than "
-                    f"{share:.0%} of one stays on the host"
-                )
+        module, ctx, line = prepare(
+            model, target, calib, pipeline,
+            seed=seed, limits=limits, weights=weights, outputs=outputs, trace=trace,
+        )  # fmt: skip
+        with blaming_requests(Path(model), None if outputs or weights else calib):
+            line = line.run(module, ctx, watching)
     if ctx.program is None:
         raise ProgramError(
             "pass.no-program", f"pipeline '{line}' builds no program", hint="end it with schedule,lower"
@@ -331,9 +327,14 @@ def compile(
     return program
 
 
-def _bound(after: AfterPass | None, ctx: CompilerContext) -> AfterEach | None:
-    """``after`` as the pipeline calls it."""
-    return None if after is None else lambda each, module, seconds: after(each, module, ctx, seconds)
+class _Calls(Instrument):
+    """Calls a function after each pass."""
+
+    def __init__(self, function: AfterPass) -> None:
+        self._function = function
+
+    def after_pass(self, module: ModuleOp, ctx: CompilerContext, each: ModulePass, seconds: float) -> None:
+        self._function(each, module, ctx, seconds)
 
 
 def prepare(

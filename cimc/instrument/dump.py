@@ -1,4 +1,4 @@
-"""The arrays that stand beside dumped IR, with what passes learnt from calibration, in one file.
+"""IR in files after every pass, with the arrays that stand beside it and what passes learnt, in one file.
 
 Names of the tensor store are used as they are; samples and accesses get names that no ONNX tensor has a
 reason to have.
@@ -6,7 +6,7 @@ reason to have.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,72 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ArrayAttr, DictionaryAttr, ModuleOp, SymbolRefAttr
 from xdsl.ir import Attribute
+from xdsl.passes import ModulePass
 
+from cimc.errors import CimcError, InfeasibleError
 from cimc.ir.context import Access, CompilerContext
 from cimc.ir.tensor_store import TensorStore
+from cimc.ir.text import print_ir
 from cimc.ir.types import symbol
+from cimc.support.io.files import write_atomically
+from cimc.transforms.instrumentation import Instrument
 
 _SAMPLES, _IDS, _COUNTS, _REQUESTS, _PAIRS, _PAIR_COUNTS = (
     f"cimc:{part}:" for part in ("samples", "ids", "counts", "requests", "pairs", "pair-counts")
 )
+
+
+class DumpIR(Instrument):
+    """Writes ``00-import.mlir``, ``01-NAME.mlir``, ... with locations, and ``data.safetensors``.
+
+    The arrays are those of all steps, so that ``cimc opt`` can resume any of them.  Files of an attempt that
+    did not fit the target are removed when the next one starts.
+
+    Args:
+        folder: where; made if absent.
+
+    Raises:
+        CimcError: ``io.cannot-write``.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
+        self._steps: list[tuple[Path, dict[str, NDArray[Any]]]] = []
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CimcError(
+                "io.cannot-write", f"cannot make the folder {self._folder}: {error.strerror or error}"
+            ) from None
+
+    def before_pipeline(self, module: ModuleOp, ctx: CompilerContext, passes: Sequence[ModulePass]) -> None:
+        self._steps = []
+        self._dump("import", module, ctx)
+
+    def after_pass(self, module: ModuleOp, ctx: CompilerContext, each: ModulePass, seconds: float) -> None:
+        self._dump(each.name, module, ctx)
+
+    def retry(
+        self,
+        module: ModuleOp,
+        ctx: CompilerContext,
+        number: int,
+        again: ModulePass,
+        error: InfeasibleError,
+    ) -> None:
+        for path, _ in self._steps[number + 1 :]:
+            path.unlink(missing_ok=True)
+        del self._steps[number + 1 :]
+
+    def after_pipeline(self, module: ModuleOp, ctx: CompilerContext, passes: Sequence[ModulePass]) -> None:
+        # passes drop arrays that later ones do not need; a dump can be resumed from any of them
+        arrays = {name: array for _, held in self._steps for name, array in held.items()}
+        save_arrays_of(ctx, arrays, self._folder / "data.safetensors")
+
+    def _dump(self, name: str, module: ModuleOp, ctx: CompilerContext) -> None:
+        path = self._folder / f"{len(self._steps):02}-{name}.mlir"
+        write_atomically(path, print_ir(module, locations=True))
+        self._steps.append((path, {key: ctx.store[key] for key in ctx.store}))
 
 
 def save_arrays_of(ctx: CompilerContext, arrays: Mapping[str, NDArray[Any]], path: Path) -> None:

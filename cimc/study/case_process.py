@@ -16,13 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from cimc.errors import CimcError, InfeasibleError
+from cimc.errors import CimcError
 from cimc.study.cases import Case
 from cimc.study.results import Row
-
-_SPARE_CHIPS = 1.02
-"""Packing leaves a little of each chip empty."""
-
+from cimc.support.peak_memory import peak_bytes
 
 KILLED = "study.killed"
 """Begins the ``error`` of a case whose process was ended from outside: of the machine, not of the case."""
@@ -115,28 +112,21 @@ def run_case(case: Case) -> Row:
 def _compile(case: Case, calib: dict[str, Any]) -> Any:
     """The program, on as many chips as it needs where the case leaves that open."""
     import cimc
-    from cimc.study.named_pipelines import seeded
+    from cimc.study.named_pipelines import growing, seeded
     from cimc.target.load_target import load_target
     from cimc.target.overrides import with_overrides
 
-    base = load_target(case.target)
-    chips = case.chips or 1
-    while True:
-        target = base if chips == base.system.chips else with_overrides(base, {"system.chips": chips})
-        try:
-            return cimc.compile(
-                case.workload.model,
-                target,
-                calib,
-                seeded(case.strategy.pipeline, case.seed),
-                seed=case.seed,
-                weights=case.workload.weights,
-            )
-        except InfeasibleError as error:
-            more = int(chips * error.shortage.demand / max(error.shortage.bound, 1) * _SPARE_CHIPS) + 1
-            if case.chips or error.shortage.demand <= error.shortage.bound or more > 4096:
-                raise
-            chips = max(more, chips + 1)
+    target, line = load_target(case.target), seeded(case.strategy.pipeline, case.seed)
+    if case.chips and case.chips != target.system.chips:
+        target = with_overrides(target, {"system.chips": case.chips})
+    return cimc.compile(
+        case.workload.model,
+        target,
+        calib,
+        line if case.chips else growing(line),
+        seed=case.seed,
+        weights=case.workload.weights,
+    )
 
 
 def _placed(program: Any) -> Row:
@@ -197,17 +187,6 @@ def _shares(cost: Any) -> Row:
         "on_chip": found.to_json(),
         "warning": found.warning,
     }
-
-
-def peak_bytes() -> int:
-    """The largest resident memory of this process so far."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(row for row in status.read_text().splitlines() if row.startswith("VmHWM"))
-        return 1024 * int(line.split()[1])
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def main() -> None:

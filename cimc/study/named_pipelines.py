@@ -10,6 +10,7 @@ from cimc.study.cases import Strategy
 from cimc.target.variants import split
 from cimc.transforms.passes import DEFAULT_PIPELINE
 from cimc.transforms.pipeline import Pipeline
+from cimc.transforms.system import System
 
 DEFAULT = "default"
 
@@ -32,6 +33,16 @@ def seeded(pipeline: str, seed: int) -> str:
     """``pipeline`` with ``seed`` for every pass that takes one."""
     passes: list[Any] = list(Pipeline.parse(pipeline).passes)
     return str(Pipeline(tuple(replace(p, seed=seed) if hasattr(p, "seed") else p for p in passes)))
+
+
+def growing(pipeline: str) -> str:
+    """``pipeline`` on one chip, and on more where one cannot hold the model; as it is if it says how many."""
+    passes = list(Pipeline.parse(pipeline).passes)
+    names = [each.name for each in passes]
+    if "system" not in names:
+        # what only reads the file need not run again for every number of chips
+        passes.insert(names.index("fuse-recsys") if "fuse-recsys" in names else 0, System(grow=True))
+    return str(Pipeline(tuple(passes)))
 
 
 def pipeline_of(name: str) -> str:

@@ -19,6 +19,7 @@ PASSES: Registry[type[ModulePass]] = Registry(
     "pass",
     {
         "canonicalize": "cimc.transforms.onnx.canonicalize:Canonicalize",
+        "system": "cimc.transforms.system:System",
         "fuse-recsys": "cimc.transforms.recognise.fuse_recsys:FuseRecsys",
         "quantize": "cimc.transforms.quantise.quantize:Quantize",
         "group": "cimc.transforms.partition.group_rows:Group",

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 from xdsl.utils.arg_spec import ArgSpec, parse_pipeline
 from xdsl.utils.exceptions import ArgSpecParseError, ParseError, VerifyException
 
-from cimc.errors import CimcError, InternalError, PassError
+from cimc.errors import CimcError, InfeasibleError, InternalError, PassError
 from cimc.ir.context import CompilerContext
 from cimc.ir.text import verify_ir
+from cimc.transforms.instrumentation import Instrument
 from cimc.transforms.passes import DEFAULT_PIPELINE, PASSES
-
-AfterPass = Callable[[ModulePass, ModuleOp, float], None]
-"""Called after each pass with the pass, the verified module and the seconds it took."""
+from cimc.transforms.retries import Adjustable, Checkpoint
 
 _REFUSED = frozenset(("ir.invalid", "isa.invalid", "isa.certificate", "pass.failed"))
 """Codes of the verifiers of IR and of programs."""
@@ -47,43 +46,54 @@ class Pipeline:
     def __str__(self) -> str:
         return ",".join(str(_spelled_out(p)) for p in self.passes)
 
-    def with_smaller_values(self) -> tuple[Pipeline, float] | None:
-        """This pipeline with less of a scratchpad left to values, and the share; None if there is none less.
-
-        For a model whose values of one request do not fit although each of its operations does.
-        """
-        for number, each in enumerate(self.passes):
-            if each.name == "fuse-recsys":
-                share = getattr(each, "scratchpad", 0.0)
-                smaller = next((s for s in (0.5, 0.25, 0.1, 0.0) if s < share), None)
-                if smaller is None:
-                    return None
-                less = replace(each, scratchpad=smaller)  # type: ignore[call-arg]
-                return Pipeline((*self.passes[:number], less, *self.passes[number + 1 :])), smaller
-        return None
-
-    def run(self, module: ModuleOp, ctx: CompilerContext, after: AfterPass | None = None) -> None:
+    def run(self, module: ModuleOp, ctx: CompilerContext, instrument: Sequence[Instrument] = ()) -> Pipeline:
         """Apply all passes in place; the module is verified after each one.
 
+        Where the target cannot hold the model, the last pass that can ask for less does so, and the pipeline
+        goes on from there (:mod:`cimc.transforms.retries`).
+
+        Returns:
+            The pipeline with the options that fitted: it does the same at the first attempt.
+
         Raises:
-            CimcError: of a pass.
+            CimcError: as its passes.
             InternalError: where the module comes from a model, and a verifier refuses what a pass made of it.
         """
-        for each in self.passes:
-            start = time.perf_counter()
+        passes, number = self.passes, 0
+        kept: list[Checkpoint] = []
+        for each in instrument:
+            each.before_pipeline(module, ctx, passes)
+        while number < len(passes):
+            current = passes[number]
+            if isinstance(current, Adjustable):
+                kept.append(Checkpoint(number, passes, module, ctx))
+            for each in instrument:
+                each.before_pass(module, ctx, current)
             try:
-                _apply(each, module, ctx)
+                seconds = _apply(current, module, ctx)
+            except InfeasibleError as error:
+                passes, number = _adjusted(kept, error, module, ctx)
+                for each in instrument:
+                    each.retry(module, ctx, number, passes[number], error)
+                continue
             except CimcError as error:
                 # IR that a user wrote may be valid and yet mean nothing: then the error is the user's
                 if not ctx.imported or error.code not in _REFUSED:
                     raise
-                raise InternalError(f"pass '{each.name}' made what cimc itself refuses: {error}") from error
-            if after is not None:
-                after(each, module, time.perf_counter() - start)
+                raise InternalError(
+                    f"pass '{current.name}' made what cimc itself refuses: {error}"
+                ) from error
+            for each in instrument:
+                each.after_pass(module, ctx, current, seconds)
+            number += 1
+        for each in instrument:
+            each.after_pipeline(module, ctx, passes)
+        return Pipeline(passes)
 
 
-def _apply(each: ModulePass, module: ModuleOp, ctx: CompilerContext) -> None:
-    """Apply one pass, and verify what it leaves."""
+def _apply(each: ModulePass, module: ModuleOp, ctx: CompilerContext) -> float:
+    """Run and verify a pass; the seconds that it took."""
+    start = time.perf_counter()
     try:
         each.apply(ctx, module)
     except VerifyException as error:
@@ -94,6 +104,25 @@ def _apply(each: ModulePass, module: ModuleOp, ctx: CompilerContext) -> None:
         error.add_note(f"in pass '{each.name}'")
         raise
     verify_ir(module, f"after pass '{each.name}'")
+    return time.perf_counter() - start
+
+
+def _adjusted(
+    kept: list[Checkpoint], error: InfeasibleError, module: ModuleOp, ctx: CompilerContext
+) -> tuple[tuple[ModulePass, ...], int]:
+    """Go back to the last checkpoint where a pass can ask for less: the passes from now on, and the next.
+
+    Raises:
+        InfeasibleError: ``error``, where there is none.
+    """
+    while kept:
+        checkpoint = kept.pop()
+        passes = checkpoint.adjusted(error.shortage)
+        if passes is not None:
+            checkpoint.restore(module, ctx)
+            ctx.facts["pipeline"] = str(Pipeline(passes))
+            return passes, checkpoint.number
+    raise error
 
 
 def _spelled_out(each: ModulePass) -> ArgSpec:

@@ -64,7 +64,7 @@ def test_verify_only_prints_nothing(dump: Path) -> None:
 
 def test_json(dump: Path) -> None:
     found = call("opt", dump / "02-fuse-recsys.mlir", "--json").json
-    assert set(found) == {"verified", "pipeline", "ir", "output", "notes"}
+    assert set(found) == {"verified", "pipeline", "ir", "output", "notes", "timings", "peak_growth"}
     assert "rec.linear" in found["ir"]
 
 

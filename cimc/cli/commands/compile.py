@@ -12,8 +12,8 @@ from cimc.cli.path_options import READ, WRITTEN, Command, WrittenFolder
 
 if TYPE_CHECKING:
     from cimc.api import Program
-    from cimc.instrument.watch import Watch
     from cimc.report.blocks import Block
+    from cimc.transforms.instrumentation import Instrument
 
 
 @click.command(
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     help="Write the IR after every pass, and its arrays.",
 )
 @click.option("--check-each", is_flag=True, help="Execute the IR after every pass, against onnxruntime.")
-@click.option("--timings", is_flag=True, help="Print seconds per pass on stderr.")
+@click.option("--timings", is_flag=True, help="Print seconds and growth of peak memory per pass on stderr.")
 @options.max_request_bytes
 @options.host_limits
 @options.as_json
@@ -92,11 +92,9 @@ def command(
 
     Equal inputs, options and seed give a byte-identical program.
     """
-    from cimc.api import Program, prepare
+    import cimc
     from cimc.cli import output
-    from cimc.compare.blame import blaming_requests
-    from cimc.errors import ProgramError
-    from cimc.instrument.watch import Watch
+    from cimc.instrument import CheckEach, DumpIR, PassProgress, PrintIR, Timings
     from cimc.transforms.passes import DEFAULT_PIPELINE
     from cimc.transforms.pipeline import Pipeline
     from cimc.workload.request_file import load_requests
@@ -107,41 +105,33 @@ def command(
         raise click.UsageError("--check-each compares whole models: leave out --select")
     line = Pipeline.parse(pipeline or DEFAULT_PIPELINE)
     requests = load_requests(calib, max_request_bytes) if calib is not None else None
-    watch = Watch(
-        line,
-        print_after=print_ir_after,
-        locations=print_locations,
-        folder=dump_ir,
-        check=model if check_each else None,
-    )
-    steps = [p.name for p in line.passes]
+    times = Timings()
+    checks = CheckEach(model) if check_each else None
     with output.progress("compiling", "passes") as advance:
-        advance(0, len(steps), "import")
-        module, ctx, line = prepare(
-            model, target, requests, line, seed=seed, weights=weights, outputs=select, trace=trace
-        )
-        with blaming_requests(model, None if weights or select else requests):
-            watch.imported(module, ctx)
-            for done, each in enumerate(steps):
-                advance(done, len(steps), each)
-                Pipeline((line.passes[done],)).run(
-                    module, ctx, lambda p, m, s: watch.after(p.name, m, ctx, s)
-                )
-    if ctx.program is None:
-        raise ProgramError(
-            "pass.no-program", f"pipeline '{line}' builds no program", hint="end it with schedule,lower"
-        )
-    program = Program(ctx.program, ctx.target)
-    watch.finished(module, ctx)
+        advance(0, len(line.passes), "import")
+        watching: list[Instrument] = [times, PassProgress(advance)]
+        if print_ir_after is not None:
+            names = [name.strip() for name in print_ir_after.split(",") if name.strip()]
+            watching.append(PrintIR(names, locations=print_locations))
+        watching += [DumpIR(dump_ir)] if dump_ir is not None else []
+        watching += [checks] if checks is not None else []
+        program = cimc.compile(
+            model, target, requests, line,
+            seed=seed, weights=weights, outputs=select, trace=trace, instrument=watching,
+        )  # fmt: skip
     program.save(path)
     output.notes(program.notes)
     if timings and not as_json:
-        for name, spent in watch.seconds.items():
-            output.note(f"{spent:9.3f} s  {name}")
-    output.result(_payload(program, path, watch), _blocks(program, path), as_json)
+        output.note(times.table())
+    payload = {
+        **_payload(program, path),
+        **times.to_json(),
+        "checks": [] if checks is None else checks.checks,
+    }
+    output.result(payload, _blocks(program, path), as_json)
 
 
-def _payload(program: Program, path: Path, watch: Watch) -> dict[str, Any]:
+def _payload(program: Program, path: Path) -> dict[str, Any]:
     from cimc.report import clip_free, converters, placement
     from cimc.report.summary import header_json
 
@@ -153,8 +143,6 @@ def _payload(program: Program, path: Path, watch: Watch) -> dict[str, Any]:
         "placement": placement.to_json(program.data, program.target),
         **converters.to_json(program.data),
         "certificate": clip_free.to_json(program.data),
-        "timings": watch.seconds,
-        "checks": watch.checks,
     }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cimc.cli import options
-from cimc.cli.path_options import NAMED_OR_READ, READ, WRITTEN, Command
+from cimc.cli.path_options import NAMED_OR_READ, READ, WRITTEN, Command, WrittenFolder
 
 if TYPE_CHECKING:
     from xdsl.dialects.builtin import ModuleOp
@@ -45,6 +45,13 @@ if TYPE_CHECKING:
 @click.option("--data-out", type=WRITTEN, metavar="OUT.safetensors", help="Write the arrays of the result.")
 @click.option("--verify-only", is_flag=True, help="Print nothing; the exit code says whether it verifies.")
 @click.option("--print-locations", is_flag=True, help="Name the ONNX node of each operation.")
+@click.option(
+    "--dump-ir",
+    type=WrittenFolder("[0-9][0-9]-*.mlir", "data.safetensors"),
+    metavar="DIR",
+    help="Write the IR after every pass, and its arrays.",
+)
+@click.option("--timings", is_flag=True, help="Print seconds and growth of peak memory per pass on stderr.")
 @options.max_request_bytes
 @options.as_json
 def command(
@@ -58,6 +65,8 @@ def command(
     data_out: Path | None,
     verify_only: bool,
     print_locations: bool,
+    dump_ir: Path | None,
+    timings: bool,
     max_request_bytes: int,
     as_json: bool,
 ) -> None:
@@ -68,6 +77,7 @@ def command(
     quantize and later passes need --target.
     """
     from cimc.cli import output
+    from cimc.instrument import DumpIR, Timings
     from cimc.instrument.dump import save_arrays_of
     from cimc.ir.text import print_ir
     from cimc.support.io.files import write_atomically
@@ -86,7 +96,10 @@ def command(
         use_calibration(module, ctx, load_requests(calib, max_request_bytes))
     _missing(line, ctx)
     known = len(ctx.notes)
-    line.run(module, ctx)
+    times = Timings()
+    line = line.run(module, ctx, [times, *([] if dump_ir is None else [DumpIR(dump_ir)])])
+    if timings and not as_json:
+        output.note(times.table())
     output.notes(ctx.notes[known:])
     if ctx.program is not None:
         output.note("note: the program that 'lower' built is not kept; 'cimc compile' writes one")
@@ -102,6 +115,7 @@ def command(
             "ir": None if verify_only or path is not None else text,
             "output": None if path is None else str(path),
             "notes": ctx.notes[known:],
+            **times.to_json(),
         }
         output.result(payload, [], True)
     elif path is None and not verify_only:

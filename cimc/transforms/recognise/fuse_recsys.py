@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from xdsl.context import Context
@@ -15,6 +15,7 @@ from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import GreedyRewritePatternApplier, PatternRewriteWalker
 
 from cimc.analysis.shapes.engine import ShapeAnalysis
+from cimc.errors import Shortage
 from cimc.frontend.export_graph import opset_of
 from cimc.ir import rec
 from cimc.ir.context import CompilerContext, compiler_context
@@ -65,7 +66,19 @@ class FuseRecsys(ModulePass):
         for function in [f for f in op.body.block.ops if isinstance(f, FuncOp)]:
             if any(o.name.startswith("onnx.") for o in function.body.block.ops):
                 self._fuse(function, op, compiler)
+        if self.scratchpad < 1:
+            compiler.notes.append(
+                f"values count on {self.scratchpad:.0%} of a scratchpad (fuse-recsys{{scratchpad="
+                f"{self.scratchpad}}}): what does not fit there stays on the host"
+            )
         verify_ir(op, f"after {self.name}")
+
+    def adjusted(self, shortage: Shortage) -> FuseRecsys | None:
+        """With less of a scratchpad for values, which may not fit together although each of them does."""
+        less = next((share for share in (0.5, 0.25, 0.1, 0.0) if share < self.scratchpad), None)
+        if shortage.resource != "scratchpad" or less is None:
+            return None
+        return replace(self, scratchpad=less)
 
     def _fuse(self, function: FuncOp, module: ModuleOp, ctx: CompilerContext) -> None:
         graph, found, made = self._recognised(function, module, ctx)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from xdsl.ir import Operation, SSAValue
 
 from cimc.analysis.request_size import request_bytes
-from cimc.errors import PassError
+from cimc.errors import PassError, Shortage
 from cimc.ir import cim, rec
 from cimc.ir.context import CompilerContext
 from cimc.ir.types import symbol
@@ -22,11 +22,11 @@ class Slack:
     of tiles with layers that other values leave free for them."""
 
     fill: float
-    kept_free: float
+    free: float
 
 
 SLACK = tuple(Slack(fill, free) for fill in (0.95, 0.9, 0.85, 0.8) for free in (0.0, 0.5, 0.75))
-"""What is tried until everything fits."""
+"""What is tried one after the other where the scratchpads are nearly full."""
 JOINED = 0.125
 """A concatenation beyond this share of a scratchpad gets its room when the first of its parts is made."""
 
@@ -51,9 +51,16 @@ class _Rooms:
 
     def fits(self, key: tuple[int, int], at: int, extra: int, free: float = 0.0) -> bool:
         """Whether ``extra`` more bytes find room on a tile at position ``at``, with a share left ``free``."""
+        return self.used(key, at) + extra <= self.capacity * (1 - free)
+
+    def used(self, key: tuple[int, int], at: int) -> int:
+        """Bytes that lie on a tile at position ``at``."""
         held = self._held.get(key, {})
-        distinct = {id(h): h for h in held.values() if h.end >= at}
-        return sum(h.size for h in distinct.values()) + extra <= self.capacity * (1 - free)
+        return sum(h.size for h in {id(h): h for h in held.values() if h.end >= at}.values())
+
+    def shortage(self, key: tuple[int, int], at: int, extra: int) -> Shortage:
+        """What a tile lacks for ``extra`` more bytes at position ``at``."""
+        return Shortage("scratchpad", self.used(key, at) + extra, self.capacity, "bytes")
 
     def hold(self, key: tuple[int, int], value: SSAValue, size: int, end: int) -> None:
         self._held.setdefault(key, {})[value] = _Held(size, end)
@@ -77,8 +84,8 @@ class _Rooms:
 
 def assign_tiles(
     stages: Stages, chip: list[Operation], data: CompilerContext, target: Target, slack: Slack
-) -> tuple[dict[Operation, int], bool]:
-    """The tile of every chip operation, and whether all found room.
+) -> tuple[dict[Operation, int], Shortage | None]:
+    """The tile of every chip operation, and what the first one lacks that finds no room.
 
     A partial product runs where its blocks are; every other operation where most of its operand bytes are,
     and one that reads only values from outside where its result is going.  Where the scratchpad has no room
@@ -86,7 +93,7 @@ def assign_tiles(
     """
     fixed: dict[Operation, int] = {op: _tile_of_blocks(op, data) for op in chip if isinstance(op, cim.MvmOp)}
     busy = {(stages[op], tile) for op, tile in fixed.items()}
-    overfull = False
+    short: Shortage | None = None
     goal: dict[Operation, int] = {}
     for op in reversed(chip):
         users = [u.operation for r in op.results for u in r.uses if u.operation in stages]
@@ -116,7 +123,7 @@ def assign_tiles(
             size = request_bytes(whole.results[0])
 
             def place(tile: int, at: int = at, size: int = size, stage: int = stage) -> bool:
-                return rooms.fits((stage, tile), at, size, slack.kept_free if (stage, tile) in busy else 0.0)
+                return rooms.fits((stage, tile), at, size, slack.free if (stage, tile) in busy else 0.0)
 
             found = _first(ranked, place, target)
             homes[whole] = ranked[0] if found is None else found
@@ -127,16 +134,16 @@ def assign_tiles(
         def room(
             tile: int, at: int = at, need: _Need = need, stage: int = stage, home: int | None = home
         ) -> bool:
-            free = slack.kept_free if (stage, tile) in busy and need.op not in fixed else 0.0
+            free = slack.free if (stage, tile) in busy and need.op not in fixed else 0.0
             return rooms.fits((stage, tile), at, need.extra(rooms, (stage, tile), home), free)
 
-        if op in fixed:
-            overfull |= not room(fixed[op])
-        else:
+        found = None
+        if op not in fixed:
             found = _first(ranked, room, target)
-            overfull |= found is None
             tiles[op] = ranked[0] if found is None else found
         key = (stage, tiles[op])
+        if short is None and found is None and not (op in fixed and room(fixed[op])):
+            short = rooms.shortage(key, at, need.extra(rooms, key, home))
         for value in operands:
             if rooms.missing(key, value):
                 rooms.hold(key, value, request_bytes(value), _last(value, stage, stages, order))
@@ -149,7 +156,7 @@ def assign_tiles(
             for part in operands if isinstance(op, rec.ConcatOp) else ():
                 rooms.drop(key, part)
             rooms.hold(key, result, request_bytes(result), end)
-    return tiles, not overfull
+    return tiles, short
 
 
 def made_here(value: SSAValue, stages: Stages, stage: int) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp
@@ -12,12 +13,12 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from cimc.analysis.request_size import request_bytes
-from cimc.errors import InfeasibleError, PassError
+from cimc.errors import InfeasibleError, PassError, Shortage
 from cimc.interpreter.evaluate import main_function
 from cimc.ir import cim, rec
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.target.spec import Target
-from cimc.transforms.schedule.assign_tiles import SLACK, assign_tiles
+from cimc.transforms.schedule.assign_tiles import SLACK, Slack, assign_tiles
 from cimc.transforms.schedule.reduction_tiles import hoist, spread_homes
 from cimc.transforms.schedule.scratchpad import Buffers
 from cimc.transforms.schedule.tiling.apply import split_large
@@ -38,11 +39,20 @@ class Schedule(ModulePass):
     their result where that relieves the busiest router port (``reduction_tiles.py``).  Every chip operation
     gets ``cim.stage``, ``cim.tile`` and ``cim.at``.
 
+    Options:
+        homes: ``consumer`` or ``spread``, see above.
+        fill: share of a scratchpad that is counted on, the rest being lost between values; 0.95 if absent.
+        free: share that tiles with layers leave to these; 0 if absent.
+
+    Where the scratchpads are nearly full, other ``fill`` and ``free`` are tried, and stand in the pipeline.
+
     Precondition: placed matrices.  Raises InfeasibleError when a scratchpad is too small.
     """
 
     name = "schedule"
     homes: str = "consumer"
+    fill: float | None = None
+    free: float | None = None
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         data = compiler_context(ctx, self.name)
@@ -53,23 +63,36 @@ class Schedule(ModulePass):
             data.facts["cut"] = cut
         stages = assign_stages(function)
         chip = [o for o in function.body.block.ops if is_chip(o)]
-        for number, slack in enumerate(SLACK, 1):
-            tiles, roomy = assign_tiles(stages, chip, data, target, slack)
-            if not roomy and number < len(SLACK):
-                continue
-            moved = self._moved(chip, stages, tiles, data, target)
-            tiles |= moved
-            hoist(moved)
-            _communicate(function, stages, tiles, frozenset(moved))
-            try:
-                data.facts["scratchpad"] = _allocate(function, stages, tiles, target)
-            except InfeasibleError:
-                if number == len(SLACK):
-                    raise
-                _forget_communication(function, stages, tiles)
-                continue
-            _annotate(function, stages, tiles)
-            return
+        tiles, short = assign_tiles(stages, chip, data, target, self._slack)
+        if short is not None and self._next() is not None:
+            raise InfeasibleError(
+                short, subject=f"schedule{{fill={self._slack.fill} free={self._slack.free}}}"
+            )
+        moved = self._moved(chip, stages, tiles, data, target)
+        tiles |= moved
+        hoist(moved)
+        _communicate(function, stages, tiles, frozenset(moved))
+        data.facts["scratchpad"] = _allocate(function, stages, tiles, target)
+        _annotate(function, stages, tiles)
+
+    def adjusted(self, shortage: Shortage) -> Schedule | None:
+        """With more room left in the scratchpads for what is lost between values."""
+        after = self._next() if shortage.resource == "scratchpad" else None
+        return None if after is None else replace(self, fill=after.fill, free=after.free)
+
+    @property
+    def _slack(self) -> Slack:
+        first = SLACK[0]
+        fill = first.fill if self.fill is None else self.fill
+        free = first.free if self.free is None else self.free
+        if not (0 < fill <= 1 and 0 <= free < 1):
+            raise PassError("schedule.option", f"fill={fill} free={free} are no shares of a scratchpad")
+        return Slack(fill, free)
+
+    def _next(self) -> Slack | None:
+        """The slack to try after this one; None for the last, and for one that is none of those."""
+        following = dict(pairwise(SLACK))
+        return following.get(self._slack)
 
     def _moved(
         self,
@@ -184,17 +207,6 @@ def _bring(
     new.result.name_hint = operand.name_hint
     stages[new], tiles[new] = stage, tile
     return new.result
-
-
-def _forget_communication(
-    function: FuncOp, stages: dict[Operation, int], tiles: dict[Operation, int]
-) -> None:
-    """Undo :func:`_communicate`."""
-    for op in list(function.body.block.ops):
-        if isinstance(op, cim.LoadOp | cim.TransferOp):
-            op.result.replace_all_uses_with(op.x)
-            del stages[op], tiles[op]
-            Rewriter.erase_op(op)
 
 
 def _annotate(function: FuncOp, stages: dict[Operation, int], tiles: dict[Operation, int]) -> None:

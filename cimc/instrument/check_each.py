@@ -1,20 +1,21 @@
-"""What is done between passes: print the IR, dump it to files, execute it against the original model."""
+"""Which pass broke the model: the IR is executed after each one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import BlockArgument, SSAValue
+from xdsl.passes import ModulePass
 
-from cimc.errors import CheckFailed, Location, PassError
+from cimc.errors import CheckFailed, InfeasibleError, Location
 from cimc.host.choices import Choice, Recorder
 from cimc.ir.context import CompilerContext
-from cimc.ir.text import print_ir
-from cimc.support.io.files import make_folder, write_atomically
 from cimc.support.progress import note
+from cimc.transforms.instrumentation import Instrument
 from cimc.transforms.pipeline import Pipeline
 from cimc.workload.first_requests import JaggedInputs
 from cimc.workload.request_rules import Arrays
@@ -23,83 +24,49 @@ if TYPE_CHECKING:
     from cimc.compare.following import Followed
 
 CHECKED_REQUESTS = 256
-"""Calibration requests that ``--check-each`` executes after every pass."""
+"""Calibration requests that are executed after every pass."""
 
 
-class Watch:
-    """Follows a compilation.
+class CheckEach(Instrument):
+    """Executes the module after every pass, on the first calibration requests, against onnxruntime.
+
+    After ``lower`` the program runs too, in mode ``exact``, and must equal the module bit for bit.  Each step
+    is a line on standard error.  An output beyond the bound of :class:`cimc.compare.check.Bound` raises
+    CheckFailed ``check.pass-broke``, which names the pass.
 
     Args:
-        line: the pipeline.
-        print_after: ``all`` or names of passes, separated by commas; ``None`` prints nothing.
-        locations: whether printed IR names the ONNX node of each operation.
-        folder: where the IR after each pass goes; ``None`` writes nothing.
-        check: the original model, to execute the IR after every pass; ``None`` checks nothing.
+        model: the file that is compiled, whole, with its own weights.
 
-    Raises:
-        PassError: ``pass.unknown`` for a pass to print after that the pipeline does not have.
-        CimcError: ``io.cannot-write``.
+    Attributes:
+        checks: what was found after each step, JSON-able; ``import`` comes first.
     """
 
-    def __init__(
-        self,
-        line: Pipeline,
-        *,
-        print_after: str | None = None,
-        locations: bool = False,
-        folder: Path | None = None,
-        check: Path | None = None,
-    ) -> None:
-        names = [p.name for p in line.passes]
-        wanted = [] if print_after is None else [n.strip() for n in print_after.split(",") if n.strip()]
-        for name in wanted:
-            if name not in (*names, "all", "import"):
-                raise PassError(
-                    "pass.unknown",
-                    f"--print-ir-after: the pipeline has no pass '{name}'",
-                    hint=f"passes of this pipeline: {', '.join(names)}; or 'import', or 'all'",
-                )
-        self.printed, self.locations = set(wanted), locations
-        self.folder, self.number = folder, 0
-        self.arrays: dict[str, Any] = {}
-        self.seconds: dict[str, float] = {}
+    def __init__(self, model: str | Path) -> None:
         self.checks: list[dict[str, Any]] = []
-        self._model = check
+        self._model = Path(model)
         self._checker: _Checker | None = None
-        if folder is not None:
-            make_folder(folder)
 
-    def imported(self, module: ModuleOp, ctx: CompilerContext) -> None:
-        """Call before the first pass."""
-        if self._model is not None:
-            self._checker = _Checker(self._model, module, ctx)
-        self.after("import", module, ctx, None)
+    def before_pipeline(self, module: ModuleOp, ctx: CompilerContext, passes: Sequence[ModulePass]) -> None:
+        self._checker = _Checker(self._model, module, ctx)
+        self.checks = [self._checker.check("import", module, ctx)]
 
-    def after(self, name: str, module: ModuleOp, ctx: CompilerContext, seconds: float | None) -> None:
-        """Call after every pass."""
-        if seconds is not None:
-            key, count = name, 1
-            while key in self.seconds:
-                key, count = f"{name}#{count + 1}", count + 1
-            self.seconds[key] = seconds
-        if self.printed & {name, "all"}:
-            note(f"// -----// IR after {name} //----- //\n{print_ir(module, locations=self.locations)}")
-        if self.folder is not None:
-            text = print_ir(module, locations=True)
-            write_atomically(self.folder / f"{self.number:02}-{name}.mlir", text)
-            # passes drop arrays that later ones do not need; a dump can be resumed from any of them
-            self.arrays |= {key: ctx.store[key] for key in ctx.store}
-        self.number += 1
-        if self._checker is not None:
-            self.checks.append(self._checker.check(name, module, ctx))
+    def after_pass(self, module: ModuleOp, ctx: CompilerContext, each: ModulePass, seconds: float) -> None:
+        assert self._checker is not None
+        self.checks.append(self._checker.check(each.name, module, ctx))
 
-    def finished(self, module: ModuleOp, ctx: CompilerContext) -> None:
-        """Call after the last pass."""
-        if self.folder is not None:
-            from cimc.instrument.dump import save_arrays_of
+    def retry(
+        self,
+        module: ModuleOp,
+        ctx: CompilerContext,
+        number: int,
+        again: ModulePass,
+        error: InfeasibleError,
+    ) -> None:
+        del self.checks[number + 1 :]  # of an attempt that is not the one kept
 
-            save_arrays_of(ctx, self.arrays, self.folder / "data.safetensors")
-        if self._checker is not None and ctx.program is not None:
+    def after_pipeline(self, module: ModuleOp, ctx: CompilerContext, passes: Sequence[ModulePass]) -> None:
+        assert self._checker is not None
+        if ctx.program is not None:
             self.checks.append(self._checker.check_program(module, ctx))
 
 

@@ -1,0 +1,85 @@
+"""Passes that only say that they ran, and an instrument that remembers what it was told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.passes import ModulePass
+
+from cimc.errors import InfeasibleError, Shortage
+from cimc.ir.context import CompilerContext, compiler_context
+from cimc.transforms.instrumentation import Instrument
+
+
+@dataclass(frozen=True)
+class Mark(ModulePass):
+    """Leaves its name in the module, in the notes and in the facts."""
+
+    name = "mark"
+    label: str = ""
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        data = compiler_context(ctx, self.name)
+        op.attributes[f"ran.{self.label}"] = StringAttr(self.label)
+        data.notes.append(self.label)
+        data.facts[self.label] = True
+
+
+@dataclass(frozen=True)
+class Ask(Mark):
+    """Asks for ``bytes``; halves them when there is too little of ``resource``."""
+
+    name = "ask"
+    bytes: int = 8
+    resource: str = "room"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        super().apply(ctx, op)
+        compiler_context(ctx, self.name).facts["asked"] = self.bytes
+
+    def adjusted(self, shortage: Shortage) -> Ask | None:
+        fits = shortage.resource == self.resource and self.bytes > 1
+        return replace(self, bytes=self.bytes // 2) if fits else None
+
+
+@dataclass(frozen=True)
+class Hold(Mark):
+    """Holds ``bytes`` at most of what an :class:`Ask` before it asked for."""
+
+    name = "hold"
+    bytes: int = 2
+    resource: str = "room"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        super().apply(ctx, op)
+        asked = compiler_context(ctx, self.name).facts["asked"]
+        if asked > self.bytes:
+            raise InfeasibleError(Shortage(self.resource, asked, self.bytes, "bytes"))
+
+
+class Diary(Instrument):
+    """Everything that it was told, a line each."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def before_pipeline(self, module: ModuleOp, ctx: CompilerContext, passes: Sequence[ModulePass]) -> None:
+        self.lines.append("begin " + " ".join(p.name for p in passes))
+
+    def before_pass(self, module: ModuleOp, ctx: CompilerContext, each: ModulePass) -> None:
+        self.lines.append(f"before {each.name}")
+
+    def after_pass(self, module: ModuleOp, ctx: CompilerContext, each: ModulePass, seconds: float) -> None:
+        assert seconds > 0
+        self.lines.append(f"after {each.name}")
+
+    def retry(
+        self, module: ModuleOp, ctx: CompilerContext, number: int, again: ModulePass, error: InfeasibleError
+    ) -> None:
+        self.lines.append(f"again from {number} {again}: {error.message}")
+
+    def after_pipeline(self, module: ModuleOp, ctx: CompilerContext, passes: Sequence[ModulePass]) -> None:
+        self.lines.append("end " + " ".join(p.name for p in passes))
