@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 import cimc
 from tests.cli.tiny_files import REQUESTS, Tiny, call
+from tests.tight_models import side_by_side
 
 
 def test_two_compiles_are_byte_identical(tiny: Tiny, program: Path, tmp_path: Path) -> None:
@@ -183,6 +185,16 @@ def test_print_ir_after_goes_to_stderr(tiny: Tiny, tmp_path: Path) -> None:
     assert 'loc("' in done.err
     assert done.json["output"].endswith("p.cimc")
     assert call(*args, "--print-ir-after", "all").err.count("// -----// IR after") == 9
+
+
+def test_what_does_not_fit_is_compiled_with_other_options(tmp_path: Path) -> None:
+    onnx.save(side_by_side().proto(18), tmp_path / "m.onnx")
+    args = ("compile", tmp_path / "m.onnx", "-o", tmp_path / "p.cimc")
+    done = call(*args, "--target", "neurram130{tile.scratchpad_bytes=256}", "--json")
+    assert done.code == 0, done.err
+    assert "scratchpad=0.5" in done.json["program"]["pipeline"]
+    assert {"fuse-recsys", "fuse-recsys#2", "schedule#12"} <= set(done.json["timings"])
+    assert "fuse-recsys{scratchpad=0.5}" in done.err
 
 
 def test_timings(tiny: Tiny, tmp_path: Path) -> None:

@@ -104,3 +104,15 @@ def test_stale_samples_are_said_to_be_missing(tmp_path: Path, dump: Path) -> Non
     assert done.code == 0
     assert "ADC ranges will cover the worst case" in done.err
     assert "no table accesses" in done.err
+
+
+def test_dumps_and_timings_as_for_compile(tiny: Tiny, dump: Path, tmp_path: Path) -> None:
+    args = ("opt", tiny.model, "-p", "canonicalize,fuse-recsys", "--verify-only")
+    done = call(*args, "--dump-ir", tmp_path / "ir", "--timings")
+    assert (done.code, done.out) == (0, "")
+    assert " s  fuse-recsys" in done.err
+    names = [f"{number:02}-{step}.mlir" for number, step in enumerate(STEPS[:3])]
+    assert sorted(p.name for p in (tmp_path / "ir").iterdir()) == [*names, "data.safetensors"]
+    for name in names:
+        assert (tmp_path / "ir" / name).read_text() == (dump / name).read_text()
+    assert list(call(*args, "--json").json["timings"]) == ["canonicalize", "fuse-recsys"]

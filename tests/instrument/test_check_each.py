@@ -17,7 +17,7 @@ from cimc.instrument import CheckEach
 from cimc.ir.context import compiler_context
 from cimc.transforms.passes import DEFAULT_PIPELINE
 from models.tiny import requests_for, tiny_dlrm
-from tests.test_api import CASES
+from tests.tight_models import CASES
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cimc import api
 from cimc.errors import CimcError, PassError
 from cimc.study import case_process, columns, plots
 from cimc.study import cases as plan
 from cimc.study.cases import Case, Strategy, Workload, cases, workload_beside
-from cimc.study.named_pipelines import seeded, strategy
+from cimc.study.named_pipelines import growing, seeded, strategy
 from cimc.study.results import Row, Store
 from cimc.study.runner import run
+from cimc.transforms.pipeline import Pipeline
+from cimc.transforms.system import System
 from tests.cli.tiny_files import Tiny, call, write_tiny
 
 
@@ -152,6 +155,30 @@ def test_chips_are_added_until_the_model_fits(tiny: Tiny) -> None:
     )
     assert row["error"].startswith("mapping.infeasible: ")
     assert row["strategy"] == "greedy"
+
+
+def test_the_chips_stand_in_the_pipeline_and_the_model_is_read_once(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def load(path: Path, *rest: Any) -> Any:
+        read.append(path)
+        return real(path, *rest)
+
+    real = api.load_model
+    monkeypatch.setattr(api, "load_model", load)
+    small = "tsinghua28{chip.mesh=2x1 chip.port=0x0 tile.arrays=2}"
+    row = case_process.run_case(Case(workload_beside(tiny.model), small, strategy("greedy"), limit=10))
+    assert row["chips"] > 1
+    assert f",system{{chips={row['chips']} grow=true}},fuse-recsys{{" in row["pipeline"]
+    assert read == [tiny.model]
+
+
+def test_a_pipeline_that_says_how_many_chips_is_left_alone() -> None:
+    given = "system{chips=2},canonicalize"
+    assert growing(given) == str(Pipeline.parse(given))
+    assert growing("place") == str(Pipeline((System(grow=True), *Pipeline.parse("place").passes)))
 
 
 def test_a_study_goes_on_where_it_stopped(
