@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.ir.cim import ARRAY, TILE
+from cimc.ir.block_fields import ARRAY, TILE
 
 UNPLACED = -1
 """Tile and array of a block that has no place yet."""
