@@ -17,6 +17,7 @@ from xdsl.ir import Attribute
 from xdsl.passes import ModulePass
 
 from cimc.errors import CimcError, InfeasibleError
+from cimc.ir.cim import stored_names
 from cimc.ir.context import Access, CompilerContext
 from cimc.ir.tensor_store import TensorStore
 from cimc.ir.text import print_ir
@@ -109,6 +110,7 @@ def symbols_of(module: ModuleOp) -> set[str]:
     work: list[Attribute] = []
     for op in module.walk():
         work += [*op.attributes.values(), *op.properties.values()]
+        found.update(stored_names(op))
     while work:
         attr = work.pop()
         if isinstance(attr, SymbolRefAttr):

@@ -87,7 +87,7 @@ def evaluate(
                 continue
             raise RequestError("request.missing-input", f"the model's input '{name}' is not among the arrays")
         values[argument] = inputs[name]
-    matrices = {op.sym_name.data: op for op in module.body.block.ops if isinstance(op, cim.MatrixOp)}
+    matrices = {matrix.symbol: matrix for matrix in cim.matrices_of(module)}
     run = _Evaluator(ctx, module, matrices, choices)
     for op in function.body.block.ops:
         if isinstance(op, ReturnOp):
@@ -211,11 +211,8 @@ class _Evaluator:
     def mvm(self, op: cim.MvmOp, args: list[Array]) -> Array:
         matrix, weights = self.matrix(symbol(op.matrix))
         rows, cols = slice(None), slice(None)
-        if op.first is not None and op.count is not None:
-            assert matrix.blocks is not None
-            first = op.first.value.data
-            table = self.ctx.store[symbol(matrix.blocks)]
-            rows, cols = gang_extent(table[first : first + op.count.value.data])
+        if op.first is not None:
+            rows, cols = gang_extent(matrix.block_table(self.ctx.store)[op.blocks()])
         # float64 holds every partial product of 8-bit integers exactly, and has a BLAS
         out = args[0][..., rows].astype(np.float64) @ weights[rows, cols].astype(np.float64)
         return out.astype(np.int32)

@@ -12,13 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.ir.cim import ARRAY, BLOCK_FIELDS, OFFSET, ROW0, TILE
+from cimc.ir.cim import ARRAY, BLOCK_FIELDS, OFFSET, REPLICA_FIELDS, ROW0, TILE
 from cimc.ir.residence import Residence, dram_chip, residence_of
 from cimc.isa.program import Matrix, Program
 from cimc.target.spec import Target
-
-REPLICA_FIELDS = ("block", "tile", "array", "offset")
-"""Columns of ``NAME.replicas``: a copy of primary block ``block``, and where it lies."""
 
 Ints = NDArray[np.int64]
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import printable
-from cimc.ir.cim import ARRAY, COLS, OFFSET, ROWS, TILE
+from cimc.ir.cim import ARRAY, COLS, OFFSET, REPLICA_FIELDS, ROWS, TILE
 from cimc.ir.residence import Residence, dram_chip, residence_of, row_bits
-from cimc.isa.directory import REPLICA_FIELDS, places_of, with_replicas
+from cimc.isa.directory import places_of, with_replicas
 from cimc.isa.program import Matrix, Program
 from cimc.target.spec import Target
 

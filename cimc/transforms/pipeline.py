@@ -12,6 +12,7 @@ from xdsl.utils.arg_spec import ArgSpec, parse_pipeline
 from xdsl.utils.exceptions import ArgSpecParseError, ParseError, VerifyException
 
 from cimc.errors import CimcError, InfeasibleError, InternalError, PassError
+from cimc.ir.cim import check_stored
 from cimc.ir.context import CompilerContext
 from cimc.ir.text import verify_ir
 from cimc.transforms.instrumentation import Instrument
@@ -104,6 +105,7 @@ def _apply(each: ModulePass, module: ModuleOp, ctx: CompilerContext) -> float:
         error.add_note(f"in pass '{each.name}'")
         raise
     verify_ir(module, f"after pass '{each.name}'")
+    check_stored(module, ctx.store)
     return time.perf_counter() - start
 
 

@@ -125,6 +125,7 @@ def command(
 def _read(file: Path, data: Path | None, seed: int) -> tuple[CompilerContext, ModuleOp]:
     from cimc.cli.textfiles import read_text
     from cimc.instrument.dump import load_arrays_into, symbols_of
+    from cimc.ir.cim import check_stored
     from cimc.ir.text import new_context, parse_ir
 
     ctx = new_context()
@@ -140,6 +141,7 @@ def _read(file: Path, data: Path | None, seed: int) -> tuple[CompilerContext, Mo
     module = parse_ir(read_text(file), ctx, "<stdin>" if str(file) == "-" else str(file))
     if data is not None:
         load_arrays_into(ctx, data, symbols_of(module))
+        check_stored(module, ctx.store)
     return ctx, module
 
 

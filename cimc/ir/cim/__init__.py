@@ -1,19 +1,32 @@
 """The ``cim`` dialect: the model quantised, cut into array-sized blocks, placed and scheduled.
 
 A ``cim.matrix`` declares what is programmed into crossbar cells: an integer matrix ``[rows, cols]`` of
-``bits`` bits, dense layer or embedding table.  The pass ``shard`` gives it a *block table*
-(:mod:`cimc.ir.block_fields`), ``place`` fills in where each block lives.  Vector operations stay ``rec``
-operations; the attributes ``cim.tile`` (who executes) and ``cim.at`` (byte address in that tile's scratchpad)
-come from ``schedule``.
+``bits`` bits, dense layer or embedding table.  What passes decide about it stands right behind it
+(:mod:`cimc.ir.cim.decisions`): storage order, blocks, ADC steps, memory, copies, places.  Vector operations
+stay ``rec`` operations; the attributes ``cim.tile`` (who executes) and ``cim.at`` (byte address in that
+tile's scratchpad) come from ``schedule``.
 """
 
 from __future__ import annotations
 
 from xdsl.ir import Dialect
 
-from cimc.ir.block_fields import ARRAY, BLOCK_FIELDS, COL0, COLS, OFFSET, ROW0, ROWS, TILE
+from cimc.ir.block_fields import ARRAY, BLOCK_FIELDS, COL0, COLS, OFFSET, REPLICA_FIELDS, ROW0, ROWS, TILE
 from cimc.ir.cim.activation_types import activation_type, u8
-from cimc.ir.cim.matrices import MatrixOp
+from cimc.ir.cim.decisions import (
+    DECISIONS,
+    AdcOp,
+    DecisionOp,
+    PlacementOp,
+    PoolingOp,
+    ReplicasOp,
+    ResidenceOp,
+    RowOrderOp,
+    ShardsOp,
+)
+from cimc.ir.cim.histograms import Histogram, block_shapes, by_value, places
+from cimc.ir.cim.matrices import MatrixOp, check_stored, matrices_beside, matrices_of, stored_names
+from cimc.ir.cim.number_table import NumbersAttr
 from cimc.ir.cim.products import AddOp, DequantizeOp, MvmOp, QuantizeOp
 from cimc.ir.cim.table_lookup import LookupOp
 from cimc.ir.cim.transport import LoadOp, TransferOp
@@ -21,7 +34,11 @@ from cimc.ir.cim.transport import LoadOp, TransferOp
 TILE_ATTR = "cim.tile"
 ADDRESS_ATTR = "cim.at"
 
-CIM = Dialect("cim", [MatrixOp, QuantizeOp, MvmOp, AddOp, DequantizeOp, LookupOp, TransferOp, LoadOp], [])
+CIM = Dialect(
+    "cim",
+    [MatrixOp, *DECISIONS, QuantizeOp, MvmOp, AddOp, DequantizeOp, LookupOp, TransferOp, LoadOp],
+    [NumbersAttr],
+)
 
 __all__ = [
     "ADDRESS_ATTR",
@@ -30,19 +47,38 @@ __all__ = [
     "CIM",
     "COL0",
     "COLS",
+    "DECISIONS",
     "OFFSET",
+    "REPLICA_FIELDS",
     "ROW0",
     "ROWS",
     "TILE",
     "TILE_ATTR",
+    "AdcOp",
     "AddOp",
+    "DecisionOp",
     "DequantizeOp",
+    "Histogram",
     "LoadOp",
     "LookupOp",
     "MatrixOp",
     "MvmOp",
+    "NumbersAttr",
+    "PlacementOp",
+    "PoolingOp",
     "QuantizeOp",
+    "ReplicasOp",
+    "ResidenceOp",
+    "RowOrderOp",
+    "ShardsOp",
     "TransferOp",
     "activation_type",
+    "block_shapes",
+    "by_value",
+    "check_stored",
+    "matrices_beside",
+    "matrices_of",
+    "places",
+    "stored_names",
     "u8",
 ]

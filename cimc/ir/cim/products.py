@@ -18,9 +18,10 @@ from xdsl.irdl import (
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
+from cimc.errors import PassError
 from cimc.ir.cim.activation_types import activation_type, u8
 from cimc.ir.rec import RecOp, broadcast, element, shape
-from cimc.ir.types import f32, i8, i32, tensor
+from cimc.ir.types import f32, i8, i32, symbol, tensor
 
 
 @irdl_op_definition
@@ -86,6 +87,20 @@ class MvmOp(RecOp):
             },
             result_types=[tensor((*shape(x)[:-1], cols), i32)],
         )
+
+    def blocks(self) -> slice:
+        """Its blocks in the block table of the matrix, which fire together.
+
+        Raises:
+            PassError: ``pass.needs-shard`` when the matrix is whole.
+        """
+        if self.first is None or self.count is None:
+            raise PassError(
+                "pass.needs-shard",
+                f"this product is of all of @{symbol(self.matrix)}, which pass 'shard' cuts into blocks",
+                hint="run 'shard' before",
+            )
+        return slice(self.first.value.data, self.first.value.data + self.count.value.data)
 
     def infer(self) -> TensorType[Attribute]:
         if element(self.x) not in (i8, u8):

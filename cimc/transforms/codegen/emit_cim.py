@@ -30,8 +30,7 @@ def _transfer(seg: Segment, op: cim.TransferOp) -> list[Instr]:
 
 
 def _mvm(seg: Segment, op: cim.MvmOp) -> list[Instr]:
-    assert op.first is not None
-    assert op.count is not None
+    blocks = op.blocks()
     vectors = leading(op.x, len(rec.shape(op.x)) - 1)
     rows, cols = rec.shape(op.x)[-1], rec.shape(op.result)[-1]
     stride = vectors > 1
@@ -40,8 +39,8 @@ def _mvm(seg: Segment, op: cim.MvmOp) -> list[Instr]:
         dst=seg.ref(op.result)._replace(stride=4 * cols * stride),
         src=seg.ref(op.x)._replace(stride=rows * stride),
         matrix=seg.shared.numbers[symbol(op.matrix)],
-        first=op.first.value.data,
-        count=op.count.value.data,
+        first=blocks.start,
+        count=blocks.stop - blocks.start,
     )
     return vector_ops.looped(vectors, [body])
 

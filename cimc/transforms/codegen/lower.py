@@ -54,7 +54,7 @@ class _Lowering:
         self.module, self.data = module, data
         self.function: FuncOp = main_function(module)
         self.inputs, self.outputs = signature(self.function)
-        self.matrices = [o for o in module.body.block.ops if isinstance(o, cim.MatrixOp)]
+        self.matrices = cim.matrices_of(module)
         self.stages: dict[Operation, int] = {}
         self.program_data: dict[str, Any] = {}
         for op in self.function.body.block.ops:
@@ -62,8 +62,12 @@ class _Lowering:
             if isinstance(stage, IntegerAttr):
                 self.stages[op] = stage.value.data
             elif not isinstance(op, ReturnOp | rec.ConstantOp):
-                raise PassError("pass.precondition", f"{op.name} is not scheduled: run 'schedule' first")
-        numbers = {o.sym_name.data: n for n, o in enumerate(self.matrices)}
+                raise PassError(
+                    "pass.needs-schedule",
+                    f"{op.name} has no {STAGE_ATTR} yet, which pass 'schedule' decides",
+                    hint="run 'schedule' before",
+                )
+        numbers = {o.symbol: n for n, o in enumerate(self.matrices)}
         names: dict[SSAValue, str] = dict(zip(self.function.body.block.args, self.inputs, strict=True))
         self.shared = Shared(data.store, numbers, self.stages, names)
 
@@ -96,21 +100,31 @@ class _Lowering:
         )
 
     def matrix(self, op: cim.MatrixOp) -> Matrix:
-        store, name = self.data.store, op.sym_name.data
-        assert op.blocks is not None
-        assert op.slices is not None
-        assert op.ranges is not None
-        self.program_data[f"{name}.data"] = store[symbol(op.data)]
-        self.program_data[f"{name}.blocks"] = store[symbol(op.blocks)]
-        self.program_data[f"{name}.ranges"] = store[symbol(op.ranges)]
-        for part in ("certificate", "slots", "replicas", "row_scales", "row_biases"):
-            if (array := getattr(op, part)) is not None:
-                self.program_data[f"{name}.{part}"] = store[symbol(array)]
+        store, name = self.data.store, op.symbol
+        op.placement()
+        pooled, certificate = 1, None
+        if op.kind.data == "dense":
+            ranges = op.adc().steps.array(store, np.int32)
+            certificate = op.adc().certificate.array(store, np.uint8)
+        else:
+            pooled = op.pooling().rows.value.data
+            ranges = np.array([op.pooling().step.value.data], np.int32)
+        parts = {
+            "data": store[symbol(op.data)],
+            "blocks": op.block_table(store),
+            "ranges": ranges,
+            "certificate": certificate,
+            "slots": op.slots(store),
+            "replicas": op.replica_table(store) if op.find(cim.ReplicasOp) else None,
+            "row_scales": None if op.row_scales is None else store[symbol(op.row_scales)],
+            "row_biases": None if op.row_biases is None else store[symbol(op.row_biases)],
+        }
+        self.program_data |= {f"{name}.{part}": a for part, a in parts.items() if a is not None}
         assert self.data.target is not None
         return Matrix(
             name=name, kind=op.kind.data, rows=op.rows.value.data, cols=op.cols.value.data,
-            bits=op.bits.value.data, slices=op.slices.value.data, block_rows=self.data.target.array.rows,
-            pool_rows=op.pool_rows.value.data if op.pool_rows else 1,
+            bits=op.bits.value.data, slices=op.shards().slices.value.data,
+            block_rows=self.data.target.array.rows, pool_rows=pooled,
             input_bits=op.input_bits.value.data if op.input_bits else 0,
             input_signed=bool(op.input_signed.value.data) if op.input_signed else False,
         )  # fmt: skip

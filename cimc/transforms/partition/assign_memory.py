@@ -14,7 +14,7 @@ from xdsl.passes import ModulePass
 from cimc.errors import InfeasibleError, PassError, Shortage
 from cimc.ir import cim
 from cimc.ir.context import CompilerContext, compiler_context, target_of
-from cimc.ir.residence import DRAM_UNPLACED, SRAM_ARRAY, UNPLACED, Residence
+from cimc.ir.residence import Residence
 from cimc.target.spec import Target
 from cimc.transforms.place.assign_chips import Blocks, rooms
 from cimc.transforms.place.pack_arrays import Gang, first_fit_count, gangs_of, largest
@@ -49,8 +49,8 @@ class Reside(ModulePass):
     ``update_seconds`` pass ``lifetime_years / update_seconds`` writes; where these exceed ``endurance``, they
     stay out of cells, whatever the policy prefers.
 
-    Precondition: sharded matrices, not placed.  Postcondition: blocks outside of cells are marked
-    (:mod:`cimc.ir.residence`).  Raises InfeasibleError, and PassError ``reside.option`` or
+    Precondition: sharded matrices, neither replicated nor placed.  Postcondition: every table has its
+    ``cim.residence``.  Raises InfeasibleError, and PassError ``reside.option`` or
     ``reside.endurance``.
     """
 
@@ -66,17 +66,10 @@ class Reside(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         data = compiler_context(ctx, self.name)
         target = target_of(data, self.name)
-        matrices = [o for o in op.body.block.ops if isinstance(o, cim.MatrixOp)]
+        matrices = cim.matrices_of(op)
         for matrix in matrices:
-            if matrix.blocks is None:
-                raise PassError("pass.precondition", f"matrix {matrix.sym_name.data} is not sharded yet")
-            if (
-                matrix.replicas is not None
-                or (data.store[f"{matrix.sym_name.data}.blocks"] >= 0)[:, cim.TILE].any()
-            ):
-                raise PassError(
-                    "pass.precondition", "matrices are placed or replicated: put 'reside' earlier"
-                )
+            matrix.shards()
+            matrix.refuse(cim.ResidenceOp, cim.ReplicasOp, cim.PlacementOp)
         places = Places.collect(matrices, data)
         self._check(places, target)
         worn = self._worn(places)
@@ -228,9 +221,7 @@ def _mark(
     tables: list[cim.MatrixOp], places: Places, residence: NDArray[np.int8], data: CompilerContext
 ) -> None:
     for number, matrix in enumerate(tables):
-        name = matrix.sym_name.data
         mine = residence[places.matrix == number]
-        blocks = data.store[f"{name}.blocks"].copy()
-        blocks[:, cim.TILE] = np.where(mine == int(Residence.DRAM), DRAM_UNPLACED, UNPLACED)
-        blocks[:, cim.ARRAY] = np.where(mine == int(Residence.SRAM), SRAM_ARRAY, UNPLACED)
-        data.store.put(f"{name}.blocks", blocks)
+        counts = np.bincount(mine, minlength=len(Residence)).tolist()
+        numbers = cim.NumbersAttr.of(mine, data.store, f"{matrix.symbol}.residence", lambda _: ())
+        matrix.decide(cim.ResidenceOp(matrix.symbol, counts, numbers))

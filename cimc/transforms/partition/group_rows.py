@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, SymbolRefAttr
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
-from cimc.errors import PassError
 from cimc.ir import cim
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.mapping.grouping import group
@@ -23,7 +23,8 @@ class Group(ModulePass):
     nothing about popularity.  A table of which neither reads a row keeps its order, and a note says so.
     ``NAME.data`` stays in the order of the ids, so no result changes; ids become slots by ``NAME.slots``.
 
-    Precondition: quantised matrices.  Postcondition: tables whose order changed have ``slots``.
+    Precondition: quantised matrices, not placed.  Postcondition: tables whose order changed have a
+    ``cim.row_order``.
     """
 
     name = "group"
@@ -33,7 +34,9 @@ class Group(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         data = compiler_context(ctx, self.name)
         height = target_of(data, self.name).array.rows
-        tables = [o for o in op.body.block.ops if isinstance(o, cim.MatrixOp) and o.kind.data == "table"]
+        tables = [m for m in cim.matrices_of(op) if m.kind.data == "table"]
+        for matrix in tables:
+            matrix.refuse(cim.RowOrderOp, cim.ResidenceOp, cim.ReplicasOp, cim.PlacementOp)
         unread = [m.sym_name.data for m in tables if not self._order(m, data, height)]
         if unread and self.policy != "in_order":
             data.notes.append(
@@ -44,11 +47,7 @@ class Group(ModulePass):
 
     def _order(self, matrix: cim.MatrixOp, data: CompilerContext, height: int) -> bool:
         """Set the slots of a table; whether any access of it is known."""
-        name, rows = matrix.sym_name.data, matrix.rows.value.data
-        if matrix.replicas is not None or (matrix.blocks is not None and _placed(data, name)):
-            raise PassError(
-                "pass.precondition", f"table {name} is placed already", hint="put 'group' earlier"
-            )
+        name, rows = matrix.symbol, matrix.rows.value.data
         access = data.access.get(name)
         if access is None or not len(access.ids):
             return False
@@ -60,13 +59,22 @@ class Group(ModulePass):
             self.policy, rows, counts, access.pairs, access.pair_counts, block_rows=height, seed=self.seed
         )
         if (slots != np.arange(rows, dtype=np.int32)).any():
-            data.store.put(f"{name}.slots", slots)
-            matrix.properties["slots"] = SymbolRefAttr(f"{name}.slots")
+            numbers = cim.NumbersAttr.of(
+                slots, data.store, f"{name}.slots", lambda found: _moved(found, height)
+            )
+            matrix.decide(cim.RowOrderOp(name, numbers))
         return True
 
 
-def _placed(data: CompilerContext, name: str) -> bool:
-    return bool((data.store[f"{name}.blocks"][:, cim.TILE] != -1).any())
+def _moved(slots: NDArray[np.int32], height: int) -> cim.Histogram:
+    """How many rows keep their place, move within their array, and go to another."""
+    rows = np.arange(len(slots))
+    kept, inside = int((slots == rows).sum()), int((slots // height == rows // height).sum())
+    return (
+        ("kept", kept),
+        ("moved within an array", inside - kept),
+        ("moved to another", len(rows) - inside),
+    )
 
 
 def _some(names: list[str], shown: int = 3) -> str:

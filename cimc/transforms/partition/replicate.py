@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, SymbolRefAttr
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 from cimc.errors import PassError
 from cimc.ir import cim
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.residence import Residence
-from cimc.isa.directory import REPLICA_FIELDS
 from cimc.mapping.replication import ReplicationProblem, replicate
 from cimc.transforms.place.pack_arrays import copy_arrays, first_fit_count, gangs_of, largest
 from cimc.transforms.place.shard_list import Ints, Places, tables_of
@@ -31,7 +31,7 @@ class Replicate(ModulePass):
     depend on copies.
 
     Precondition: sharded matrices, not placed; after ``reside`` where that is used.  Postcondition: tables
-    with copies have ``replicas`` (not yet placed).
+    with copies have ``cim.replicas`` (not yet placed).
     """
 
     name = "replicate"
@@ -43,13 +43,10 @@ class Replicate(ModulePass):
         target = target_of(data, self.name)
         if not 0 <= self.budget <= 1:
             raise PassError("replicate.option", f"budget={self.budget} must lie in 0..1")
-        matrices = [o for o in op.body.block.ops if isinstance(o, cim.MatrixOp)]
+        matrices = cim.matrices_of(op)
         for matrix in matrices:
-            name = matrix.sym_name.data
-            if matrix.blocks is None:
-                raise PassError("pass.precondition", f"matrix {name} is not sharded yet")
-            if matrix.replicas is not None or (data.store[f"{name}.blocks"][:, cim.TILE] >= 0).any():
-                raise PassError("pass.precondition", "'replicate' comes once, and before 'place'")
+            matrix.shards()
+            matrix.refuse(cim.ReplicasOp, cim.PlacementOp)
         places = Places.collect(matrices, data)
         cells = places.where(Residence.RRAM)
         gangs = gangs_of(op, data, target)
@@ -115,8 +112,11 @@ def _write(
         blocks = np.repeat(places.entry[cells][mine], copies[mine] - 1)
         if not len(blocks):
             continue
-        name = matrix.sym_name.data
-        replicas = np.full((len(blocks), len(REPLICA_FIELDS)), -1, np.int32)
-        replicas[:, 0] = blocks
-        data.store.put(f"{name}.replicas", replicas)
-        matrix.properties["replicas"] = SymbolRefAttr(f"{name}.replicas")
+        of = blocks.astype(np.int32)
+        numbers = cim.NumbersAttr.of(of, data.store, f"{matrix.symbol}.replicas", _copied)
+        matrix.decide(cim.ReplicasOp(matrix.symbol, numbers))
+
+
+def _copied(of: NDArray[np.int32]) -> cim.Histogram:
+    """How many blocks have one copy, two, ..."""
+    return cim.by_value(np.unique(of, return_counts=True)[1], "blocks with copies")

@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.context import Context
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp, SymbolRefAttr
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
-from cimc.errors import PassError
+from cimc.errors import Location, PassError
 from cimc.interpreter.evaluate import gang_extent, main_function
 from cimc.ir import cim, rec
 from cimc.ir.context import CompilerContext, compiler_context, target_of
+from cimc.ir.onnx import dialect as onnx
 from cimc.ir.types import symbol
-from cimc.isa.certificate import certify
+from cimc.isa.certificate import certify, shares
 from cimc.support.blas import one_thread
 from cimc.target.spec import Target
 from cimc.transforms.partition import pool_or_read
@@ -31,12 +32,15 @@ from cimc.transforms.partition.adc_steps import RANGES, choose_ranges
 from cimc.transforms.partition.converter_parallelism import Layer, widths
 from cimc.transforms.place.shard_list import row_block_reads
 
+Gangs = list[tuple[int, int]]
+"""First block and number of blocks of each gang of a layer."""
+
 _RESULT_BITS = 32  # an element of an answer, as in the cost model
 
 
 @dataclass(frozen=True)
 class Shard(ModulePass):
-    """Give every ``cim.matrix`` its block table, bit slices and ADC ranges.
+    """Give every matrix its block table, bit slices and ADC ranges.
 
     A block fills the word lines of one array and, with all slices of its columns side by side, up to its
     width.  The blocks of a dense matrix form *gangs*, each small enough for one tile, that are placed and
@@ -48,9 +52,9 @@ class Shard(ModulePass):
     share of the arrays that tables and layers leave free which layers may take to work on more converters
     at once (:mod:`cimc.transforms.partition.converter_parallelism`).
 
-    Precondition: matrices without blocks.  Postcondition: every matrix has ``slices``, ``blocks`` (not yet
-    placed) and ``ranges``, a layer its clip-free ``certificate``; facts ``adc_ranges`` (per layer) and
-    ``pooling`` (per table).
+    Precondition: matrices without blocks.  Postcondition: every matrix has its ``cim.shards``, a layer its
+    ``cim.adc`` with the clip-free certificate, a table its ``cim.pooling``; facts ``adc_ranges`` (per layer)
+    and ``pooling`` (per table).
     """
 
     name = "shard"
@@ -66,16 +70,16 @@ class Shard(ModulePass):
         pool_or_read.check_option(self.pool)
         if not 0 <= self.spread <= 1:
             raise PassError("shard.bad-option", f"spread={self.spread:g}: a share between 0 and 1")
+        _require_integers(op)
         uses: dict[str, list[cim.LookupOp]] = {}
         for lookup in [o for o in main_function(op).body.block.ops if isinstance(o, cim.LookupOp)]:
             uses.setdefault(symbol(lookup.table), []).append(lookup)
         layers: list[dict[str, Any]] = []
         tables: list[dict[str, Any]] = []
-        gangs: dict[str, list[tuple[int, int]]] = {}
-        matrices = [o for o in op.body.block.ops if isinstance(o, cim.MatrixOp)]
+        gangs: dict[str, tuple[Gangs, NDArray[np.int32]]] = {}
+        matrices = cim.matrices_of(op)
         for matrix in matrices:
-            if matrix.blocks is not None:
-                raise PassError("pass.precondition", f"matrix {matrix.sym_name.data} is sharded already")
+            matrix.refuse(cim.ShardsOp)
         columns = self._widths(op, matrices, target)
         with one_thread():  # ranges and certificates are thousands of small products
             for matrix in matrices:
@@ -87,7 +91,7 @@ class Shard(ModulePass):
         data.facts["adc_ranges"], data.facts["pooling"] = layers, tables
         for mvm in [o for o in main_function(op).body.block.ops if isinstance(o, cim.MvmOp)]:
             name = symbol(mvm.matrix)
-            _split(mvm, gangs[name], data.store[f"{name}.blocks"])
+            _split(mvm, *gangs[name])
 
     def _widths(self, module: ModuleOp, matrices: Sequence[cim.MatrixOp], target: Target) -> dict[str, int]:
         """Columns of each layer's blocks."""
@@ -119,8 +123,8 @@ class Shard(ModulePass):
         data: CompilerContext,
         target: Target,
         facts: list[dict[str, Any]],
-    ) -> list[tuple[int, int]]:
-        """Shard a layer into blocks of ``width`` columns; returns its gangs."""
+    ) -> tuple[Gangs, NDArray[np.int32]]:
+        """Shard a layer into blocks of ``width`` columns; returns its gangs and its block table."""
         name, bits = matrix.sym_name.data, matrix.bits.value.data
         assert matrix.input_bits is not None
         assert matrix.input_signed is not None
@@ -139,11 +143,18 @@ class Shard(ModulePass):
                 data.store[symbol(matrix.scales)], blocks, ranges, target.array, bits, inputs, signed,
             )
         )  # fmt: skip
-        _annotate(matrix, data, target, blocks, ranges)
         certificate = certify(weights, blocks, ranges, target.array, bits, inputs, signed)
-        data.store.put(f"{name}.certificate", certificate)
-        matrix.properties["certificate"] = SymbolRefAttr(f"{name}.certificate")
-        return gangs
+        held = shares(certificate, blocks, target.slices(bits))
+        store, of = data.store, cim.NumbersAttr.of
+        matrix.decide(_shards(matrix, data, target, blocks))
+        matrix.decide(
+            cim.AdcOp(
+                name, "calibrated" if calibrated else "clip-free",
+                of(ranges, store, f"{name}.ranges", lambda found: cim.by_value(found, "step")), held,
+                of(certificate, store, f"{name}.certificate", lambda _: ()),
+            )
+        )  # fmt: skip
+        return gangs, blocks
 
     def _table(
         self,
@@ -162,7 +173,8 @@ class Shard(ModulePass):
         reads = row_block_reads(matrix, target.array.rows, data)
         chosen = pool_or_read.decide(matrix, uses, blocks, reads, target, self.pool)
         facts.append(chosen.to_json())
-        matrix.properties["pool_rows"] = IntegerAttr(chosen.rows, 64)
+        matrix.decide(_shards(matrix, data, target, blocks))
+        matrix.decide(cim.PoolingOp(name, chosen.rows, chosen.step))
         if chosen.step > 1:
             cause = (
                 f"the ADC's finest step is {chosen.step}"
@@ -172,7 +184,17 @@ class Shard(ModulePass):
             data.notes.append(f"table {name}: {cause}; rows are read in steps of {chosen.step}")
         if self.pool == "pool" and chosen.decision == "read":
             data.notes.append(f"table {name}: rows are read one at a time: {chosen.reason}")
-        _annotate(matrix, data, target, blocks, np.array([chosen.step], np.int32))
+
+
+def _require_integers(module: ModuleOp) -> None:
+    for op in main_function(module).body.block.ops:
+        if isinstance(op, rec.LinearOp | rec.EmbeddingBagOp):
+            raise PassError(
+                "pass.needs-quantize",
+                f"{op.name} works on floats, which pass 'quantize' turns into integers",
+                location=Location(node=onnx.name_of(op)),
+                hint="run 'quantize' before",
+            )
 
 
 def _answer_steps(module: ModuleOp, target: Target) -> float:
@@ -202,19 +224,12 @@ def _width(bits: int, target: Target) -> int:
     return width
 
 
-def _annotate(
-    matrix: cim.MatrixOp,
-    data: CompilerContext,
-    target: Target,
-    blocks: NDArray[np.int32],
-    ranges: NDArray[np.int32],
-) -> None:
-    name = matrix.sym_name.data
-    data.store.put(f"{name}.blocks", blocks)
-    data.store.put(f"{name}.ranges", ranges)
-    matrix.properties["slices"] = IntegerAttr(target.slices(matrix.bits.value.data), 64)
-    matrix.properties["blocks"] = SymbolRefAttr(f"{name}.blocks")
-    matrix.properties["ranges"] = SymbolRefAttr(f"{name}.ranges")
+def _shards(
+    matrix: cim.MatrixOp, data: CompilerContext, target: Target, blocks: NDArray[np.int32]
+) -> cim.ShardsOp:
+    cuts = np.ascontiguousarray(blocks[:, : cim.TILE])
+    numbers = cim.NumbersAttr.of(cuts, data.store, f"{matrix.symbol}.blocks", cim.block_shapes)
+    return cim.ShardsOp(matrix.symbol, target.slices(matrix.bits.value.data), numbers)
 
 
 def _cuts(total: int, size: int) -> list[tuple[int, int]]:
@@ -267,7 +282,7 @@ def _even(items: list[tuple[int, int]], parts: int) -> list[list[tuple[int, int]
     return [items[a:b] for a, b in itertools.pairwise(bounds)]
 
 
-def _split(mvm: cim.MvmOp, gangs: list[tuple[int, int]], blocks: NDArray[np.int32]) -> None:
+def _split(mvm: cim.MvmOp, gangs: Gangs, blocks: NDArray[np.int32]) -> None:
     """One ``cim.mvm`` per gang; sums over row parts, concatenation over column parts."""
     new: list[Operation] = []
     by_columns: dict[int, list[SSAValue]] = {}

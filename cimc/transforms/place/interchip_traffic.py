@@ -36,11 +36,11 @@ class Demand:
     @classmethod
     def collect(cls, module: ModuleOp, data: CompilerContext) -> Demand:
         """Of the tables of a module, in the order of :class:`~cimc.transforms.place.shard_list.Places`."""
-        tables = tables_of([o for o in module.body.block.ops if isinstance(o, cim.MatrixOp)])
+        tables = tables_of(cim.matrices_of(module))
         number = {m.sym_name.data: n for n, m in enumerate(tables)}
         reads = np.zeros(len(tables))
         for n, matrix in enumerate(tables):
-            first = data.store[f"{matrix.sym_name.data}.blocks"][:, cim.COL0] == 0
+            first = matrix.block_table(data.store)[:, cim.COL0] == 0
             reads[n] = expected_uses(matrix, data)[first].sum()
         result = np.zeros(len(tables))
         for op in module.walk():

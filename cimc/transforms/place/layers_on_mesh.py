@@ -126,8 +126,8 @@ def _gang_of_each(ops: list[Operation], number: dict[tuple[str, int], int]) -> d
     """The gang on whose tile each operation runs; operations that no gang touches are left out."""
     home: dict[Operation, int] = {}
     for op in ops:
-        if isinstance(op, cim.MvmOp) and op.first is not None:
-            home[op] = number[symbol(op.matrix), op.first.value.data]
+        if isinstance(op, cim.MvmOp):
+            home[op] = number[symbol(op.matrix), op.blocks().start]
     fixed = set(home)
     for op in ops:
         if op in fixed or isinstance(op, rec.HostOp | ReturnOp | cim.LookupOp):

@@ -24,7 +24,7 @@ def residency(matrices: list[cim.MatrixOp], places: Places, data: CompilerContex
     out = []
     for number, matrix in enumerate(tables_of(matrices)):
         name = matrix.sym_name.data
-        blocks = data.store[f"{name}.blocks"].astype(np.int64)
+        blocks = matrix.block_table(data.store).astype(np.int64)
         mine = np.flatnonzero(places.matrix == number)
         primary = mine[: len(blocks)]
         first = blocks[:, cim.COL0] == 0
@@ -45,7 +45,7 @@ def residency(matrices: list[cim.MatrixOp], places: Places, data: CompilerContex
                 "bytes": split(places.nbytes[primary]),
                 "reads": split(uses * first),
                 "copies": len(mine) - len(blocks),
-                "grouping": grouping if matrix.slots is not None else "in_order",
+                "grouping": grouping if matrix.find(cim.RowOrderOp) else "in_order",
                 "blocks_touched": expected_touched(per_row_block),
                 "known": access is not None and len(access.ids) > 0,
             }

@@ -66,24 +66,23 @@ class Packing:
 def gangs_of(module: ModuleOp, data: CompilerContext, target: Target) -> list[Gang]:
     """The distinct block ranges that ``cim.mvm`` operations fire together."""
     seen: dict[tuple[str, int], Gang] = {}
-    declared = {o.sym_name.data: o for o in module.body.block.ops if isinstance(o, cim.MatrixOp)}
+    declared = {m.symbol: m for m in cim.matrices_of(module)}
     for op in main_function(module).body.block.ops:
-        if not isinstance(op, cim.MvmOp) or op.first is None or op.count is None:
+        if not isinstance(op, cim.MvmOp):
             continue
-        name, first, count = symbol(op.matrix), op.first.value.data, op.count.value.data
+        name, mine = symbol(op.matrix), op.blocks()
         matrix = declared[name]
-        assert matrix.slices is not None
         assert matrix.input_bits is not None
         assert matrix.input_signed is not None
-        blocks = data.store[f"{name}.blocks"][first : first + count]
+        blocks = matrix.block_table(data.store)[mine]
         phases = target.input_phases(matrix.input_bits.value.data, bool(matrix.input_signed.value.data))
         columns = int(blocks[:, cim.COLS].sum())
-        load = float(phases * matrix.slices.value.data * columns)
+        load = float(phases * matrix.shards().slices.value.data * columns)
         traffic = float(
             matrix.rows.value.data * matrix.input_bits.value.data
             + np.unique(blocks[:, cim.COL0]).size * _RESULT_BITS * blocks[:, cim.COLS].mean()
         )
-        seen[name, first] = Gang(name, first, count, load, traffic)
+        seen[name, mine.start] = Gang(name, mine.start, len(blocks), load, traffic)
     return list(seen.values())
 
 

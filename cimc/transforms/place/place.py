@@ -15,7 +15,6 @@ from cimc.errors import InfeasibleError, PassError
 from cimc.ir import cim
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.residence import SRAM_ARRAY, Residence, dram_tile
-from cimc.ir.types import symbol
 from cimc.mapping import PlacementProblem, evaluate
 from cimc.target.positions import middle_tile
 from cimc.target.spec import Target
@@ -68,10 +67,10 @@ class Place(ModulePass):
             raise PassError("place.spread", f"spread={self.spread} must be at least 1")
         if self.chips not in _CHIPS:
             raise PassError("place.option", f"chips={self.chips} is none of {', '.join(_CHIPS)}")
-        matrices = [o for o in op.body.block.ops if isinstance(o, cim.MatrixOp)]
+        matrices = cim.matrices_of(op)
         for matrix in matrices:
-            if matrix.blocks is None:
-                raise PassError("pass.precondition", f"matrix {matrix.sym_name.data} is not sharded yet")
+            matrix.shards()
+            matrix.refuse(cim.PlacementOp)
         places = Places.collect(matrices, data)
         gangs = gangs_of(op, data, target)
         rows = np.full((places.count, 3), -1, np.int64)  # tile, array, offset of each place
@@ -93,8 +92,8 @@ class Place(ModulePass):
             tiles, together = spread_copies(
                 tiles, problem.load, problem.size, problem.capacity, places, packing
             )
-        _in_cells(rows, tiles, packing, gangs, data)
-        _write(rows, places, tables_of(matrices), data)
+        layers = _in_cells(rows, tiles, packing, gangs, matrices)
+        _write(rows, layers, places, matrices, data, target)
         facts = self.report(problem, solution, tiles, packing, matrices, data)
         if packing.arrays > packing.primary:
             facts |= {"copy_arrays": packing.arrays - packing.primary, "copies_sharing_a_tile": together}
@@ -152,8 +151,8 @@ class Place(ModulePass):
         evaluation = evaluate(problem, tiles)
         where = []
         for matrix in matrices:
-            blocks = data.store[f"{matrix.sym_name.data}.blocks"]
-            slices = matrix.slices.value.data if matrix.slices else 1
+            blocks = matrix.block_table(data.store)
+            slices = matrix.shards().slices.value.data
             cells = blocks[blocks[:, cim.ARRAY] >= 0]
             where.append(
                 {
@@ -209,8 +208,13 @@ def _problem(
     )
 
 
-def _in_cells(rows: Ints, tiles: Ints, packing: Packing, gangs: list[Gang], data: CompilerContext) -> None:
-    """Number the arrays of each tile, those of tables first; fill in the places in cells, and the gangs."""
+def _in_cells(
+    rows: Ints, tiles: Ints, packing: Packing, gangs: list[Gang], matrices: list[cim.MatrixOp]
+) -> dict[str, Ints]:
+    """Number the arrays of each tile, those of tables first; fill in the places in cells of tables.
+
+    Returns the places of the layers, int64 ``[blocks, 3]`` each; -1 of blocks that no product uses.
+    """
     used: dict[int, int] = {}
     array_of = np.zeros(packing.arrays, np.int64)
     for a in range(packing.arrays):
@@ -218,27 +222,36 @@ def _in_cells(rows: Ints, tiles: Ints, packing: Packing, gangs: list[Gang], data
         array_of[a] = used.get(tile, 0)
         used[tile] = int(array_of[a]) + 1
     rows[packing.items] = np.stack([tiles[packing.array], array_of[packing.array], packing.offset], axis=1)
+    layers = {
+        m.symbol: np.full((m.shards().count, 3), -1, np.int64) for m in matrices if m.kind.data == "dense"
+    }
     for g, gang in enumerate(gangs):
         tile = int(tiles[packing.arrays + g])
-        blocks = data.store[f"{gang.matrix}.blocks"].copy()
         first = used.get(tile, 0)
-        mine = slice(gang.first, gang.first + gang.count)
-        blocks[mine, cim.TILE] = tile
-        blocks[mine, cim.ARRAY] = np.arange(first, first + gang.count)
-        blocks[mine, cim.OFFSET] = 0
+        mine = layers[gang.matrix][gang.first : gang.first + gang.count]
+        mine[:, 0], mine[:, 1], mine[:, 2] = tile, np.arange(first, first + gang.count), 0
         used[tile] = first + gang.count
-        data.store.put(f"{gang.matrix}.blocks", blocks)
+    return layers
 
 
-def _write(rows: Ints, places: Places, tables: list[cim.MatrixOp], data: CompilerContext) -> None:
-    """Places of all blocks and copies into the arrays of their tables."""
-    for number, matrix in enumerate(tables):
-        name = matrix.sym_name.data
+def _write(
+    rows: Ints,
+    layers: dict[str, Ints],
+    places: Places,
+    matrices: list[cim.MatrixOp],
+    data: CompilerContext,
+    target: Target,
+) -> None:
+    """Places of all blocks and copies, into the IR."""
+
+    def numbers(found: Ints, name: str) -> cim.NumbersAttr:
+        array = found.astype(np.int32)
+        return cim.NumbersAttr.of(array, data.store, name, lambda a: cim.places(a, target.tiles_per_chip))
+
+    for matrix, found in ((m, layers[m.symbol]) for m in matrices if m.symbol in layers):
+        matrix.decide(cim.PlacementOp(matrix.symbol, numbers(found, f"{matrix.symbol}.placement")))
+    for number, matrix in enumerate(tables_of(matrices)):
+        name, count = matrix.symbol, matrix.shards().count
         mine = rows[places.matrix == number]
-        blocks = data.store[f"{name}.blocks"].copy()
-        blocks[:, (cim.TILE, cim.ARRAY, cim.OFFSET)] = mine[: len(blocks)]
-        data.store.put(f"{name}.blocks", blocks)
-        if matrix.replicas is not None:
-            replicas = data.store[symbol(matrix.replicas)].copy()
-            replicas[:, 1:] = mine[len(blocks) :]
-            data.store.put(symbol(matrix.replicas), replicas)
+        copies = None if matrix.find(cim.ReplicasOp) is None else numbers(mine[count:], f"{name}.copies")
+        matrix.decide(cim.PlacementOp(name, numbers(mine[:count], f"{name}.placement"), copies))

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from cimc.ir import cim
 from cimc.ir.context import CompilerContext
 from cimc.ir.residence import Residence, residence_of, row_bits
-from cimc.ir.types import symbol
 from cimc.isa.directory import with_replicas
 
 _ID_BITS = 32
@@ -74,12 +73,7 @@ class Places:
         parts: list[tuple[NDArray[Any], ...]] = []
         before = 0
         for position, matrix in enumerate(tables):
-            name = matrix.sym_name.data
-            assert matrix.slices is not None
-            blocks = data.store[f"{name}.blocks"]
-            copied = np.zeros((0, 4), np.int32)
-            if matrix.replicas is not None:
-                copied = data.store[symbol(matrix.replicas)]
+            blocks, copied = matrix.block_table(data.store), matrix.replica_table(data.store)
             places = with_replicas(blocks, copied)
             block = np.concatenate([np.arange(len(blocks)), copied[:, 0]]).astype(np.int64)
             cols = places[:, cim.COLS]
@@ -90,7 +84,7 @@ class Places:
                     np.arange(len(places)),
                     before + block,
                     residence_of(places),
-                    cols * matrix.slices.value.data,
+                    cols * matrix.shards().slices.value.data,
                     places[:, cim.ROWS] * row_bits(cols, matrix.bits.value.data) // 8,
                     each,
                     each * (_ID_BITS + cols * _RESULT_BITS),
@@ -109,8 +103,7 @@ def expected_uses(matrix: cim.MatrixOp, data: CompilerContext) -> Floats:
 
     See :func:`row_block_reads`; one read per request, the same for every row, where no accesses are known.
     """
-    name = matrix.sym_name.data
-    blocks = data.store[f"{name}.blocks"]
+    blocks = matrix.block_table(data.store)
     height = int(blocks[0, cim.ROWS])
     reads = row_block_reads(matrix, height, data)
     if reads is None:
@@ -135,7 +128,8 @@ def row_block_reads(matrix: cim.MatrixOp, height: int, data: CompilerContext) ->
         return None
     high = -(-rows // height)
     ids, counts = access.ids[inside], access.counts[inside]
-    block = (ids if matrix.slots is None else data.store[symbol(matrix.slots)][ids]) // height
+    slots = matrix.slots(data.store)
+    block = (ids if slots is None else slots[ids]) // height
     reads = np.bincount(block, counts, high)
     size = np.minimum(height, rows - np.arange(high) * height)
     unseen = size - np.bincount(block, minlength=high)

@@ -72,6 +72,14 @@ class Quantize(ModulePass):
         if not 50 < self.percentile <= 100:
             raise PassError("quantize.percentile", f"percentile={self.percentile} is outside of 50..100")
         function = main_function(op)
+        bare = next((o for o in function.body.block.ops if isinstance(o, onnx.NodeOp)), None)
+        if bare is not None:
+            raise PassError(
+                "pass.needs-fuse-recsys",
+                f"{bare.name} is no tensor operation yet, which pass 'fuse-recsys' makes of it",
+                location=Location(node=onnx.name_of(bare)),
+                hint="run 'fuse-recsys' before",
+            )
         layers = [o for o in function.body.block.ops if isinstance(o, rec.LinearOp)]
         bags = [o for o in function.body.block.ops if isinstance(o, rec.EmbeddingBagOp)]
         if not layers and not bags:

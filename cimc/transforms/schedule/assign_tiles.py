@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from xdsl.ir import Operation, SSAValue
 
 from cimc.analysis.request_size import request_bytes
-from cimc.errors import PassError, Shortage
+from cimc.errors import Shortage
 from cimc.ir import cim, rec
 from cimc.ir.context import CompilerContext
 from cimc.ir.types import symbol
@@ -91,7 +92,10 @@ def assign_tiles(
     and one that reads only values from outside where its result is going.  Where the scratchpad has no room
     for that, the nearest tile that has.
     """
-    fixed: dict[Operation, int] = {op: _tile_of_blocks(op, data) for op in chip if isinstance(op, cim.MvmOp)}
+    declared = {m.symbol: m for m in cim.matrices_beside(chip)}
+    fixed: dict[Operation, int] = {
+        op: _tile_of_blocks(op, declared, data) for op in chip if isinstance(op, cim.MvmOp)
+    }
     busy = {(stages[op], tile) for op, tile in fixed.items()}
     short: Shortage | None = None
     goal: dict[Operation, int] = {}
@@ -233,11 +237,7 @@ def _first(ranked: list[int], room: Callable[[int], bool], target: Target) -> in
     return next((t for t in ordered if room(t)), None)
 
 
-def _tile_of_blocks(op: cim.MvmOp, data: CompilerContext) -> int:
-    blocks = data.store[f"{symbol(op.matrix)}.blocks"]
-    if op.first is None:
-        raise PassError("pass.precondition", "cim.mvm without blocks: run 'shard' and 'place' first")
-    tile = int(blocks[op.first.value.data, cim.TILE])
-    if tile < 0:
-        raise PassError("pass.precondition", f"matrix {symbol(op.matrix)} is not placed")
-    return tile
+def _tile_of_blocks(op: cim.MvmOp, matrices: dict[str, cim.MatrixOp], data: CompilerContext) -> int:
+    first = op.blocks().start
+    places = matrices[symbol(op.matrix)].placement().blocks.array(data.store, np.int32)
+    return int(places[first, 0])

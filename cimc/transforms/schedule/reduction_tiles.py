@@ -221,7 +221,7 @@ def _best_move(
 
 
 def _flow(op: cim.LookupOp, data: CompilerContext, target: Target) -> _Flow:
-    matrix = next(o for o in _declared(op) if o.sym_name.data == symbol(op.table))
+    matrix = next(m for m in cim.matrices_beside([op]) if m.symbol == symbol(op.table))
     places, uses = _expected(matrix, data)
     total = float(uses[places[:, cim.COL0] == 0].sum())
     # DRAM and a tile of cells may share a router: they answer apart
@@ -257,21 +257,10 @@ def _flow(op: cim.LookupOp, data: CompilerContext, target: Target) -> _Flow:
 
 def _expected(matrix: cim.MatrixOp, data: CompilerContext) -> tuple[Ints, Floats]:
     """Places of a table, copies too, ``[n, 7]``, and the expected row reads per request of each."""
-    blocks = data.store[f"{matrix.sym_name.data}.blocks"]
-    copied = np.zeros((0, 4), np.int32)
-    if matrix.replicas is not None:
-        copied = data.store[symbol(matrix.replicas)]
+    blocks, copied = matrix.block_table(data.store), matrix.replica_table(data.store)
     block = np.concatenate([np.arange(len(blocks)), copied[:, 0]]).astype(np.int64)
     uses: Floats = expected_uses(matrix, data)[block] / np.bincount(block)[block]
     return with_replicas(blocks, copied), uses
-
-
-def _declared(op: Operation) -> list[cim.MatrixOp]:
-    top = op.parent_op()
-    while top is not None and top.parent_op() is not None:
-        top = top.parent_op()
-    assert top is not None
-    return [o for o in top.regions[0].block.ops if isinstance(o, cim.MatrixOp)]
 
 
 def _others(
@@ -335,19 +324,16 @@ def _held(
 def _busiest_array_ns(chip: list[Operation], data: CompilerContext, target: Target) -> float:
     """ns per request of the busiest array, as far as lookups and layers are expected to use it."""
     busy = np.zeros((target.n_tiles, target.tile.arrays))
-    if not chip:
-        return 0.0
-    declared = {m.sym_name.data: m for m in _declared(chip[0])}
+    declared = {m.symbol: m for m in cim.matrices_beside(chip)}
     for op in chip:
-        if isinstance(op, cim.MvmOp) and op.first is not None and op.count is not None:
+        if isinstance(op, cim.MvmOp):
             matrix = declared[symbol(op.matrix)]
-            first = op.first.value.data
             assert matrix.input_bits is not None
             signed = bool(matrix.input_signed and matrix.input_signed.value.data)
             times = target.input_phases(matrix.input_bits.value.data, signed)
             for extent in rec.shape(op.x)[1:-1]:
                 times *= extent
-            blocks = data.store[f"{symbol(op.matrix)}.blocks"][first : first + op.count.value.data]
+            blocks = matrix.block_table(data.store)[op.blocks()]
             _fire(busy, blocks, np.full(len(blocks), times), matrix, target)
     for matrix in declared.values():
         if matrix.kind.data == "table":
@@ -360,7 +346,6 @@ def _busiest_array_ns(chip: list[Operation], data: CompilerContext, target: Targ
 def _fire(
     busy: Floats, blocks: NDArray[Any], times: NDArray[Any], matrix: cim.MatrixOp, target: Target
 ) -> None:
-    assert matrix.slices is not None
-    width = blocks[:, cim.COLS].astype(np.int64) * matrix.slices.value.data
+    width = blocks[:, cim.COLS].astype(np.int64) * matrix.shards().slices.value.data
     steps = -(-width // target.array.columns_per_step)
     np.add.at(busy, (blocks[:, cim.TILE], blocks[:, cim.ARRAY]), times * steps)

@@ -57,6 +57,8 @@ class Schedule(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         data = compiler_context(ctx, self.name)
         target = target_of(data, self.name)
+        for matrix in cim.matrices_of(op):
+            matrix.placement()
         function = main_function(op)
         cut = split_large(op, function, data, target, assign_stages)
         if cut:

@@ -135,7 +135,7 @@ def test_an_mlp_on_isaac32_takes_few_instructions() -> None:
 def test_a_large_layer_spans_tiles() -> None:
     made, ctx = mlp((784, 512), target="isaac32")
     simulator = lower(made, ctx)
-    blocks = ctx.store["w0.blocks"]
+    blocks = matrices(made)["w0"].block_table(ctx.store)
     assert len(np.unique(blocks[:, cim.TILE])) == 2
     x = np.random.default_rng(0).normal(0, 1, (3, 784)).astype(np.float32)
     np.testing.assert_array_equal(
@@ -236,15 +236,15 @@ def test_blocks_cover_every_matrix_once_and_stay_in_their_arrays() -> None:
         assert ctx.target is not None
         array, used = ctx.target.array, {}
         for name, matrix in matrices(made).items():
-            assert matrix.slices is not None
+            slices = matrix.shards().slices.value.data
             covered = np.zeros((matrix.rows.value.data, matrix.cols.value.data), np.int32)
-            for row0, rows, col0, cols, tile, number, offset in ctx.store[f"{name}.blocks"]:
+            for row0, rows, col0, cols, tile, number, offset in matrix.block_table(ctx.store):
                 covered[row0 : row0 + rows, col0 : col0 + cols] += 1
                 assert rows <= array.rows
                 assert 0 <= tile < ctx.target.n_tiles
                 assert 0 <= number < ctx.target.tile.arrays
                 columns = used.setdefault((int(tile), int(number)), np.zeros(array.cols, np.int32))
-                columns[offset : offset + cols * matrix.slices.value.data] += 1
+                columns[offset : offset + cols * slices] += 1
             assert (covered == 1).all(), name
         assert max(int(c.max()) for c in used.values()) == 1
 
@@ -315,10 +315,10 @@ def test_pipelines_print_what_they_parse() -> None:
         (",", "pass.syntax"),
         ("quantize{weights=9}", "quantize.width"),
         ("quantize{percentile=10.0}", "quantize.percentile"),
-        ("quantize,place", "pass.precondition"),
-        ("quantize,shard,schedule", "pass.precondition"),
-        ("quantize,shard,shard", "pass.precondition"),
-        ("quantize,shard,place,lower", "pass.precondition"),
+        ("quantize,place", "pass.needs-shard"),
+        ("quantize,shard,schedule", "pass.needs-place"),
+        ("quantize,shard,shard", "pass.decided-already"),
+        ("quantize,shard,place,lower", "pass.needs-schedule"),
         ("quantize,shard,place{strategy=magic}", "mapping.unknown-strategy"),
         ("quantize,shard,place{spread=0.5}", "place.spread"),
     ],
