@@ -73,10 +73,10 @@ def layers(target: Target) -> Iterator[Layer]:
         module, ctx, passes = prepare(ROOT / f"models/{name}.onnx", target, calib, line)
         passes.run(module, ctx)
         for op in module.body.block.ops:
-            if isinstance(op, cim.MatrixOp) and op.kind.data == "dense":
+            if isinstance(op, cim.WeightsOp):
                 data, scales = ctx.store[symbol(op.data)], ctx.store[symbol(op.scales)]
                 sym = op.sym_name.data
-                yield Layer(f"{name} {sym}", data, scales, ctx.samples[sym], bool(op.input_signed.value.data))  # type: ignore[union-attr]
+                yield Layer(f"{name} {sym}", data, scales, ctx.samples[sym], op.inputs[1])
     rng, high = np.random.default_rng(0), target.max_weight(8)
     for rows, cols, signed in RANDOM:
         weights = np.clip(np.rint(rng.normal(0, high / 4, (rows, cols))), -high, high).astype(np.int8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cimc.errors import RequestError
-from cimc.ir.cim import MatrixOp
+from cimc.ir.cim import TableOp
 from cimc.ir.context import Access, CompilerContext
 from cimc.workload.traces import Trace
 
@@ -18,7 +18,7 @@ def accesses_of(trace: Trace) -> dict[str, Access]:
     }
 
 
-def apply_trace(data: CompilerContext, tables: Sequence[tuple[MatrixOp, str]]) -> None:
+def apply_trace(data: CompilerContext, tables: Sequence[tuple[TableOp, str]]) -> None:
     """Let the trace of ``data`` replace what calibration requests said of ``tables``.
 
     ``tables`` are matrices with the tensor that each was made from; a trace may call a table by either name.

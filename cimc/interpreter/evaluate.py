@@ -7,7 +7,7 @@ that an ideal array gives.  ``--check-each``, calibration and tests use it; it k
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,6 +134,9 @@ def _run_whole(
     return run(export_module(module, ctx), dict(inputs), list(outputs))
 
 
+M = TypeVar("M", bound=cim.MatrixOp)
+
+
 class _Evaluator:
     def __init__(
         self,
@@ -155,10 +158,10 @@ class _Evaluator:
         out = handler(self, op, args)
         return out if isinstance(out, list) else [out]
 
-    def matrix(self, name: str) -> tuple[cim.MatrixOp, NDArray[np.int8]]:
+    def matrix(self, name: str, role: type[M]) -> tuple[M, NDArray[np.int8]]:
         found = self.matrices.get(name)
-        if found is None:
-            raise PassError("ir.no-matrix", f"the IR uses matrix @{name}, which it does not declare")
+        if not isinstance(found, role):
+            raise PassError("ir.no-matrix", f"the IR uses @{name}, which it does not declare as {role.name}")
         return found, self.ctx.store[symbol(found.data)]
 
     def bag(self, op: rec.EmbeddingBagOp, args: list[Array]) -> Array:
@@ -173,7 +176,7 @@ class _Evaluator:
 
     def lookup(self, op: cim.LookupOp, args: list[Array]) -> Array:
         name = symbol(op.table)
-        matrix, table = self.matrix(name)
+        matrix, table = self.matrix(name, cim.TableOp)
         bags = _bags(op, args, name, table.shape[0])
         scale, own = np.float32(op.scale.value.data), self.row_scales(matrix)
         if own is not None:
@@ -186,7 +189,7 @@ class _Evaluator:
             out = pooled_rows(table, scale, bags, op.mode.data)
         return out.reshape(*bags.shape, table.shape[1])
 
-    def row_scales(self, op: rec.EmbeddingBagOp | cim.MatrixOp) -> RowScales | None:
+    def row_scales(self, op: rec.EmbeddingBagOp | cim.TableOp) -> RowScales | None:
         if op.row_scales is None:
             return None
         store = self.ctx.store
@@ -209,7 +212,7 @@ class _Evaluator:
             return out.astype(np.float32)
 
     def mvm(self, op: cim.MvmOp, args: list[Array]) -> Array:
-        matrix, weights = self.matrix(symbol(op.matrix))
+        matrix, weights = self.matrix(symbol(op.matrix), cim.WeightsOp)
         rows, cols = slice(None), slice(None)
         if op.first is not None:
             rows, cols = gang_extent(matrix.block_table(self.ctx.store)[op.blocks()])

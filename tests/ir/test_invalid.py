@@ -64,11 +64,11 @@ CASES = {
         "go with scales",
     ),
     "layer with scales of rows": (
-        'cim.matrix "m" "dense" rows 3 cols 2 bits 8 data @d scales @s row_scales @r inputs 8 signed 0',
-        "only the rows of tables",
+        'cim.weights "m" rows 3 cols 2 bits 8 data @d scales @s row_scales @r inputs 8 signed 0',
+        "Expected 'inputs'",
     ),
     "table with biases alone": (
-        'cim.matrix "m" "table" rows 3 cols 2 bits 8 data @d scales @s row_biases @r',
+        'cim.table "m" rows 3 cols 2 bits 8 data @d scales @s row_biases @r',
         "go with scales",
     ),
     "constant with a batch": ("%r = rec.constant @c : tensor<3x4xf32>", "dimension 0 equal to 1"),
@@ -85,12 +85,12 @@ CASES = {
         "two different tiles",
     ),
     "matrix of nine bits": (
-        'cim.matrix "m" "table" rows 3 cols 2 bits 9 data @d scales @s',
+        'cim.table "m" rows 3 cols 2 bits 9 data @d scales @s',
         "2 to 8 bits",
     ),
     "dense matrix without input format": (
-        'cim.matrix "m" "dense" rows 3 cols 2 bits 8 data @d scales @s',
-        "width and signedness",
+        'cim.weights "m" rows 3 cols 2 bits 8 data @d scales @s',
+        "Expected 'inputs'",
     ),
     "node without a name": ('%r = onnx.node ""(%x) : (tensor<?x4xf32>) -> tensor<?x4xf32>', "operator name"),
 }

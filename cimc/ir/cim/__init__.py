@@ -1,7 +1,7 @@
 """The ``cim`` dialect: the model quantised, cut into array-sized blocks, placed and scheduled.
 
-A ``cim.matrix`` declares what is programmed into crossbar cells: an integer matrix ``[rows, cols]`` of
-``bits`` bits, dense layer or embedding table.  What passes decide about it stands right behind it
+``cim.weights`` and ``cim.table`` declare what is programmed into crossbar cells: the integer matrices of
+layers, and embedding tables.  What passes decide about one stands right behind it
 (:mod:`cimc.ir.cim.decisions`): storage order, blocks, ADC steps, memory, copies, places.  Vector operations
 stay ``rec`` operations; the attributes ``cim.tile`` (who executes) and ``cim.at`` (byte address in that
 tile's scratchpad) come from ``schedule``.
@@ -25,7 +25,15 @@ from cimc.ir.cim.decisions import (
     ShardsOp,
 )
 from cimc.ir.cim.histograms import Histogram, block_shapes, by_value, places
-from cimc.ir.cim.matrices import MatrixOp, check_stored, matrices_beside, matrices_of, stored_names
+from cimc.ir.cim.matrices import (
+    MatrixOp,
+    TableOp,
+    WeightsOp,
+    check_stored,
+    matrices_beside,
+    matrices_of,
+    stored_names,
+)
 from cimc.ir.cim.number_table import NumbersAttr
 from cimc.ir.cim.products import AddOp, DequantizeOp, MvmOp, QuantizeOp
 from cimc.ir.cim.table_lookup import LookupOp
@@ -36,7 +44,7 @@ ADDRESS_ATTR = "cim.at"
 
 CIM = Dialect(
     "cim",
-    [MatrixOp, *DECISIONS, QuantizeOp, MvmOp, AddOp, DequantizeOp, LookupOp, TransferOp, LoadOp],
+    [WeightsOp, TableOp, *DECISIONS, QuantizeOp, MvmOp, AddOp, DequantizeOp, LookupOp, TransferOp, LoadOp],
     [NumbersAttr],
 )
 
@@ -71,7 +79,9 @@ __all__ = [
     "ResidenceOp",
     "RowOrderOp",
     "ShardsOp",
+    "TableOp",
     "TransferOp",
+    "WeightsOp",
     "activation_type",
     "block_shapes",
     "by_value",

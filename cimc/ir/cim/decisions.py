@@ -37,6 +37,9 @@ ADC_KINDS = ("calibrated", "clip-free")
 class Declaration(IRDLOperation):
     """Base of the operations that declare a matrix."""
 
+    ROLE: ClassVar[str]
+    """What it is: ``weights`` or ``table``."""
+
     sym_name = prop_def(StringAttr)
     rows = prop_def(IntegerAttr[I64])
     cols = prop_def(IntegerAttr[I64])
@@ -54,6 +57,8 @@ class DecisionOp(IRDLOperation):
     """The pass that decides."""
     MISSING: ClassVar[str]
     """Code of the error where the decision is needed and that pass did not run."""
+    ABOUT: ClassVar[tuple[str, ...]] = ("weights", "table")
+    """Roles of the matrices that it can be about."""
 
     matrix = prop_def(SymbolRefAttr)
 
@@ -80,6 +85,9 @@ class DecisionOp(IRDLOperation):
         if self.parent is not None:  # an operation may be verified by itself, before it is put anywhere
             if self.beside(type(self)) is not self:
                 raise VerifyException(f"@{symbol(self.matrix)} has two {self.name}")
+            role = self.subject.ROLE
+            if role not in self.ABOUT:
+                raise VerifyException(f"{self.name} is not about a cim.{role}")
             self.verify_about(self.subject)
 
     def verify_about(self, matrix: Declaration) -> None:
@@ -103,6 +111,7 @@ class RowOrderOp(DecisionOp):
     name = "cim.row_order"
     PASS: ClassVar[str] = "group"
     MISSING: ClassVar[str] = "pass.needs-group"
+    ABOUT: ClassVar[tuple[str, ...]] = ("table",)
     slots = prop_def(NumbersAttr)
     assembly_format = "$matrix `slots` $slots attr-dict"
 
@@ -174,6 +183,7 @@ class AdcOp(DecisionOp):
     name = "cim.adc"
     PASS: ClassVar[str] = "shard"
     MISSING: ClassVar[str] = "pass.needs-shard"
+    ABOUT: ClassVar[tuple[str, ...]] = ("weights",)
     kind = prop_def(StringAttr)
     steps = prop_def(NumbersAttr)
     certified = prop_def(IntegerAttr[I64])
@@ -220,6 +230,7 @@ class PoolingOp(DecisionOp):
     name = "cim.pooling"
     PASS: ClassVar[str] = "shard"
     MISSING: ClassVar[str] = "pass.needs-shard"
+    ABOUT: ClassVar[tuple[str, ...]] = ("table",)
     rows = prop_def(IntegerAttr[I64])
     step = prop_def(IntegerAttr[I64])
     assembly_format = "$matrix `rows` $rows `step` $step attr-dict"
@@ -248,6 +259,7 @@ class ResidenceOp(DecisionOp):
     name = "cim.residence"
     PASS: ClassVar[str] = "reside"
     MISSING: ClassVar[str] = "pass.needs-reside"
+    ABOUT: ClassVar[tuple[str, ...]] = ("table",)
     rram = prop_def(IntegerAttr[I64])
     sram = prop_def(IntegerAttr[I64])
     dram = prop_def(IntegerAttr[I64])
@@ -286,6 +298,7 @@ class ReplicasOp(DecisionOp):
     name = "cim.replicas"
     PASS: ClassVar[str] = "replicate"
     MISSING: ClassVar[str] = "pass.needs-replicate"
+    ABOUT: ClassVar[tuple[str, ...]] = ("table",)
     blocks = prop_def(NumbersAttr)
     assembly_format = "$matrix `of` $blocks attr-dict"
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import I64, IntegerAttr, ModuleOp, StringAttr, SymbolRefAttr
-from xdsl.ir import Operation
+from xdsl.ir import Attribute, Operation
 from xdsl.irdl import irdl_op_definition, opt_prop_def, prop_def, traits_def
 from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl.traits import SymbolOpInterface
@@ -34,83 +34,29 @@ from cimc.ir.tensor_store import TensorStore
 D = TypeVar("D", bound=DecisionOp)
 
 
-@irdl_op_definition
 class MatrixOp(Declaration):
-    """An integer matrix that lives in crossbar cells.
+    """Base of integer matrices ``[rows, cols]`` of ``bits`` bits that live in crossbar cells.
 
-    ``kind``: ``dense`` (driven by activations of ``input_bits`` bits) or ``table`` (driven row by row).
-    ``data``: ``int8[rows, cols]``; ``scales``: ``float32[cols]`` (dense) or ``float32[1]`` (table), the
-    factor from integers back to weights.
-
-    A table may have ``row_scales`` (``float32[rows]``) and with them ``row_biases`` (likewise): row ``r``
-    then stands for ``data[r] * row_scales[r] + row_biases[r]``, ``scales`` is 1 and rows are read one at a
-    time.
+    ``data``: ``int8[rows, cols]``; ``scales``: ``float32``, the factor from integers back to weights.
 
     What passes decide about it stands right behind it (:mod:`cimc.ir.cim.decisions`).  A reader asks for a
     decision by name (:meth:`shards`, :meth:`placement`, ...) and gets it, or an error that names the pass to
     run before.
     """
 
-    name = "cim.matrix"
-    kind = prop_def(StringAttr)
     bits = prop_def(IntegerAttr[I64])
     data = prop_def(SymbolRefAttr)
     scales = prop_def(SymbolRefAttr)
-    input_bits = opt_prop_def(IntegerAttr[I64])
-    input_signed = opt_prop_def(IntegerAttr[I64])
-    row_scales = opt_prop_def(SymbolRefAttr)
-    row_biases = opt_prop_def(SymbolRefAttr)
     traits = traits_def(SymbolOpInterface())
-    assembly_format = (
-        "$sym_name $kind `rows` $rows `cols` $cols `bits` $bits `data` $data `scales` $scales "
-        "(`row_scales` $row_scales^)? (`row_biases` $row_biases^)? "
-        "(`inputs` $input_bits^)? (`signed` $input_signed^)? attr-dict"
-    )
-
-    def __init__(
-        self,
-        name: str,
-        kind: str,
-        rows: int,
-        cols: int,
-        bits: int,
-        data: str,
-        scales: str,
-        *,
-        input_bits: int | None = None,
-        input_signed: bool | None = None,
-        row_scales: str | None = None,
-        row_biases: str | None = None,
-    ) -> None:
-        super().__init__(
-            properties={
-                "sym_name": StringAttr(name),
-                "kind": StringAttr(kind),
-                "rows": IntegerAttr(rows, 64),
-                "cols": IntegerAttr(cols, 64),
-                "bits": IntegerAttr(bits, 64),
-                "data": SymbolRefAttr(data),
-                "scales": SymbolRefAttr(scales),
-                "input_bits": None if input_bits is None else IntegerAttr(input_bits, 64),
-                "input_signed": None if input_signed is None else IntegerAttr(int(input_signed), 64),
-                "row_scales": None if row_scales is None else SymbolRefAttr(row_scales),
-                "row_biases": None if row_biases is None else SymbolRefAttr(row_biases),
-            }
-        )
 
     def verify_(self) -> None:
-        if self.kind.data not in ("dense", "table"):
-            raise VerifyException(f"a matrix is dense or a table, not '{self.kind.data}'")
         if min(self.rows.value.data, self.cols.value.data) < 1 or not 2 <= self.bits.value.data <= 8:
             raise VerifyException("a matrix has at least one row and column, of 2 to 8 bits")
-        if (self.kind.data == "dense") != (self.input_bits is not None and self.input_signed is not None):
-            raise VerifyException(
-                "a dense matrix says the width and signedness of its inputs, a table does not"
-            )
-        if self.row_scales is not None and self.kind.data != "table":
-            raise VerifyException("only the rows of tables have scales of their own")
-        if self.row_biases is not None and self.row_scales is None:
-            raise VerifyException("biases per row go with scales per row")
+
+    @property
+    def kind(self) -> str:
+        """What a program calls it: ``dense`` or ``table``."""
+        return "dense" if self.ROLE == "weights" else self.ROLE
 
     # -- decisions ----------------------------------------------------------------------------------
 
@@ -164,24 +110,11 @@ class MatrixOp(Declaration):
         """How it is cut into blocks; see :meth:`require`."""
         return self.require(ShardsOp)
 
-    def adc(self) -> AdcOp:
-        """The converter steps of a layer; see :meth:`require`."""
-        return self.require(AdcOp)
-
-    def pooling(self) -> PoolingOp:
-        """How rows of a table are read; see :meth:`require`."""
-        return self.require(PoolingOp)
-
     def placement(self) -> PlacementOp:
         """Where its blocks live; see :meth:`require`."""
         return self.require(PlacementOp)
 
     # -- arrays of decisions ------------------------------------------------------------------------
-
-    def slots(self, store: TensorStore) -> NDArray[np.int32] | None:
-        """Storage row of each row, ``int32[rows]``; ``None`` where rows keep their order."""
-        order = self.find(RowOrderOp)
-        return None if order is None else order.slots.array(store, np.int32)
 
     def block_table(self, store: TensorStore) -> NDArray[np.int32]:
         """``int32[blocks, 7]`` with the columns of :data:`~cimc.ir.block_fields.BLOCK_FIELDS`, a new array.
@@ -200,6 +133,99 @@ class MatrixOp(Declaration):
             table[memory == int(Residence.SRAM), ARRAY] = SRAM_ARRAY
         return table
 
+
+@irdl_op_definition
+class WeightsOp(MatrixOp):
+    """The weights of a layer, driven by activations of ``input_bits`` bits; ``scales``: ``float32[cols]``."""
+
+    name = "cim.weights"
+    ROLE: ClassVar[str] = "weights"
+    input_bits = prop_def(IntegerAttr[I64])
+    input_signed = prop_def(IntegerAttr[I64])
+    assembly_format = (
+        "$sym_name `rows` $rows `cols` $cols `bits` $bits `data` $data `scales` $scales "
+        "`inputs` $input_bits `signed` $input_signed attr-dict"
+    )
+
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[int, int],
+        bits: int,
+        data: str,
+        scales: str,
+        *,
+        input_bits: int,
+        input_signed: bool,
+    ) -> None:
+        super().__init__(
+            properties={
+                **_declared(name, shape, bits, data, scales),
+                "input_bits": IntegerAttr(input_bits, 64),
+                "input_signed": IntegerAttr(int(input_signed), 64),
+            }
+        )
+
+    @property
+    def inputs(self) -> tuple[int, bool]:
+        """Width of the activations in bits, and whether they are signed."""
+        return self.input_bits.value.data, bool(self.input_signed.value.data)
+
+    def adc(self) -> AdcOp:
+        """The converter steps; see :meth:`require`."""
+        return self.require(AdcOp)
+
+
+@irdl_op_definition
+class TableOp(MatrixOp):
+    """An embedding table, driven row by row; ``scales`` is ``float32[1]``.
+
+    It may have ``row_scales`` (``float32[rows]``) and with them ``row_biases`` (likewise): row ``r`` then
+    stands for ``data[r] * row_scales[r] + row_biases[r]``, ``scales`` is 1 and rows are read one at a time.
+    """
+
+    name = "cim.table"
+    ROLE: ClassVar[str] = "table"
+    row_scales = opt_prop_def(SymbolRefAttr)
+    row_biases = opt_prop_def(SymbolRefAttr)
+    assembly_format = (
+        "$sym_name `rows` $rows `cols` $cols `bits` $bits `data` $data `scales` $scales "
+        "(`row_scales` $row_scales^)? (`row_biases` $row_biases^)? attr-dict"
+    )
+
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[int, int],
+        bits: int,
+        data: str,
+        scales: str,
+        *,
+        row_scales: str | None = None,
+        row_biases: str | None = None,
+    ) -> None:
+        super().__init__(
+            properties={
+                **_declared(name, shape, bits, data, scales),
+                "row_scales": None if row_scales is None else SymbolRefAttr(row_scales),
+                "row_biases": None if row_biases is None else SymbolRefAttr(row_biases),
+            }
+        )
+
+    def verify_(self) -> None:
+        super().verify_()
+        if self.row_biases is not None and self.row_scales is None:
+            raise VerifyException("biases per row go with scales per row")
+
+    def pooling(self) -> PoolingOp:
+        """How its rows are read; see :meth:`require`."""
+        return self.require(PoolingOp)
+
+    def slots(self, store: TensorStore) -> NDArray[np.int32] | None:
+        """Storage row of each row, ``int32[rows]``; ``None`` where rows keep their order."""
+        order = self.find(RowOrderOp)
+        return None if order is None else order.slots.array(store, np.int32)
+
     def replica_table(self, store: TensorStore) -> NDArray[np.int32]:
         """``int32[copies, 4]`` with columns :data:`~cimc.ir.block_fields.REPLICA_FIELDS`, a new array."""
         replicas, placement = self.find(ReplicasOp), self.find(PlacementOp)
@@ -209,6 +235,17 @@ class MatrixOp(Declaration):
         if placement is not None and placement.copies is not None:
             table[:, 1:] = placement.copies.array(store, np.int32)
         return table
+
+
+def _declared(name: str, shape: tuple[int, int], bits: int, data: str, scales: str) -> dict[str, Attribute]:
+    return {
+        "sym_name": StringAttr(name),
+        "rows": IntegerAttr(shape[0], 64),
+        "cols": IntegerAttr(shape[1], 64),
+        "bits": IntegerAttr(bits, 64),
+        "data": SymbolRefAttr(data),
+        "scales": SymbolRefAttr(scales),
+    }
 
 
 def matrices_of(module: ModuleOp) -> list[MatrixOp]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from xdsl.context import Context
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
@@ -102,31 +103,29 @@ class _Lowering:
     def matrix(self, op: cim.MatrixOp) -> Matrix:
         store, name = self.data.store, op.symbol
         op.placement()
-        pooled, certificate = 1, None
-        if op.kind.data == "dense":
-            ranges = op.adc().steps.array(store, np.int32)
-            certificate = op.adc().certificate.array(store, np.uint8)
-        else:
-            pooled = op.pooling().rows.value.data
-            ranges = np.array([op.pooling().step.value.data], np.int32)
-        parts = {
+        parts: dict[str, NDArray[Any] | None] = {
             "data": store[symbol(op.data)],
             "blocks": op.block_table(store),
-            "ranges": ranges,
-            "certificate": certificate,
-            "slots": op.slots(store),
-            "replicas": op.replica_table(store) if op.find(cim.ReplicasOp) else None,
-            "row_scales": None if op.row_scales is None else store[symbol(op.row_scales)],
-            "row_biases": None if op.row_biases is None else store[symbol(op.row_biases)],
         }
+        pooled, inputs = 1, (0, False)
+        if isinstance(op, cim.WeightsOp):
+            inputs = op.inputs
+            parts["ranges"] = op.adc().steps.array(store, np.int32)
+            parts["certificate"] = op.adc().certificate.array(store, np.uint8)
+        elif isinstance(op, cim.TableOp):
+            pooled = op.pooling().rows.value.data
+            parts["ranges"] = np.array([op.pooling().step.value.data], np.int32)
+            parts["slots"] = op.slots(store)
+            parts["replicas"] = op.replica_table(store) if op.find(cim.ReplicasOp) else None
+            parts["row_scales"] = None if op.row_scales is None else store[symbol(op.row_scales)]
+            parts["row_biases"] = None if op.row_biases is None else store[symbol(op.row_biases)]
         self.program_data |= {f"{name}.{part}": a for part, a in parts.items() if a is not None}
         assert self.data.target is not None
         return Matrix(
-            name=name, kind=op.kind.data, rows=op.rows.value.data, cols=op.cols.value.data,
+            name=name, kind=op.kind, rows=op.rows.value.data, cols=op.cols.value.data,
             bits=op.bits.value.data, slices=op.shards().slices.value.data,
             block_rows=self.data.target.array.rows, pool_rows=pooled,
-            input_bits=op.input_bits.value.data if op.input_bits else 0,
-            input_signed=bool(op.input_signed.value.data) if op.input_signed else False,
+            input_bits=inputs[0], input_signed=inputs[1],
         )  # fmt: skip
 
     def host(self, op: rec.HostOp) -> HostSegment:

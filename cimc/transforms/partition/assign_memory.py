@@ -218,7 +218,7 @@ def _require_dram(demand: int, target: Target) -> None:
 
 
 def _mark(
-    tables: list[cim.MatrixOp], places: Places, residence: NDArray[np.int8], data: CompilerContext
+    tables: list[cim.TableOp], places: Places, residence: NDArray[np.int8], data: CompilerContext
 ) -> None:
     for number, matrix in enumerate(tables):
         mine = residence[places.matrix == number]

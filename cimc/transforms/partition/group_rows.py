@@ -13,6 +13,7 @@ from xdsl.passes import ModulePass
 from cimc.ir import cim
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.mapping.grouping import group
+from cimc.transforms.place.shard_list import tables_of
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Group(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         data = compiler_context(ctx, self.name)
         height = target_of(data, self.name).array.rows
-        tables = [m for m in cim.matrices_of(op) if m.kind.data == "table"]
+        tables = tables_of(cim.matrices_of(op))
         for matrix in tables:
             matrix.refuse(cim.RowOrderOp, cim.ResidenceOp, cim.ReplicasOp, cim.PlacementOp)
         unread = [m.sym_name.data for m in tables if not self._order(m, data, height)]
@@ -45,7 +46,7 @@ class Group(ModulePass):
             )
         data.facts["grouping"] = {"policy": self.policy, "seed": self.seed, "unread": unread}
 
-    def _order(self, matrix: cim.MatrixOp, data: CompilerContext, height: int) -> bool:
+    def _order(self, matrix: cim.TableOp, data: CompilerContext, height: int) -> bool:
         """Set the slots of a table; whether any access of it is known."""
         name, rows = matrix.symbol, matrix.rows.value.data
         access = data.access.get(name)

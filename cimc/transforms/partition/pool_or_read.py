@@ -97,7 +97,7 @@ def check_option(pool: str) -> None:
 
 
 def decide(
-    matrix: cim.MatrixOp,
+    matrix: cim.TableOp,
     uses: Sequence[cim.LookupOp],
     blocks: NDArray[np.int32],
     reads: NDArray[np.float64] | None,

@@ -101,7 +101,7 @@ def _that_fit(wanted: Ints, places: Places, cells: Ints, arrays: int, cols: int)
 
 
 def _write(
-    tables: list[cim.MatrixOp],
+    tables: list[cim.TableOp],
     places: Places,
     cells: Ints,
     copies: Ints,

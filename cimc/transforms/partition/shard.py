@@ -84,9 +84,9 @@ class Shard(ModulePass):
         with one_thread():  # ranges and certificates are thousands of small products
             for matrix in matrices:
                 name = matrix.sym_name.data
-                if matrix.kind.data == "dense":
+                if isinstance(matrix, cim.WeightsOp):
                     gangs[name] = self._layer(matrix, columns[name], data, target, layers)
-                else:
+                elif isinstance(matrix, cim.TableOp):
                     self._table(matrix, uses.get(name, []), data, target, tables)
         data.facts["adc_ranges"], data.facts["pooling"] = layers, tables
         for mvm in [o for o in main_function(op).body.block.ops if isinstance(o, cim.MvmOp)]:
@@ -104,12 +104,10 @@ class Shard(ModulePass):
             rows, cols, bits = matrix.rows.value.data, matrix.cols.value.data, matrix.bits.value.data
             _width(bits, target)
             slices = target.slices(bits)
-            if matrix.kind.data != "dense":
+            if not isinstance(matrix, cim.WeightsOp):
                 cells += -(-rows // target.array.rows) * cols * slices
                 continue
-            assert matrix.input_bits is not None
-            assert matrix.input_signed is not None
-            phases = target.input_phases(matrix.input_bits.value.data, bool(matrix.input_signed.value.data))
+            phases = target.input_phases(*matrix.inputs)
             name = matrix.sym_name.data
             found.append(Layer(name, rows, cols, slices, phases, uses[name]))
         whole = sum(layer.arrays(_width_of(layer.slices, target), target) for layer in found)
@@ -118,7 +116,7 @@ class Shard(ModulePass):
 
     def _layer(
         self,
-        matrix: cim.MatrixOp,
+        matrix: cim.WeightsOp,
         width: int,
         data: CompilerContext,
         target: Target,
@@ -126,9 +124,7 @@ class Shard(ModulePass):
     ) -> tuple[Gangs, NDArray[np.int32]]:
         """Shard a layer into blocks of ``width`` columns; returns its gangs and its block table."""
         name, bits = matrix.sym_name.data, matrix.bits.value.data
-        assert matrix.input_bits is not None
-        assert matrix.input_signed is not None
-        inputs, signed = matrix.input_bits.value.data, bool(matrix.input_signed.value.data)
+        inputs, signed = matrix.inputs
         blocks, gangs = dense_blocks(
             matrix.rows.value.data, matrix.cols.value.data, target.array.rows, width, target.tile.arrays,
         )  # fmt: skip
@@ -158,7 +154,7 @@ class Shard(ModulePass):
 
     def _table(
         self,
-        matrix: cim.MatrixOp,
+        matrix: cim.TableOp,
         uses: list[cim.LookupOp],
         data: CompilerContext,
         target: Target,

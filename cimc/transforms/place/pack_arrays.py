@@ -66,16 +66,14 @@ class Packing:
 def gangs_of(module: ModuleOp, data: CompilerContext, target: Target) -> list[Gang]:
     """The distinct block ranges that ``cim.mvm`` operations fire together."""
     seen: dict[tuple[str, int], Gang] = {}
-    declared = {m.symbol: m for m in cim.matrices_of(module)}
+    declared = {m.symbol: m for m in cim.matrices_of(module) if isinstance(m, cim.WeightsOp)}
     for op in main_function(module).body.block.ops:
         if not isinstance(op, cim.MvmOp):
             continue
         name, mine = symbol(op.matrix), op.blocks()
         matrix = declared[name]
-        assert matrix.input_bits is not None
-        assert matrix.input_signed is not None
         blocks = matrix.block_table(data.store)[mine]
-        phases = target.input_phases(matrix.input_bits.value.data, bool(matrix.input_signed.value.data))
+        phases = target.input_phases(*matrix.inputs)
         columns = int(blocks[:, cim.COLS].sum())
         load = float(phases * matrix.shards().slices.value.data * columns)
         traffic = float(

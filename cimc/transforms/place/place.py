@@ -157,7 +157,7 @@ class Place(ModulePass):
             where.append(
                 {
                     "name": matrix.sym_name.data,
-                    "kind": matrix.kind.data,
+                    "kind": matrix.kind,
                     "rows": matrix.rows.value.data,
                     "cols": matrix.cols.value.data,
                     "bits": matrix.bits.value.data,
@@ -223,7 +223,9 @@ def _in_cells(
         used[tile] = int(array_of[a]) + 1
     rows[packing.items] = np.stack([tiles[packing.array], array_of[packing.array], packing.offset], axis=1)
     layers = {
-        m.symbol: np.full((m.shards().count, 3), -1, np.int64) for m in matrices if m.kind.data == "dense"
+        m.symbol: np.full((m.shards().count, 3), -1, np.int64)
+        for m in matrices
+        if isinstance(m, cim.WeightsOp)
     }
     for g, gang in enumerate(gangs):
         tile = int(tiles[packing.arrays + g])

@@ -69,7 +69,7 @@ class Places:
     @classmethod
     def collect(cls, matrices: list[cim.MatrixOp], data: CompilerContext) -> Places:
         """Places of sharded tables (of other matrices none)."""
-        tables = [m for m in matrices if m.kind.data == "table"]
+        tables = tables_of(matrices)
         parts: list[tuple[NDArray[Any], ...]] = []
         before = 0
         for position, matrix in enumerate(tables):
@@ -98,7 +98,7 @@ class Places:
         return cls(names, number, entry, block, residence.astype(np.int8), width, nbytes, uses, traffic)
 
 
-def expected_uses(matrix: cim.MatrixOp, data: CompilerContext) -> Floats:
+def expected_uses(matrix: cim.TableOp, data: CompilerContext) -> Floats:
     """Expected row reads per request of each block of a sharded table, float64 ``[blocks]``.
 
     See :func:`row_block_reads`; one read per request, the same for every row, where no accesses are known.
@@ -113,7 +113,7 @@ def expected_uses(matrix: cim.MatrixOp, data: CompilerContext) -> Floats:
     return uses
 
 
-def row_block_reads(matrix: cim.MatrixOp, height: int, data: CompilerContext) -> Floats | None:
+def row_block_reads(matrix: cim.TableOp, height: int, data: CompilerContext) -> Floats | None:
     """Expected row reads per request of each ``height`` storage rows of a table; None: nothing is known.
 
     From the accesses known to the compilation, in the order that ``group`` gave the rows.  Rows that no
@@ -153,6 +153,6 @@ def expected_touched(uses: Floats) -> float:
     return float(np.sum(1.0 - (1.0 - share) ** max(reads, 1.0)) * min(reads, 1.0))
 
 
-def tables_of(matrices: list[cim.MatrixOp]) -> list[cim.MatrixOp]:
+def tables_of(matrices: list[cim.MatrixOp]) -> list[cim.TableOp]:
     """The tables among matrices."""
-    return [m for m in matrices if m.kind.data == "table"]
+    return [m for m in matrices if isinstance(m, cim.TableOp)]

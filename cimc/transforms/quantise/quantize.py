@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +103,10 @@ class Quantize(ModulePass):
         return self.tables or self.weights
 
 
+Key = tuple[object, ...]
+M = TypeVar("M", bound=cim.MatrixOp)
+
+
 class _Rewriter:
     def __init__(
         self,
@@ -116,18 +120,18 @@ class _Rewriter:
         self.max_weight, self.widths = max_weight, Widths(float(options.percentile), options.acts)
         self.weight_max, self.table_max = max_weight(options.weights), max_weight(options.table_bits)
         self.singly: set[str] = set()
-        self.matrices: dict[tuple[str, ...], cim.MatrixOp] = {}
+        self.layers: dict[Key, cim.WeightsOp] = {}
+        self.bags: dict[Key, cim.TableOp] = {}
         self.taken: set[str] = set()
         self.replaced: set[str] = set()
 
-    def declare(self, key: tuple[str, ...], make: Any) -> cim.MatrixOp:
+    def declare(self, known: dict[Key, M], key: Key, make: Callable[[], M]) -> M:
         """The matrix for a tensor (the first entry of ``key``): declared once, however many use it."""
-        if key not in self.matrices:
-            matrix = make()
+        if key not in known:
+            known[key] = matrix = make()
             Rewriter.insert_op(matrix, InsertPoint.before(main_function(self.module)))
-            self.matrices[key] = matrix
             self.replaced.add(key[0])
-        return self.matrices[key]
+        return known[key]
 
     def unique(self, name: str) -> str:
         fresh, count = name, 1
@@ -144,17 +148,17 @@ class _Rewriter:
         signed, scale = drive.signed, drive.scale
         given = symbol(op.weight_scale) if op.weight_scale else None
 
-        def make() -> cim.MatrixOp:
+        def make() -> cim.WeightsOp:
             integers, scales = self.integers(op, weight, None if given is None else store[given])
             name = self.unique(source)
-            return cim.MatrixOp(
-                name, "dense", weight.shape[0], weight.shape[1], self.options.weights,
+            return cim.WeightsOp(
+                name, (weight.shape[0], weight.shape[1]), self.options.weights,
                 store.add(f"{name}.int", integers), store.add(f"{name}.scales", scales),
                 input_bits=bits, input_signed=signed,
             )  # fmt: skip
 
         digest = "" if given is None else store.digest(given)
-        matrix = self.declare((source, "signed" if signed else "unsigned", digest), make)
+        matrix = self.declare(self.layers, (source, "signed" if signed else "unsigned", digest), make)
         if given is not None:
             self.replaced.add(given)
         name = matrix.sym_name.data
@@ -227,7 +231,7 @@ class _Rewriter:
         own = None if op.row_scales is None else symbol(op.row_scales)
         biases = None if op.row_biases is None else symbol(op.row_biases)
 
-        def make() -> cim.MatrixOp:
+        def make() -> cim.TableOp:
             bits, one, rows = self.options.table_bits, np.ones(1, np.float32), None
             if op.scale is None and own is None and not self.options.rowwise:
                 integers, one = quantize_table(table, self.table_max, source)
@@ -249,8 +253,8 @@ class _Rewriter:
                     integers, rows = fitted_rows(table, store[own], self.table_max)
             name = self.unique(source)
             self.data.access[name] = self.data.access[source]
-            return cim.MatrixOp(
-                name, "table", table.shape[0], table.shape[1], bits,
+            return cim.TableOp(
+                name, (table.shape[0], table.shape[1]), bits,
                 store.add(f"{name}.int", integers), store.add(f"{name}.scales", one),
                 row_scales=None if rows is None else store.add(f"{name}.row_scales", rows),
                 row_biases=None if biases is None else store.add(f"{name}.row_biases", store[biases]),
@@ -258,7 +262,7 @@ class _Rewriter:
 
         key = "" if op.scale is None else repr(op.scale.value.data)
         digests = [store.digest(n) for n in (own, biases) if n is not None]
-        matrix = self.declare((source, key, *digests), make)
+        matrix = self.declare(self.bags, (source, key, *digests), make)
         self.replaced.update(n for n in (own, biases) if n is not None)
         if matrix.row_scales is not None and op.weights is None and op.mode.data in ("sum", "mean"):
             self._read_singly(matrix.sym_name.data)
@@ -277,9 +281,9 @@ class _Rewriter:
                 "the converters; adding them in the array needs one scale"
             )
 
-    def tables(self) -> list[tuple[cim.MatrixOp, str]]:
+    def tables(self) -> list[tuple[cim.TableOp, str]]:
         """The tables, and the tensors they were made from."""
-        return [(m, key[0]) for key, m in self.matrices.items() if m.kind.data == "table"]
+        return [(m, key[0]) for key, m in self.bags.items()]
 
     def forget_floats(self) -> None:
         """Drop the float tensors that nothing names any more: compilation keeps one copy of the weights."""

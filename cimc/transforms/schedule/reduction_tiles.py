@@ -23,7 +23,7 @@ from cimc.ir.residence import Residence, residence_of
 from cimc.ir.types import symbol
 from cimc.isa.directory import serving_tiles, with_replicas
 from cimc.target.spec import Target
-from cimc.transforms.place.shard_list import Floats, Ints, expected_uses
+from cimc.transforms.place.shard_list import Floats, Ints, expected_uses, tables_of
 
 _HEADER = _ID = _WORD = 32
 _CANDIDATES = 8
@@ -221,7 +221,8 @@ def _best_move(
 
 
 def _flow(op: cim.LookupOp, data: CompilerContext, target: Target) -> _Flow:
-    matrix = next(m for m in cim.matrices_beside([op]) if m.symbol == symbol(op.table))
+    tables = tables_of(cim.matrices_beside([op]))
+    matrix = next(m for m in tables if m.symbol == symbol(op.table))
     places, uses = _expected(matrix, data)
     total = float(uses[places[:, cim.COL0] == 0].sum())
     # DRAM and a tile of cells may share a router: they answer apart
@@ -255,7 +256,7 @@ def _flow(op: cim.LookupOp, data: CompilerContext, target: Target) -> _Flow:
     )
 
 
-def _expected(matrix: cim.MatrixOp, data: CompilerContext) -> tuple[Ints, Floats]:
+def _expected(matrix: cim.TableOp, data: CompilerContext) -> tuple[Ints, Floats]:
     """Places of a table, copies too, ``[n, 7]``, and the expected row reads per request of each."""
     blocks, copied = matrix.block_table(data.store), matrix.replica_table(data.store)
     block = np.concatenate([np.arange(len(blocks)), copied[:, 0]]).astype(np.int64)
@@ -324,22 +325,20 @@ def _held(
 def _busiest_array_ns(chip: list[Operation], data: CompilerContext, target: Target) -> float:
     """ns per request of the busiest array, as far as lookups and layers are expected to use it."""
     busy = np.zeros((target.n_tiles, target.tile.arrays))
-    declared = {m.symbol: m for m in cim.matrices_beside(chip)}
+    matrices = cim.matrices_beside(chip)
+    layers = {m.symbol: m for m in matrices if isinstance(m, cim.WeightsOp)}
     for op in chip:
         if isinstance(op, cim.MvmOp):
-            matrix = declared[symbol(op.matrix)]
-            assert matrix.input_bits is not None
-            signed = bool(matrix.input_signed and matrix.input_signed.value.data)
-            times = target.input_phases(matrix.input_bits.value.data, signed)
+            layer = layers[symbol(op.matrix)]
+            times = target.input_phases(*layer.inputs)
             for extent in rec.shape(op.x)[1:-1]:
                 times *= extent
-            blocks = matrix.block_table(data.store)[op.blocks()]
-            _fire(busy, blocks, np.full(len(blocks), times), matrix, target)
-    for matrix in declared.values():
-        if matrix.kind.data == "table":
-            places, uses = _expected(matrix, data)
-            cells = residence_of(places) == int(Residence.RRAM)
-            _fire(busy, places[cells], uses[cells], matrix, target)
+            blocks = layer.block_table(data.store)[op.blocks()]
+            _fire(busy, blocks, np.full(len(blocks), times), layer, target)
+    for table in tables_of(matrices):
+        places, uses = _expected(table, data)
+        cells = residence_of(places) == int(Residence.RRAM)
+        _fire(busy, places[cells], uses[cells], table, target)
     return float(busy.max(initial=0.0)) * float(target.array.step_ns)
 
 

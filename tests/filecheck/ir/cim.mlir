@@ -1,10 +1,10 @@
 // RUN: cimc opt %s | filecheck %s
 // Matrices with and without blocks, and quantised operations with their places.
 
-// CHECK: cim.matrix "w" "dense" rows 5 cols 17 bits 8 data @w.int scales @w.scales inputs 8 signed 1
-cim.matrix "w" "dense" rows 5 cols 17 bits 8 data @w.int scales @w.scales inputs 8 signed 1
-// CHECK: cim.matrix "t" "table" rows 99 cols 4 bits 4 data @t.int scales @t.scales
-cim.matrix "t" "table" rows 99 cols 4 bits 4 data @t.int scales @t.scales
+// CHECK: cim.weights "w" rows 5 cols 17 bits 8 data @w.int scales @w.scales inputs 8 signed 1
+cim.weights "w" rows 5 cols 17 bits 8 data @w.int scales @w.scales inputs 8 signed 1
+// CHECK: cim.table "t" rows 99 cols 4 bits 4 data @t.int scales @t.scales
+cim.table "t" rows 99 cols 4 bits 4 data @t.int scales @t.scales
 func.func @main(%x: tensor<?x5xf32>, %ids: tensor<?x3xi64>) -> tensor<?x17xf32> {
   // CHECK: cim.load %{{.*}} {cim.tile = 3 : i64, cim.at = 0 : i64} : tensor<?x5xf32>
   %a = cim.load %x {cim.tile = 3 : i64, cim.at = 0 : i64} : tensor<?x5xf32> -> tensor<?x5xf32>

@@ -1,10 +1,10 @@
 builtin.module attributes {onnx.opset = [":17"]} {
-  cim.matrix "bot_l.0.weight.t" "dense" rows 5 cols 12 bits 8 data @bot_l.0.weight.t.int scales @bot_l.0.weight.t.scales inputs 8 signed 1 loc(unknown)
-  cim.matrix "bot_l.2.weight.t" "dense" rows 12 cols 7 bits 8 data @bot_l.2.weight.t.int scales @bot_l.2.weight.t.scales inputs 8 signed 0 loc(unknown)
-  cim.matrix "top_l.0.weight.t" "dense" rows 10 cols 12 bits 8 data @top_l.0.weight.t.int scales @top_l.0.weight.t.scales inputs 8 signed 1 loc(unknown)
-  cim.matrix "top_l.2.weight.t" "dense" rows 12 cols 1 bits 8 data @top_l.2.weight.t.int scales @top_l.2.weight.t.scales inputs 8 signed 0 loc(unknown)
-  cim.matrix "emb_l.0.weight" "table" rows 37 cols 7 bits 8 data @emb_l.0.weight.int scales @emb_l.0.weight.scales loc(unknown)
-  cim.matrix "emb_l.1.weight" "table" rows 11 cols 7 bits 8 data @emb_l.1.weight.int scales @emb_l.1.weight.scales loc(unknown)
+  cim.weights "bot_l.0.weight.t" rows 5 cols 12 bits 8 data @bot_l.0.weight.t.int scales @bot_l.0.weight.t.scales inputs 8 signed 1 loc(unknown)
+  cim.weights "bot_l.2.weight.t" rows 12 cols 7 bits 8 data @bot_l.2.weight.t.int scales @bot_l.2.weight.t.scales inputs 8 signed 0 loc(unknown)
+  cim.weights "top_l.0.weight.t" rows 10 cols 12 bits 8 data @top_l.0.weight.t.int scales @top_l.0.weight.t.scales inputs 8 signed 1 loc(unknown)
+  cim.weights "top_l.2.weight.t" rows 12 cols 1 bits 8 data @top_l.2.weight.t.int scales @top_l.2.weight.t.scales inputs 8 signed 0 loc(unknown)
+  cim.table "emb_l.0.weight" rows 37 cols 7 bits 8 data @emb_l.0.weight.int scales @emb_l.0.weight.scales loc(unknown)
+  cim.table "emb_l.1.weight" rows 11 cols 7 bits 8 data @emb_l.1.weight.int scales @emb_l.1.weight.scales loc(unknown)
   func.func public @main(%dense: tensor<?x5xf32> loc(unknown), %ids: tensor<?xi64> loc(unknown), %ids_1: tensor<?xi64> loc(unknown), %offsets: tensor<?xi64> loc(unknown)) -> tensor<?x1xf32> attributes {onnx.inputs = ["dense", "ids_0", "ids_1", "offsets_1"], onnx.outputs = ["prob"], onnx.dims = [["batch", "5"], ["batch"], ["nnz_1"], ["batch"]]} {
     %emb_l.0_Gather_output = cim.lookup @emb_l.0.weight "none" "fixed" %ids scale 0.0138675747 dim 7 : tensor<?xi64> -> tensor<?x7xf32> loc("/emb_l.0/Gather")
     %emb_l.1_Loop_output = cim.lookup @emb_l.1.weight "sum" "offsets" %ids_1 offsets %offsets : tensor<?xi64> scale 0.0168405138 dim 7 : tensor<?xi64> -> tensor<?x7xf32> loc("/emb_l.1/Loop")

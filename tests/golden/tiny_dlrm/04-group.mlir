@@ -1,11 +1,11 @@
 builtin.module attributes {onnx.opset = [":17"]} {
-  cim.matrix "bot_l.0.weight.t" "dense" rows 5 cols 12 bits 8 data @bot_l.0.weight.t.int scales @bot_l.0.weight.t.scales inputs 8 signed 1 loc(unknown)
-  cim.matrix "bot_l.2.weight.t" "dense" rows 12 cols 7 bits 8 data @bot_l.2.weight.t.int scales @bot_l.2.weight.t.scales inputs 8 signed 0 loc(unknown)
-  cim.matrix "top_l.0.weight.t" "dense" rows 10 cols 12 bits 8 data @top_l.0.weight.t.int scales @top_l.0.weight.t.scales inputs 8 signed 1 loc(unknown)
-  cim.matrix "top_l.2.weight.t" "dense" rows 12 cols 1 bits 8 data @top_l.2.weight.t.int scales @top_l.2.weight.t.scales inputs 8 signed 0 loc(unknown)
-  cim.matrix "emb_l.0.weight" "table" rows 37 cols 7 bits 8 data @emb_l.0.weight.int scales @emb_l.0.weight.scales loc(unknown)
+  cim.weights "bot_l.0.weight.t" rows 5 cols 12 bits 8 data @bot_l.0.weight.t.int scales @bot_l.0.weight.t.scales inputs 8 signed 1 loc(unknown)
+  cim.weights "bot_l.2.weight.t" rows 12 cols 7 bits 8 data @bot_l.2.weight.t.int scales @bot_l.2.weight.t.scales inputs 8 signed 0 loc(unknown)
+  cim.weights "top_l.0.weight.t" rows 10 cols 12 bits 8 data @top_l.0.weight.t.int scales @top_l.0.weight.t.scales inputs 8 signed 1 loc(unknown)
+  cim.weights "top_l.2.weight.t" rows 12 cols 1 bits 8 data @top_l.2.weight.t.int scales @top_l.2.weight.t.scales inputs 8 signed 0 loc(unknown)
+  cim.table "emb_l.0.weight" rows 37 cols 7 bits 8 data @emb_l.0.weight.int scales @emb_l.0.weight.scales loc(unknown)
   cim.row_order @emb_l.0.weight slots <[7, 22, 8, 23, 24, 25, 3, 26, 27, 9, 0, 4, 10, 28, 29, 30, 31, 32, 1, 11, 12, 13, 33, 5, 14, 15, 34, 16, 17, 35, 18, 19, 6, 36, 20, 21, 2]> loc(unknown)
-  cim.matrix "emb_l.1.weight" "table" rows 11 cols 7 bits 8 data @emb_l.1.weight.int scales @emb_l.1.weight.scales loc(unknown)
+  cim.table "emb_l.1.weight" rows 11 cols 7 bits 8 data @emb_l.1.weight.int scales @emb_l.1.weight.scales loc(unknown)
   cim.row_order @emb_l.1.weight slots <[1, 7, 2, 8, 9, 3, 4, 6, 5, 10, 0]> loc(unknown)
   func.func public @main(%dense: tensor<?x5xf32> loc(unknown), %ids: tensor<?xi64> loc(unknown), %ids_1: tensor<?xi64> loc(unknown), %offsets: tensor<?xi64> loc(unknown)) -> tensor<?x1xf32> attributes {onnx.inputs = ["dense", "ids_0", "ids_1", "offsets_1"], onnx.outputs = ["prob"], onnx.dims = [["batch", "5"], ["batch"], ["nnz_1"], ["batch"]]} {
     %emb_l.0_Gather_output = cim.lookup @emb_l.0.weight "none" "fixed" %ids scale 0.0138675747 dim 7 : tensor<?xi64> -> tensor<?x7xf32> loc("/emb_l.0/Gather")
