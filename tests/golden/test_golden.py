@@ -39,6 +39,40 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return found
 
 
+STRATEGIES = ("greedy", "round_robin", "first_fit")
+
+
+@pytest.fixture(scope="module")
+def placed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Strategy -> the IR that ``place`` leaves with it, of a DLRM whose tables fill several arrays."""
+    path = Path(tmp_path_factory.mktemp("small")) / "small_dlrm.onnx"
+    model, _ = tiny_dlrm(seed=0, tables=9)
+    onnx.save(model, path)
+    found = {}
+    for strategy in STRATEGIES:
+        line = f"canonicalize,fuse-recsys,quantize,group,shard,place{{strategy={strategy}}}"
+        module, ctx, pipeline = prepare(
+            path, "tsinghua28{array.cols=64}", requests_for(model, batch=32), line
+        )
+        pipeline.run(module, ctx)
+        found[strategy] = print_ir(module)
+    return found
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_placements(strategy: str, placed: dict[str, str], golden: Callable[[str, str], None]) -> None:
+    """What a strategy decides stands in the text: another strategy in its place fails its golden."""
+    for other, text in placed.items():
+        assert (text == placed[strategy]) == (other == strategy), f"{other} reads as {strategy}"
+    lines = [line.strip() for line in placed[strategy].splitlines() if " cim.placement " in line]
+    golden(f"placements/{strategy}.mlir", "\n".join(lines) + "\n")
+
+
+def test_every_pass_changes_the_text(texts: dict[str, str]) -> None:
+    dumps = [text for name, text in texts.items() if name.endswith(".mlir")]
+    assert len(set(dumps)) == len(dumps)
+
+
 @pytest.mark.parametrize("name", [*(f"{n:02}-{p}.mlir" for n, p in enumerate(PASSES)), "08-program.s"])
 def test_golden(name: str, texts: dict[str, str], golden: Callable[[str, str], None]) -> None:
     golden(f"tiny_dlrm/{name}", texts[name])

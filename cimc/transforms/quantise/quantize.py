@@ -103,7 +103,7 @@ class Quantize(ModulePass):
         return self.tables or self.weights
 
 
-Key = tuple[object, ...]
+Key = tuple[str, ...]
 M = TypeVar("M", bound=cim.MatrixOp)
 
 

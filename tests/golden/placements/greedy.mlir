@@ -1,0 +1,13 @@
+cim.placement @bot_l.0.weight.t blocks <[[44, 0, 0]]>
+cim.placement @bot_l.2.weight.t blocks <[[20, 0, 0]]>
+cim.placement @top_l.0.weight.t blocks <[[37, 0, 0]]>
+cim.placement @top_l.2.weight.t blocks <[[27, 0, 0]]>
+cim.placement @emb_l.0.weight blocks <[[35, 0, 0]]>
+cim.placement @emb_l.1.weight blocks <[[36, 0, 0]]>
+cim.placement @emb_l.2.weight blocks <[[28, 0, 0]]>
+cim.placement @emb_l.3.weight blocks <[[35, 0, 14]]>
+cim.placement @emb_l.4.weight blocks <[[28, 0, 14]]>
+cim.placement @emb_l.5.weight blocks <[[36, 0, 14]]>
+cim.placement @emb_l.6.weight blocks <[[35, 0, 28]]>
+cim.placement @emb_l.7.weight blocks <[[28, 0, 28]]>
+cim.placement @emb_l.8.weight blocks <[[36, 0, 28]]>

@@ -1,0 +1,13 @@
+cim.placement @bot_l.0.weight.t blocks <[[3, 0, 0]]>
+cim.placement @bot_l.2.weight.t blocks <[[4, 0, 0]]>
+cim.placement @top_l.0.weight.t blocks <[[5, 0, 0]]>
+cim.placement @top_l.2.weight.t blocks <[[6, 0, 0]]>
+cim.placement @emb_l.0.weight blocks <[[0, 0, 0]]>
+cim.placement @emb_l.1.weight blocks <[[0, 0, 14]]>
+cim.placement @emb_l.2.weight blocks <[[0, 0, 28]]>
+cim.placement @emb_l.3.weight blocks <[[0, 0, 42]]>
+cim.placement @emb_l.4.weight blocks <[[1, 0, 0]]>
+cim.placement @emb_l.5.weight blocks <[[1, 0, 14]]>
+cim.placement @emb_l.6.weight blocks <[[1, 0, 28]]>
+cim.placement @emb_l.7.weight blocks <[[1, 0, 42]]>
+cim.placement @emb_l.8.weight blocks <[[2, 0, 0]]>
