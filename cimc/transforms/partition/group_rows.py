@@ -13,6 +13,7 @@ from xdsl.passes import ModulePass
 from cimc.ir import cim
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.mapping.grouping import group
+from cimc.support.io.streaming import blocks
 from cimc.transforms.place.shard_list import tables_of
 
 
@@ -69,12 +70,15 @@ class Group(ModulePass):
 
 def _moved(slots: NDArray[np.int32], height: int) -> cim.Histogram:
     """How many rows keep their place, move within their array, and go to another."""
-    rows = np.arange(len(slots))
-    kept, inside = int((slots == rows).sum()), int((slots // height == rows // height).sum())
+    kept = inside = 0
+    for first, part in blocks(slots):  # in parts: a table may have tens of millions of rows
+        rows = np.arange(first, first + len(part), dtype=np.int32)
+        kept += int(np.count_nonzero(part == rows))
+        inside += int(np.count_nonzero(part // height == rows // height))
     return (
         ("kept", kept),
         ("moved within an array", inside - kept),
-        ("moved to another", len(rows) - inside),
+        ("moved to another", len(slots) - inside),
     )
 
 
