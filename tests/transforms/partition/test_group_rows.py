@@ -1,0 +1,42 @@
+"""The order of rows in the IR: what the text of a large table says of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cimc.ir import cim
+from cimc.ir.context import Access
+from cimc.ir.text import new_context, parse_ir
+from cimc.target.load_target import load_target
+from cimc.transforms.partition.group_rows import Group
+
+ROWS = 600_000  # more than one part of a megabyte
+
+
+@pytest.mark.parametrize("policy", ["frequency", "in_order"])
+def test_a_large_table_says_how_many_rows_moved(policy: str) -> None:
+    ctx = new_context()
+    ctx.target = load_target("tsinghua28")
+    module = parse_ir(
+        f'cim.table "t" rows {ROWS} cols 4 bits 8 data @t.int scales @t.scales\n'
+        "func.func @main() {\n func.return\n}\n",
+        ctx,
+    )
+    ctx.access["t"] = Access(np.array([1, ROWS - 1]), np.array([1, 5]), 4)
+    Group(policy=policy).apply(ctx, module)
+    (table,) = cim.matrices_of(module)
+    order = table.find(cim.RowOrderOp)
+    if policy == "in_order":
+        assert order is None
+        return
+    assert order is not None
+    slots = order.slots.array(ctx.store, np.int32)
+    assert slots[ROWS - 1] == 0
+    height, rows = ctx.target.array.rows, np.arange(ROWS)
+    kept, inside = (slots == rows).sum(), (slots // height == rows // height).sum()
+    assert order.slots.data.histogram == (
+        ("kept", kept),
+        ("moved within an array", inside - kept),
+        ("moved to another", ROWS - inside),
+    )
