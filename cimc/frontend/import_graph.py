@@ -36,6 +36,7 @@ from cimc.ir.onnx.attributes import (
     dense_from_array,
     opaque_constant,
 )
+from cimc.ir.onnx.graphs import all_nodes
 from cimc.ir.tensor_store import Array
 from cimc.ir.types import DYNAMIC, NoneType, OpaqueType, element_from_onnx, tensor
 
@@ -129,11 +130,23 @@ def _with_inferred_types(proto: onnx.ModelProto, ctx: CompilerContext) -> onnx.M
             bare.graph.input.append(
                 onnx.helper.make_tensor_value_info(weight.name, weight.data_type, weight.dims)
             )
+    _leave_out_empty_axes(bare)
     try:
         return onnx.shape_inference.infer_shapes(bare, data_prop=False)
     except Exception as error:  # onnx raises several kinds
         ctx.notes.append(f"onnx shape inference failed, going on without: {printable(str(error))}")
         return proto
+
+
+def _leave_out_empty_axes(model: onnx.ModelProto) -> None:
+    """An empty list of axes makes a Squeeze remove every axis of extent 1, as none does.
+
+    So onnxruntime reads it; ONNX's shape inference takes it for "remove nothing".
+    """
+    empty = {t.name for t in model.graph.initializer if 0 in t.dims}
+    for node, _ in all_nodes(model.graph.node):
+        if node.op_type == "Squeeze" and len(node.input) == 2 and node.input[1] in empty:
+            del node.input[1]
 
 
 class _Importer:

@@ -282,7 +282,8 @@ def _reduce(run: _Evaluator, op: rec.ReduceOp, args: list[Array]) -> Array:
     kept = [d for d in range(x.ndim) if d not in axes]
     moved = np.transpose(x, [*kept, *axes])
     shape = moved.shape[: len(kept)]
-    flat = moved.reshape(int(np.prod(shape, dtype=np.int64)), -1, 1)
+    length = int(np.prod(moved.shape[len(kept) :], dtype=np.int64))  # no -1: there may be no requests
+    flat = moved.reshape(int(np.prod(shape, dtype=np.int64)), length, 1)
     out = numerics.reduce(op.kind.data, flat).reshape(shape)
     return np.expand_dims(out, axes) if op.keepdims.value.data else out
 

@@ -75,7 +75,7 @@ def gathers() -> Iterator[Case]:
             yield Case("Gather", opset, (WHOLE, chosen), {"axis": 1})
             yield Case("Gather", opset, (ints(4, 5, 6, 7), chosen))
             yield Case("Gather", opset, (table, chosen), whole=(1,))
-    for column in ([0, 1, 2], [-1, -4, 3], [4, 0, 0], [0, -5, 0]):
+    for column in ([0, 1, 2], [-1, -4, 3], [4, 0, 0], [0, -5, 0], [0, 100, 1]):
         index = ints(*column).reshape(ROWS, 1)
         yield Case("Gather", 13, (table, index), whole=(1,))
         yield Case("GatherElements", 13, (X24, index), {"axis": 1}, whole=(0, 1))
@@ -142,6 +142,10 @@ def splits() -> Iterator[Case]:
             yield Case("Split", 18, (floats(ROWS, 0), None), {"axis": axis, "num_outputs": count}, count)
             yield Case("Split", 18, (X45, None), {"axis": axis, "num_outputs": count}, count)
             yield Case("Split", 18, (WHOLE, None), {"axis": axis, "num_outputs": count}, count)
+            yield Case("Split", 18, (X24,), {"axis": axis}, count)
+            yield Case("Split", 18, (X24, None), {"axis": axis}, count)
+            parts = ints(4, *[0] * (count - 1))
+            yield Case("Split", 18, (X24, parts), {"axis": axis, "num_outputs": count}, count)
     yield Case("Split", 18, (X24,), {"axis": 1, "num_outputs": 2}, 3)
 
 
@@ -198,6 +202,17 @@ def views() -> Iterator[Case]:
     yield Case("Squeeze", 13, (floats(ROWS, 1, 1), ints(-1, 2)))
 
 
+def defaults() -> Iterator[Case]:
+    """Squeeze without axes: its rank depends on the batch.  Flatten before axes counted from the end."""
+    ones = floats(ROWS, 1, 4), floats(ROWS, 1), floats(1, 4), floats(1, 1), floats(ROWS, 1, 1)
+    for x in (X24, X45, WHOLE, *ones, floats(ROWS, 0), floats(ROWS)):
+        yield Case("Squeeze", 11, (x,))
+        for axes in ((), (None,), (ints(),)):
+            yield Case("Squeeze", 13, (x, *axes))
+        for opset, axis in product((1, 9), (-x.ndim, -1)):
+            yield Case("Flatten", opset, (x,), {"axis": axis})
+
+
 def joins() -> Iterator[Case]:
     """Parts of every width, also none, on every axis.
 
@@ -210,6 +225,8 @@ def joins() -> Iterator[Case]:
                 continue  # onnxruntime takes parts without elements even where other extents differ
             yield Case("Concat", 13, (x, y), {"axis": axis}, whole=(0, 1))
             yield Case("Concat", 4, (x, y, x), {"axis": axis}, whole=(0, 1, 2))
+    for x, axis, opset in product((*parts, X45, WHOLE, floats(ROWS)), range(-4, 4), (4, 13)):
+        yield Case("Concat", opset, (x,), {"axis": axis})
     for axis in (0, 1, -1):
         yield Case("Concat", 13, (WHOLE, WHOLE[:, :1]), {"axis": axis}, whole=(0, 1))
         yield Case("Concat", 13, (ints(1, 2), ints(), ints(3)), {"axis": axis})

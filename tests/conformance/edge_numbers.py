@@ -69,6 +69,9 @@ def choices() -> Iterator[Case]:
             for levels in (np.array([0, 1], np.float32), np.array([2, -1], np.float32), ints(0, 1)):
                 yield Case("OneHot", 11, (index, np.array(depth), levels), {"axis": axis})
         yield Case("OneHot", 11, (X24, np.array(depth), np.array([0, 1], np.float32)), {"axis": axis})
+        for few, size in product((np.int32, np.int64), (np.int32, np.float32)):
+            levels = np.array([3, -2], np.float32)
+            yield Case("OneHot", 11, (SIGNED.astype(few), np.array(depth, size), levels), {"axis": axis})
     tied = np.round(X24 / 2).astype(np.float32)
     for x, k, axis, largest, sort in product((X24, tied), (0, 1, 3, 4, 5), (-1, 0, 1, 2), (0, 1), (0, 1)):
         if sort or largest:

@@ -26,6 +26,7 @@ SWEEPS: dict[str, Callable[[], Iterator[Case]]] = {
     "Split": edge_moves.splits,
     "Tile, Expand": edge_moves.repeats,
     "Reshape, Flatten, Squeeze, Unsqueeze, Transpose, Shape": edge_moves.views,
+    "Squeeze and Flatten, defaults": edge_moves.defaults,
     "Concat": edge_moves.joins,
     "CumSum, Trilu, Softmax, LpNormalization": edge_numbers.runs,
     "reductions": edge_numbers.reductions,

@@ -64,7 +64,8 @@ class FuseRecsys(ModulePass):
             if name not in RECOGNISERS:
                 raise RECOGNISERS.no_such(name)
         for function in [f for f in op.body.block.ops if isinstance(f, FuncOp)]:
-            if any(o.name.startswith("onnx.") for o in function.body.block.ops):
+            names = {o.name for o in function.body.block.ops}
+            if names <= {"func.return"} or any(name.startswith("onnx.") for name in names):
                 self._fuse(function, op, compiler)
         if self.scratchpad < 1:
             compiler.notes.append(

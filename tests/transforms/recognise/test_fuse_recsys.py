@@ -139,6 +139,27 @@ def test_outputs_that_are_inputs_or_constants() -> None:
     found.check({"x": floats(3, 4)})
 
 
+def test_a_model_of_which_no_node_is_left_has_all_its_facts() -> None:
+    found = fused("m (float[B, 4] x) => (float[B, 4] x) { }")
+    assert found.ctx.facts["frontend"]["chip"] == 0
+    assert found.ctx.facts["work"]["host"] == []
+
+
+def test_sums_over_no_requests() -> None:
+    found = fused(
+        "m (float[B, 4] x) => (float[B, 1] y) { h = MatMul(x, w) y = ReduceSum(h, a1) }",
+        {"w": floats(4, 3), "a1": np.array([1])},
+    )
+    assert found.counts()["reduce"] == 1
+    found.check({"x": floats(0, 4)})
+
+
+def test_weights_without_a_row_per_activation_are_no_layer() -> None:
+    for product in ("MatMul(x, w)", "Gemm(x, w)"):
+        found = fused(f"m (float[B, 3] x) => (float[B, 2] y) {{ y = {product} }}", {"w": floats(4, 2)})
+        assert found.counts() == {"host": 1}
+
+
 def test_loops_on_the_host_may_read_chip_values() -> None:
     found = fused(
         """m (float[B, 4] x) => (float[B, 4] y, float[B, 4] z) {

@@ -225,6 +225,11 @@ def _split(op: onnx.NodeOp, a: ShapeFacts) -> list[Info]:
     return [Info((*shape[:axis], size, *shape[axis + 1 :]), info.element, None, info.splat) for size in sizes]
 
 
+def states_its_parts(op: onnx.NodeOp, opset: int) -> bool:
+    """Whether a Split says how to divide: from operator set 18 on by sizes or ``num_outputs``, not both."""
+    return opset < 18 or (operand(op, 1) is None) == (op.attribute("num_outputs") is not None)
+
+
 def split_sizes(op: onnx.NodeOp, a: ShapeFacts, extent: Dim) -> list[Dim]:
     """Extents of the parts of a Split along its axis; None where they are not known.
 

@@ -14,7 +14,7 @@ from xdsl.ir import Attribute, SSAValue
 
 from cimc.analysis.constants import float_attribute, ints_attribute
 from cimc.analysis.shapes.operands import axes_of, keeps_dims, normal_axes, operand
-from cimc.analysis.shapes.rules.reshaping import split_sizes
+from cimc.analysis.shapes.rules.reshaping import split_sizes, states_its_parts
 from cimc.analysis.shapes.rules.selections import slices_of
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
@@ -219,6 +219,7 @@ def _split(op: onnx.NodeOp, lift: Lifter) -> Sequence[Lifted]:
     found = lift.need_twin(op.inputs[0])
     axis = axis_of(op, len(found.dims), 0)
     need(axis != found.axis, "splits the batch")
+    need(states_its_parts(op, lift.graph.opset), "does not say how to divide")
     out, at = [], 0
     for size in split_sizes(op, lift.analysis, found.dims[axis]):
         if not isinstance(size, int):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from xdsl.pattern_rewriter import PatternRewriter
 
-from cimc.ir.onnx.dialect import NodeOp
-from cimc.ir.types import NoneType
+from cimc.ir.onnx.dialect import NodeOp, int_attribute
+from cimc.ir.types import NoneType, shape_of
 from cimc.transforms.onnx.simplify.rule import Rule, forward, operand
 
 
@@ -45,13 +45,16 @@ class RemoveDropout(Rule):
 
 
 class RemoveSingleConcat(Rule):
-    """``Concat(x) = x``."""
+    """``Concat(x) = x``, where the axis exists: a node that onnxruntime refuses stays, and so is refused."""
 
     name = "remove-single-concat"
     ops = frozenset({"Concat"})
 
     def apply(self, op: NodeOp, rewriter: PatternRewriter) -> bool:
-        if len(op.inputs) != 1:
+        shape = shape_of(op.inputs[0].type)
+        if len(op.inputs) != 1 or shape is None:
+            return False
+        if not -len(shape) <= int_attribute(op, "axis", 1) < len(shape):
             return False
         forward(op, rewriter, [op.inputs[0]])
         return True

@@ -115,8 +115,9 @@ class Linear(Recogniser):
         emit: Emitter,
     ) -> SSAValue:
         """The layer ``x array + beta bias`` with ``steps`` folded in."""
-        units = array.shape[1]
+        width, units = array.shape
         need(units > 0, "a layer without units")
+        need(rec.shape(x)[-1] == width, "the weights do not have a row per activation")
         for step in steps:
             sizes = {step.scale.size, step.shift.size}
             need(sizes <= {1, units}, "a constant behind the product is not one per unit")

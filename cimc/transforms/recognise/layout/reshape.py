@@ -58,7 +58,9 @@ class Reshape(Plumbing):
             rank = max(len(before), len(after))
             need(normal_axes(axes_of(op, self.analysis) or (), rank) is not None, "an axis does not exist")
         elif op.kind == "Flatten":
-            need(-len(before) <= onnx.int_attribute(op, "axis", 1) <= len(before), "the axis does not exist")
+            axis = onnx.int_attribute(op, "axis", 1)
+            need(-len(before) <= axis <= len(before), "the axis does not exist")
+            need(axis >= 0 or self.graph.opset >= 11, "counts axes from the end before operator set 11")
         rest: list[SSAValue | None] = [None] * (len(op.results) - 1)
         if before == after:
             return [x, *rest]

@@ -9,7 +9,7 @@ from xdsl.ir import SSAValue
 
 from cimc.analysis.constants import float_attribute
 from cimc.analysis.shapes.operands import operand
-from cimc.analysis.shapes.rules.reshaping import split_sizes
+from cimc.analysis.shapes.rules.reshaping import split_sizes, states_its_parts
 from cimc.analysis.shapes.rules.selections import pads_of, slice_positions, slices_of
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
@@ -67,6 +67,7 @@ class Split(Plumbing):
         dims = self.carried(op)
         axis = axis_of(op, len(dims), 0)
         need(axis >= 1, "splits the batch")
+        need(states_its_parts(op, self.graph.opset), "does not say how to divide")
         values: list[SSAValue | None] = []
         start = 0
         for size in split_sizes(op, self.analysis, dims[axis]):
