@@ -244,6 +244,12 @@ class _Work:
         if self.sources.limit is not None:
             jagged = jagged_in_program(towers.main.data)
             self.arrays = first_requests(self.arrays, names, jagged, self.sources.limit)
+        if all(self.arrays[name].shape[:1] == (0,) for name in names if name in self.arrays):
+            raise CimcError(
+                "accuracy.nothing-to-measure",
+                "the request file holds no requests",
+                hint="give a file whose inputs have some rows",
+            )
         model = self.sources.model if self.sources.is_onnx else self.sources.reference
         wanted = [name for name, _ in towers.main.data.header.outputs]
         if model is None:

@@ -213,6 +213,9 @@ def test_nothing_to_measure(tiny: Tiny, program: Path, tmp_path: Path) -> None:
     assert done.json["error"]["code"] == "accuracy.nothing-to-measure"
     done = call("accuracy", program, "--inputs", tmp_path / "r.npz", "--reference", tiny.model, "--json")
     assert set(done.json["points"][0]["metrics"]) == {"sqnr_db"}
+    np.savez(tmp_path / "r.npz", **{name: array[:0] for name, array in tiny.arrays.items()})
+    done = call("accuracy", program, "--inputs", tmp_path / "r.npz", "--reference", tiny.model, "--json")
+    assert (done.code, done.json["error"]["code"]) == (2, "accuracy.nothing-to-measure")
 
 
 def test_a_combination_that_cannot_be_is_a_result(tiny: Tiny) -> None:
