@@ -1,8 +1,8 @@
 """SIGINT, SIGTERM and SIGHUP end a command the same way: blocks are left, so temporary files go.
 
-The first signal raises ``KeyboardInterrupt`` in the main thread.  A second one, or five seconds in which the
-process has not ended (native code that does not return, threads that finish their work), ends it at once,
-after its temporary files are removed.  Child processes end with this one.
+The first signal raises a ``KeyboardInterrupt`` in the main thread.  A second one, or five seconds in which
+the process has not ended (native code that does not return, threads that finish their work), ends it at
+once, after its temporary files are removed.  Child processes end with this one.
 """
 
 from __future__ import annotations
@@ -18,6 +18,14 @@ from cimc.support.io import files
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE = 5.0  # seconds
+
+
+class _Ended(KeyboardInterrupt):
+    """A signal came.
+
+    Not ``KeyboardInterrupt`` itself: once that leaves an ``exec`` of text (a dataclass that is being made
+    while modules load), ``python -m cimc`` ends with 130 whatever it is told to end with.
+    """
 
 
 class Signals:
@@ -41,7 +49,7 @@ class Signals:
         if self.first is not None:
             _end_now(number)
         self.first = signal.Signals(number)
-        raise KeyboardInterrupt
+        raise _Ended
 
 
 def install(found: Signals) -> None:

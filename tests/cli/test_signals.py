@@ -147,6 +147,27 @@ def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
     assert ended(child, host, tmp_path)[0] == 143
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_modules_load(tmp_path: Path, number: signal.Signals) -> None:
+    """Dataclasses are text that is executed; ``python -m`` ends with 130 after an interrupt that left it."""
+    text = f"import os; os.kill(os.getpid(), {int(number)}); import time; time.sleep(60)"
+    code = f"""
+import sys
+from cimc.cli import main
+main._run = lambda args, as_json: exec({text!r})
+sys.exit(main.main())
+"""
+    (tmp_path / "loading.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, "-m", "loading"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 128 + number
+
+
 def test_json_says_which_signal() -> None:
     child = subprocess.Popen(
         [sys.executable, "-c", READING],
