@@ -13,7 +13,7 @@ from cimc.errors import ProgramError
 from cimc.isa.certificate import certify, shares, unpack
 from cimc.sim.kernels import availability
 from cimc.sim.kernels.dense.mvm import DenseKernel
-from cimc.sim.kernels.lookups import pooled_rows
+from cimc.sim.kernels.lookups import pooled_rows, row_sums
 from cimc.target.cell_encoding import slices_for
 from tests.sim.kernels.test_kernels import BACKENDS, SCHEMES, dense, grid, make_array, oracle, random_case
 
@@ -280,7 +280,7 @@ def test_lookups_are_equal(dtype, monkeypatch):
     found = []
     for which in BACKENDS:
         monkeypatch.setenv(availability.VARIABLE, which)
-        assert pooled_rows.gather.serves(table) == (which == "numba")
+        assert row_sums.serves(table) == (which == "numba")
         found.append(
             (
                 pooled_rows.pooled_sum(table, ids, starts),
@@ -294,10 +294,10 @@ def test_lookups_are_equal(dtype, monkeypatch):
 
 _OTHER = """
 import numpy as np
-from cimc.sim.kernels.dense import dot_products as products, lut4 as tables
+from cimc.sim.kernels.dense import dot_products, lut4
 from tests.sim.kernels.test_kernels import dense
 from tests.sim.kernels.test_compiled import mixed_case, of_kind
-assert (products.DOT, products.PANELS, tables.CHAINS) == ("pairs", (1,), (4, 1))
+assert (dot_products.DOT, dot_products.PANELS, lut4.CHAINS) == ("pairs", (1,), (4, 1))
 w, x, blocks, ranges, array = mixed_case(batch=100)
 for step in (1, 3):
     expected = dense("numpy", w, blocks, ranges * step, array, 8, 8, True)
