@@ -51,8 +51,8 @@ class Schedule(ModulePass):
 
     name = "schedule"
     homes: str = "consumer"
-    fill: float | None = None
-    free: float | None = None
+    fill: int | float | None = None
+    free: int | float | None = None
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         data = compiler_context(ctx, self.name)

@@ -140,7 +140,7 @@ def no_weights_read(monkeypatch: pytest.MonkeyPatch) -> None:
     def reached(*args: Any) -> None:
         raise AssertionError("quantisation was reached")
 
-    monkeypatch.setattr(quantize, "_observe", reached)
+    monkeypatch.setattr(quantize, "observe", reached)
 
 
 @pytest.mark.parametrize(
