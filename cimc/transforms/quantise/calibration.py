@@ -103,7 +103,8 @@ def observe(module: ModuleOp, data: CompilerContext, widths: Widths) -> Seen:
     _require_requests(data.calibration)
     watch = _Watch(module, data, widths)
     evaluate(module, data, data.calibration, watch)
-    if watch.ids and not any(part.size for parts in watch.ids.values() for part in parts):
+    empty = watch.ids and not any(part.size for parts in watch.ids.values() for part in parts)
+    if empty and watch.seen.ranges:  # bags alone need no ranges
         raise _empty("every bag of the calibration requests is empty")
     if watch.seen.samples and not any(len(rows) for rows in watch.seen.samples.values()):
         raise _empty("there are no calibration requests: no layer sees any input")

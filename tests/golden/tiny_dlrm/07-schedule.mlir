@@ -5,7 +5,7 @@ builtin.module attributes {onnx.opset = [":17"]} {
   cim.placement @bot_l.0.weight.t blocks <[[35, 0, 0]]> loc(unknown)
   cim.weights "bot_l.2.weight.t" rows 12 cols 7 bits 8 data @bot_l.2.weight.t.int scales @bot_l.2.weight.t.scales inputs 8 signed 0 loc(unknown)
   cim.shards @bot_l.2.weight.t slices 2 blocks <[[0, 12, 0, 7]]> loc(unknown)
-  cim.adc @bot_l.2.weight.t "calibrated" steps <[[[3, 2], [2, 2]]]> certified 0 of 14 bits <[0, 0]> loc(unknown)
+  cim.adc @bot_l.2.weight.t "calibrated" steps <[[[2, 2], [2, 2]]]> certified 0 of 14 bits <[0, 0]> loc(unknown)
   cim.placement @bot_l.2.weight.t blocks <[[37, 0, 0]]> loc(unknown)
   cim.weights "top_l.0.weight.t" rows 10 cols 12 bits 8 data @top_l.0.weight.t.int scales @top_l.0.weight.t.scales inputs 8 signed 1 loc(unknown)
   cim.shards @top_l.0.weight.t slices 2 blocks <[[0, 10, 0, 12]]> loc(unknown)

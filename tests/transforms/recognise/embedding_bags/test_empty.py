@@ -71,7 +71,9 @@ def test_runs_as_in_onnxruntime(case: str, tmp_path: Path) -> None:
     proto = model(f"m ({signature}) {{ {body} }}", weights | {"a1": np.array([1])}, opset=17)
     onnx.save(proto, tmp_path / "m.onnx")
     expected = run_onnx(proto, inputs)["y"]
-    program = cimc.compile(tmp_path / "m.onnx", calib=inputs)
+    # calibration needs requests, but where there are bags alone no ids
+    asks = all(array.shape[0] for array in inputs.values())
+    program = cimc.compile(tmp_path / "m.onnx", calib=inputs if asks else None)
     for mode in ("exact", "adc"):
         actual = program.run(inputs, mode=mode).outputs["y"]
         assert (actual.shape, actual.dtype) == (expected.shape, expected.dtype)
