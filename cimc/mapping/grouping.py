@@ -17,7 +17,7 @@ from cimc.errors import PassError
 from cimc.mapping.assignment.problem import bad_problem
 from cimc.mapping.assignment.strategy_registry import callable_
 from cimc.mapping.dtypes import IntArray
-from cimc.support.registry import Registry
+from cimc.support.registry import Registry, guarded
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +128,8 @@ def group(
     )
     if rows > np.iinfo(np.int32).max:
         raise bad_problem(f"a table of {rows} rows has more than int32 slots")
-    order = function(problem, seed=seed)
+    with guarded(function):
+        order = np.asarray(function(problem, seed=seed))
     slots = np.full(rows, -1, dtype=np.int32)
     if order.shape == (rows,) and (rows == 0 or (order.min() >= 0 and order.max() < rows)):
         slots[order] = np.arange(rows, dtype=np.int32)

@@ -14,6 +14,8 @@ from xdsl.utils.exceptions import ArgSpecParseError, ParseError, VerifyException
 from cimc.errors import CimcError, InternalError, PassError
 from cimc.ir.context import CompilerContext
 from cimc.ir.text import verify_ir
+from cimc.support.plugins.origin import noting
+from cimc.support.registry import guarded, is_guest
 from cimc.transforms.passes import DEFAULT_PIPELINE, PASSES
 
 AfterPass = Callable[[ModulePass, ModuleOp, float], None]
@@ -72,10 +74,13 @@ class Pipeline:
         for each in self.passes:
             start = time.perf_counter()
             try:
-                _apply(each, module, ctx)
+                with noting(ctx.plugins):
+                    PASSES.note(each.name, type(each))
+                    _apply(each, module, ctx)
             except CimcError as error:
-                # IR that a user wrote may be valid and yet mean nothing: then the error is the user's
-                if not ctx.imported or error.code not in _REFUSED:
+                # IR that a user wrote may be valid and yet mean nothing: then the error is the user's; and
+                # what a plug-in makes of it is the plug-in's
+                if not ctx.imported or error.code not in _REFUSED or is_guest(type(each)):
                     raise
                 raise InternalError(f"pass '{each.name}' made what cimc itself refuses: {error}") from error
             if after is not None:
@@ -85,7 +90,8 @@ class Pipeline:
 def _apply(each: ModulePass, module: ModuleOp, ctx: CompilerContext) -> None:
     """Apply one pass, and verify what it leaves."""
     try:
-        each.apply(ctx, module)
+        with guarded(type(each), VerifyException):
+            each.apply(ctx, module)
     except VerifyException as error:
         raise PassError(
             "pass.failed", f"pass '{each.name}' built invalid IR: {_first_line(error)}"

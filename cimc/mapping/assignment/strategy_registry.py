@@ -41,10 +41,11 @@ STRATEGIES: Registry[Strategy] = Registry(
     },
     duplicate="mapping.duplicate-strategy",
     fits=callable_,
+    group="cimc.strategies",
 )
 """What :func:`cimc.mapping.assignment.solve` accepts, by name."""
 
-register = STRATEGIES.register
+register = register_strategy = STRATEGIES.register
 strategies = STRATEGIES.names
 
 
