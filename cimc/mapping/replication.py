@@ -104,6 +104,7 @@ def replicate(problem: ReplicationProblem, policy: str = "bottleneck", **options
             when the policy spends more than there is or leaves [1, bins].
     """
     function = REPLICATIONS[policy]
+    REPLICATIONS.check_options(policy, options)
     with guarded(function):
         copies, effort = function(problem, **options)
         copies = np.array(copies, dtype=np.int64)

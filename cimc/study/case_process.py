@@ -1,7 +1,7 @@
 """One case in a process of its own: compiled, executed, timed; memory is that process's alone.
 
-``python -m cimc.study.case_process`` reads a case as a line of JSON from standard input and prints its row as
-JSON.  It ends when its standard input does: a parent that is gone leaves no children behind.
+``python -m cimc.study.case_process`` reads a case, and the plug-ins that its parent has loaded, as a line of
+JSON from standard input and prints its row as JSON.  It ends when its standard input does: a parent that is gone leaves no children behind.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import Any
 from cimc.errors import CimcError, InfeasibleError
 from cimc.study.cases import Case
 from cimc.study.results import Row
+from cimc.support.plugins.load_plugin import load_again, loaded
+from cimc.support.plugins.origin import Origin, Plugin, noting, records
 
 _SPARE_CHIPS = 1.02
 """Packing leaves a little of each chip empty."""
@@ -41,7 +43,7 @@ def measure(case: Case) -> Row:
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as child:
         _children.add(child)
         try:
-            out, err = _talk(child, json.dumps(case.to_json()) + "\n")
+            out, err = _talk(child, json.dumps({"case": case.to_json(), "plugins": loaded()}) + "\n")
         finally:
             _children.discard(child)
     if child.returncode < 0:  # the system ran out of memory, most likely
@@ -99,11 +101,15 @@ def run_case(case: Case) -> Row:
     requests = load_requests(Path(case.workload.requests), 1 << 33)
     calib = load_requests(Path(case.workload.calib), 1 << 33) if case.workload.calib else requests
     wall, cpu = time.perf_counter(), time.process_time()
-    program = _compile(case, calib)
+    used: dict[Origin, None] = {}
+    with noting(used):  # the target's, too, which is not looked up by the compiler
+        program = _compile(case, calib)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    plugins = records(used)
     return {
         **identity(case),
         "pipeline": program.data.header.pipeline,
+        **({"plugins": [each._asdict() for each in plugins]} if plugins else {}),
         "compile_seconds": wall,
         "compile_cpu_seconds": cpu,
         **_placed(program),
@@ -212,13 +218,16 @@ def peak_bytes() -> int:
 
 def main() -> None:
     """Read a case, print its row."""
-    case = Case.from_json(json.loads(sys.stdin.readline()))
+    given = json.loads(sys.stdin.readline())
+    case = Case.from_json(given["case"])
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    answers, sys.stdout = sys.stdout, sys.stderr  # whatever a plug-in prints is no row
     try:
+        load_again([(key, Plugin(*plugin)) for key, plugin in given["plugins"]])
         row = run_case(case)
     except CimcError as error:
         row = {**identity(case), "error": f"{error.code}: {error.message}"}
-    print(json.dumps(row, allow_nan=False))
+    print(json.dumps(row, allow_nan=False), file=answers)
 
 
 def _end_with_parent() -> None:

@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import Any, Generic, TypeVar, overload
 
 from cimc.errors import CimcError, PassError, printable
+from cimc.support.keyword_options import check_keyword_options
 from cimc.support.plugins.installed import installed
 from cimc.support.plugins.origin import BUILT_IN, Origin, cause, loading, note, origin_of
 
@@ -217,6 +218,15 @@ class Registry(Generic[T]):
         note(entry.origin)
         item: T = entry.source  # type: ignore[assignment]
         return item
+
+    def check_options(self, name: str, options: Mapping[str, object], also: str = "") -> None:
+        """Refuse options that the function called ``name`` does not take; ``also`` ends the hint.
+
+        Raises:
+            PassError: ``mapping.unknown-option`` or ``mapping.bad-option``.
+        """
+        function: Any = self[name]
+        check_keyword_options(self._kind, name, function, options, also)
 
     def note(self, name: str, item: object) -> None:
         """Say that ``item`` is used, if it is what goes by ``name`` here."""

@@ -33,7 +33,7 @@ def solve(
             or ``mapping.invalid-solution`` when the strategy broke a constraint.
     """
     function = strategy_registry.STRATEGIES[strategy]
-    strategy_registry.check_options(strategy, function, dict(options))
+    strategy_registry.STRATEGIES.check_options(strategy, options)
     strategy_registry.require(seed >= 0, f"the seed of a placement must not be negative, it is {seed}")
     require_room(problem)
     with guarded(function):

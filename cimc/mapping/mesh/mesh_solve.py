@@ -56,6 +56,7 @@ def solve_quadratic(
             when the method broke a constraint.
     """
     function = QUADRATIC_METHODS[method]
+    QUADRATIC_METHODS.check_options(method, options)
     require(seed >= 0, f"the seed of a placement must not be negative, it is {seed}")
     require_room(_by_size(problem))
     with guarded(function):

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, SymbolRefAttr
-from xdsl.passes import ModulePass
 
 from cimc.errors import PassError
 from cimc.ir import cim
 from cimc.ir.context import CompilerContext, compiler_context, target_of
-from cimc.mapping.grouping import group
+from cimc.mapping.grouping import GROUPINGS, group
+from cimc.transforms.chosen_options import Choice, ChoosingPass
 
 
 @dataclass(frozen=True)
-class Group(ModulePass):
+class Group(ChoosingPass):
     """Give the rows of tables their storage order, by a named policy of :mod:`cimc.mapping.grouping`.
 
     The accesses come from a trace, or else from calibration requests that the user gave: invented ones say
@@ -27,6 +27,7 @@ class Group(ModulePass):
     """
 
     name = "group"
+    choices = (Choice("policy", GROUPINGS),)
     policy: str = "frequency"
     seed: int = 0
 
@@ -57,8 +58,9 @@ class Group(ModulePass):
         inside = (access.ids >= 0) & (access.ids < rows)  # padding ids are no rows
         counts = (access.ids[inside], access.counts[inside])
         slots = group(
-            self.policy, rows, counts, access.pairs, access.pair_counts, block_rows=height, seed=self.seed
-        )
+            self.policy, rows, counts, access.pairs, access.pair_counts,
+            block_rows=height, seed=self.seed, **self.chosen_options("policy"),
+        )  # fmt: skip
         if (slots != np.arange(rows, dtype=np.int32)).any():
             data.store.put(f"{name}.slots", slots)
             matrix.properties["slots"] = SymbolRefAttr(f"{name}.slots")
