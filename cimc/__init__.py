@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
     from cimc.mapping.assignment.strategy_registry import register_strategy
     from cimc.sim.devices.model.load_device import register_device
-    from cimc.support.plugins.load_plugin import load_plugin
+    from cimc.support.load_plugin import load_plugin
     from cimc.target.load_target import load_target, register_target
     from cimc.transforms.passes import register_pass
     from cimc.transforms.pipeline import Pipeline
@@ -51,7 +51,7 @@ _HOMES = {
     "Program": "cimc.api",
     "Result": "cimc.api",
     "compile": "cimc.api",
-    "load_plugin": "cimc.support.plugins.load_plugin",
+    "load_plugin": "cimc.support.load_plugin",
     "load_target": "cimc.target.load_target",
     "register_device": "cimc.sim.devices.model.load_device",
     "register_pass": "cimc.transforms.passes",

@@ -153,7 +153,7 @@ class Command(click.Command):
             for _, kind, value in written:
                 kind.check(value)
             for plugin in ctx.params.pop("plugin"):
-                from cimc.support.plugins.load_plugin import load_plugin
+                from cimc.support.load_plugin import load_plugin
 
                 load_plugin(plugin)
             return super().invoke(ctx)

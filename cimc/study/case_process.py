@@ -1,7 +1,8 @@
 """One case in a process of its own: compiled, executed, timed; memory is that process's alone.
 
 ``python -m cimc.study.case_process`` reads a case, and the plug-ins that its parent has loaded, as a line of
-JSON from standard input and prints its row as JSON.  It ends when its standard input does: a parent that is gone leaves no children behind.
+JSON from standard input and prints its row as JSON.  It ends when its standard input does: a parent that is
+gone leaves no children behind.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 from cimc.errors import CimcError, InfeasibleError
 from cimc.study.cases import Case
 from cimc.study.results import Row
-from cimc.support.plugins.load_plugin import load_again, loaded
+from cimc.support.load_plugin import load_again, loaded
 from cimc.support.plugins.origin import Origin, Plugin, noting, records
 
 _SPARE_CHIPS = 1.02

@@ -15,7 +15,7 @@ import cimc
 from cimc.errors import CimcError, Location, ModelError, printable
 from cimc.isa.program import FORMAT_VERSION
 from cimc.support.io.claims import reading
-from cimc.support.plugins.load_plugin import loaded
+from cimc.support.load_plugin import loaded
 from cimc.support.plugins.origin import Origin, noting, records
 from cimc.target.load_target import load_target
 from cimc.transforms.pipeline import Pipeline

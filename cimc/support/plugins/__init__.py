@@ -1,1 +1,1 @@
-"""Plug-ins: whose code an object is, what is installed, and modules that the user asks for."""
+"""Plug-ins: whose code an object is, and what is installed."""

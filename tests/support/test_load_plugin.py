@@ -14,9 +14,9 @@ import cimc
 from cimc.errors import CimcError
 from cimc.mapping import PlacementProblem, solve
 from cimc.mapping.assignment.strategy_registry import STRATEGIES, Strategy
+from cimc.support import load_plugin as loader
+from cimc.support.load_plugin import load_again, load_plugin, loaded
 from cimc.support.plugins import installed as installed_module
-from cimc.support.plugins import load_plugin as loader
-from cimc.support.plugins.load_plugin import load_again, load_plugin, loaded
 from cimc.support.plugins.origin import Origin, Plugin, noting, records, source_digest
 from cimc.support.registry import Registry
 
