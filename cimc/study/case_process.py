@@ -106,11 +106,10 @@ def run_case(case: Case) -> Row:
     with noting(used):  # the target's, too, which is not looked up by the compiler
         program = _compile(case, calib)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    plugins = records(used)
     return {
         **identity(case),
         "pipeline": program.data.header.pipeline,
-        **({"plugins": [each._asdict() for each in plugins]} if plugins else {}),
+        "plugins": [each._asdict() for each in records(used)],
         "compile_seconds": wall,
         "compile_cpu_seconds": cpu,
         **_placed(program),
