@@ -57,8 +57,9 @@ class PluginModule(Read):
         return str(value)
 
     def files(self, value: Any) -> list[Path]:
-        path = Path(value)
-        return [path] if path.suffix == ".py" or len(path.parts) > 1 else []
+        from cimc.support.load_plugin import is_file
+
+        return [Path(value)] if is_file(value) else []
 
 
 class Written(click.ParamType[Path]):

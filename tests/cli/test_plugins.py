@@ -39,10 +39,14 @@ def as_greedy(problem, /, *, seed, effort: int = 100):
 class Nothing(ModulePass):
     name = "nothing"
     fail: bool = False
+    spoil: bool = False
 
     def apply(self, ctx, op):
         if self.fail:
             raise KeyError("on purpose")
+        if self.spoil:
+            main = op.body.block.last_op
+            main.body.block.last_op.detach()
 
 
 cimc.register_target("mine", cimc.load_target("isaac32{array.adc_bits=7}"))
@@ -124,6 +128,9 @@ def test_what_it_does_wrong_is_said_without_a_traceback(tiny: Tiny, plugin: Path
     done = cimc(tmp_path, *args, "--plugin", plugin, code=2)
     assert "pass `nothing` of mine failed: KeyError: 'on purpose' (mine.py:" in done.stderr
     assert "[plugin.failed]" in done.stderr
+    spoiled = ("opt", tiny.model, "-p", "nothing{spoil=true}", "--plugin", plugin)
+    done = cimc(tmp_path, *spoiled, code=2)  # a pass of cimc that does so is a bug, exit code 70
+    assert "'nothing'" in done.stderr
     plugin.write_text("import nothing_of_this_name\n")
     done = cimc(tmp_path, *args, "--plugin", plugin, code=2)
     assert "[plugin.broken]" in done.stderr

@@ -134,3 +134,24 @@ def test_a_list_imports_nothing_and_a_name_does(site: Site) -> None:
     listed = site.cimc("targets")
     assert "installed plug-ins bring sample_card (of cimc-sample 0.1.0)" in listed.stderr
     assert "sample_card" in site.cimc("targets", "sample_card").stdout
+
+
+def test_reading_imports_nothing_even_where_it_is_installed(site: Site) -> None:
+    """The pipeline and the record of a program name the plug-in; that is no reason to run its code."""
+    options = ("--calib", "m.requests.npz", "--target", "sample_card", "--pipeline", PIPELINE)
+    site.cimc("compile", "m.onnx", "-o", "guest.cimc", *options)
+    code = """
+import sys
+from cimc.cli.main import main
+for args in (["run", "guest.cimc", "--inputs", "m.requests.npz", "--check", "m.onnx"],
+             ["simulate", "guest.cimc", "--inputs", "m.requests.npz"],
+             ["disasm", "guest.cimc", "-o", "guest.s"], ["asm", "guest.s", "-o", "guest2.cimc"],
+             ["opt", "m.onnx", "-p", "canonicalize,fuse-recsys"], ["targets"], ["devices"]):
+    assert main(args) == 0, args
+assert not [name for name in sys.modules if name.startswith("cimc_sample")]
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=site.folder, env=site.guests, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
