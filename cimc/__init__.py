@@ -26,8 +26,13 @@ if TYPE_CHECKING:
         RequestError,
         TargetError,
     )
-    from cimc.target.load_target import load_target
+    from cimc.mapping.assignment.strategy_registry import register_strategy
+    from cimc.sim.devices.model.load_device import register_device
+    from cimc.support.load_plugin import load_plugin
+    from cimc.target.load_target import load_target, register_target
+    from cimc.transforms.passes import register_pass
     from cimc.transforms.pipeline import Pipeline
+    from cimc.transforms.recognise import register_recogniser
 
 __version__ = "0.1.0"
 
@@ -47,7 +52,13 @@ _HOMES = {
     "Program": "cimc.api",
     "Result": "cimc.api",
     "compile": "cimc.api",
+    "load_plugin": "cimc.support.load_plugin",
     "load_target": "cimc.target.load_target",
+    "register_device": "cimc.sim.devices.model.load_device",
+    "register_pass": "cimc.transforms.passes",
+    "register_recogniser": "cimc.transforms.recognise",
+    "register_strategy": "cimc.mapping.assignment.strategy_registry",
+    "register_target": "cimc.target.load_target",
     **dict.fromkeys(_ERRORS, "cimc.errors"),
 }
 
@@ -67,7 +78,13 @@ __all__ = [
     "__version__",
     "compile",
     "instrument",
+    "load_plugin",
     "load_target",
+    "register_device",
+    "register_pass",
+    "register_recogniser",
+    "register_strategy",
+    "register_target",
 ]
 
 

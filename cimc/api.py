@@ -35,6 +35,7 @@ from cimc.sim.executor import MEMORY, Mode, Simulator
 from cimc.support.io.claims import Output, claimed, reading, recording
 from cimc.support.limits import Limits
 from cimc.support.once import Once
+from cimc.support.plugins.origin import Origin, noting
 from cimc.support.shown import Entries, Shown, counted, some
 from cimc.target.load_target import load_target
 from cimc.target.spec import Target
@@ -350,13 +351,16 @@ def prepare(
     trace: str | Path | Trace | None = None,
 ) -> tuple[ModuleOp, CompilerContext, Pipeline]:
     """Everything up to the first pass: the imported module, its context and the parsed pipeline."""
-    line = Pipeline.parse(pipeline) if isinstance(pipeline, str) else pipeline
-    chosen = target if isinstance(target, Target) else load_target(target)
+    plugins: dict[Origin, None] = {}
+    with noting(plugins):
+        line = Pipeline.parse(pipeline) if isinstance(pipeline, str) else pipeline
+        chosen = target if isinstance(target, Target) else load_target(target)
     loaded = load_model(Path(model), limits or current_limits(), weights)
     notes = judge(loaded)
     ctx = new_context()
     ctx.notes += notes
     ctx.target, ctx.seed = chosen, seed
+    ctx.plugins.update(plugins)
     if trace is not None:
         ctx.trace = accesses_of(trace if isinstance(trace, Trace) else Trace.load(Path(trace)))
     module = import_model(loaded, ctx)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from xdsl.ir import Dialect
 from xdsl.passes import ModulePass
+from xdsl.transforms import get_all_passes
 from xdsl.universe import Universe
 
 from cimc.transforms.passes import PASSES, loader
@@ -29,7 +30,7 @@ def _cim() -> Dialect:
     return CIM
 
 
-RENAMED = {"canonicalize": "cimc-canonicalize"}
+RENAMED = {name: f"cimc-{name}" for name in PASSES if name in get_all_passes()}
 """Passes whose name a pass of xDSL itself has, and the name they go by in ``xdsl-opt``."""
 
 
@@ -48,3 +49,4 @@ CIMC_UNIVERSE = Universe(
     all_dialects={"onnx": _onnx, "rec": _rec, "cim": _cim},
     all_passes={RENAMED.get(n, n): _renamed(n) if n in RENAMED else loader(n) for n in PASSES},
 )
+"""The one of cimc, with the passes of installed plug-ins, which are imported when they are used."""

@@ -50,6 +50,18 @@ class TableOrRead(NamedOrRead):
         return [Path(value), Path(value.rpartition("=")[2])]
 
 
+class PluginModule(Read):
+    """``MODULE`` or ``FILE.py``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return str(value)
+
+    def files(self, value: Any) -> list[Path]:
+        from cimc.support.load_plugin import is_file
+
+        return [Path(value)] if is_file(value) else []
+
+
 class Written(click.ParamType[Path]):
     """A file that is written.
 
@@ -104,13 +116,29 @@ class WrittenFolder(Written):
         check_folder(path)
 
 
+PLUGIN = "--plugin"
 READ = Read()
 NAMED_OR_READ = NamedOrRead()
 WRITTEN = Written()
 
 
 class Command(click.Command):
-    """A command that refuses to start where an output is an input, another output, or cannot be written."""
+    """A command that refuses to start where an output is an input, another output, or cannot be written.
+
+    Every command takes plug-ins, and loads them before it does anything else.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(
+            click.Option(
+                [PLUGIN],
+                type=PluginModule(),
+                multiple=True,
+                metavar="MODULE|FILE",
+                help="Import this first: it may register strategies, passes, ...; may be repeated.",
+            )
+        )
 
     def invoke(self, ctx: click.Context) -> Any:
         from cimc.support.io.claims import claimed, reading
@@ -125,6 +153,10 @@ class Command(click.Command):
                         reading(path, _label(param))
             for _, kind, value in written:
                 kind.check(value)
+            for plugin in ctx.params.pop("plugin"):
+                from cimc.support.load_plugin import load_plugin
+
+                load_plugin(plugin)
             return super().invoke(ctx)
 
 

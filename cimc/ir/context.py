@@ -11,6 +11,7 @@ from xdsl.context import Context
 
 from cimc.errors import CimcError, PassError
 from cimc.ir.tensor_store import TensorStore
+from cimc.support.plugins.origin import Origin
 
 if TYPE_CHECKING:
     from cimc.target.spec import Target
@@ -50,6 +51,7 @@ class CompilerContext(Context):
         trace: per table, accesses that the user recorded; they go before those of calibration requests.
         program: what ``lower`` produced.
         notes: lines for the user about every fallback or assumption taken.
+        plugins: those whose objects passes used.
         imported: whether the module comes from a model: then nobody but cimc wrote its IR.
     """
 
@@ -65,6 +67,7 @@ class CompilerContext(Context):
     trace: dict[str, Access] = field(default_factory=dict)
     program: Any = None
     notes: list[str] = field(default_factory=list)
+    plugins: dict[Origin, None] = field(default_factory=dict)
     imported: bool = False
 
     def clone(self) -> CompilerContext:
@@ -79,7 +82,7 @@ class CompilerContext(Context):
         copy.facts, copy.samples = dict(self.facts), dict(self.samples)
         copy.access, copy.trace = dict(self.access), dict(self.trace)
         copy.program, copy.notes = self.program, list(self.notes)
-        copy.imported = self.imported
+        copy.imported, copy.plugins = self.imported, dict(self.plugins)
         return copy
 
 

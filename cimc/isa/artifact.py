@@ -52,8 +52,11 @@ def describe(program: Program) -> tuple[dict[str, Any], bytes]:
                 }
             }
         )
+    header = dataclasses.asdict(program.header)
+    if not program.header.plugins:  # most programs have none, and say nothing of it
+        del header["plugins"]
     description = {
-        "header": dataclasses.asdict(program.header),
+        "header": header,
         "segments": segments,
         "matrices": [dataclasses.asdict(m) for m in program.matrices],
         "facts": program.facts,

@@ -173,7 +173,7 @@ class _Parser:
         self.close()
         if self.header is None:
             raise self.fail("there is no .program")
-        self.complete(Header, self.header, ".program")
+        self.complete(Header, {"plugins": [], **self.header}, ".program")
         constants = self.arrays.get(CONSTANTS, np.zeros(0, np.uint8))
         data = {n.removeprefix(_DATA): a for n, a in self.arrays.items() if n.startswith(_DATA)}
         whole = {

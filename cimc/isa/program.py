@@ -97,7 +97,8 @@ class Header(Shown):
 
     ``inputs``: name, numpy dtype (or :data:`cimc.workload.request_rules.OPAQUE`) and shape (-1 = varies) of
     each input of the model.  ``outputs``: name of each output and the value of the program that it
-    is.  ``notes``: assumptions and fallbacks taken.
+    is.  ``notes``: assumptions and fallbacks taken.  ``plugins``: name, version and digest of the plug-ins
+    that took part in compiling it; nothing is ever imported because of them.
     """
 
     model: str
@@ -111,6 +112,7 @@ class Header(Shown):
     outputs: tuple[tuple[str, str], ...] = ()
     version: int = FORMAT_VERSION
     notes: tuple[str, ...] = ()
+    plugins: tuple[tuple[str, str, str], ...] = ()
 
     def _brief(self) -> str:
         return f"{self.model!r} for {self.target}: inputs {some([i[0] for i in self.inputs])}"

@@ -17,7 +17,7 @@ from cimc.errors import PassError
 from cimc.mapping.assignment.problem import bad_problem
 from cimc.mapping.assignment.strategy_registry import callable_
 from cimc.mapping.dtypes import IntArray
-from cimc.support.registry import Registry
+from cimc.support.registry import Registry, guarded
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +98,7 @@ def group(
     *,
     block_rows: int,
     seed: int = 0,
+    **options: int | float | str,
 ) -> npt.NDArray[np.int32]:
     """The storage slot of every row, by a named policy.
 
@@ -109,6 +110,7 @@ def group(
         pair_counts: int64[p], requests that read both.
         block_rows: rows of an array.
         seed: of policies that draw at random.
+        options: the policy's own options.
 
     Returns:
         int32[rows]: ``slots[r]`` is the slot of row r, a permutation.
@@ -118,6 +120,7 @@ def group(
             when the policy did not return a permutation.
     """
     function = GROUPINGS[policy]
+    GROUPINGS.check_options(policy, options)
     none = np.zeros(0, np.int64)
     problem = GroupingProblem(
         rows,
@@ -128,7 +131,8 @@ def group(
     )
     if rows > np.iinfo(np.int32).max:
         raise bad_problem(f"a table of {rows} rows has more than int32 slots")
-    order = function(problem, seed=seed)
+    with guarded(function):
+        order = np.asarray(function(problem, seed=seed, **options))
     slots = np.full(rows, -1, dtype=np.int32)
     if order.shape == (rows,) and (rows == 0 or (order.min() >= 0 and order.max() < rows)):
         slots[order] = np.arange(rows, dtype=np.int32)

@@ -17,7 +17,7 @@ from cimc.errors import PassError
 from cimc.mapping.assignment.problem import bad_problem, finite_floats, whole_numbers
 from cimc.mapping.assignment.strategy_registry import callable_, require
 from cimc.mapping.dtypes import FloatArray, IntArray
-from cimc.support.registry import Registry
+from cimc.support.registry import Registry, guarded
 
 _HALVINGS = 200
 
@@ -103,8 +103,11 @@ def replicate(problem: ReplicationProblem, policy: str = "bottleneck", **options
         PassError: ``mapping.unknown-strategy``; ``mapping.bad-option``; ``mapping.invalid-solution``,
             when the policy spends more than there is or leaves [1, bins].
     """
-    copies, effort = REPLICATIONS[policy](problem, **options)
-    copies = np.array(copies, dtype=np.int64)
+    function = REPLICATIONS[policy]
+    REPLICATIONS.check_options(policy, options)
+    with guarded(function):
+        copies, effort = function(problem, **options)
+        copies = np.array(copies, dtype=np.int64)
     spent = int(np.sum((copies - 1) * problem.size))
     if copies.shape != problem.load.shape or np.any((copies < 1) | (copies > problem.bins)):
         raise PassError("mapping.invalid-solution", f"replication policy `{policy}` left [1, {problem.bins}]")

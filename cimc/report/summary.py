@@ -18,6 +18,7 @@ from cimc.isa.program import Program
 from cimc.report import placement
 from cimc.report.blocks import Block, facts, table
 from cimc.report.on_chip_share import on_chip_blocks, part
+from cimc.support.plugins.origin import Plugin
 from cimc.support.quantities import count, joules, percent, rate, seconds
 from cimc.target.spec import Target
 
@@ -57,7 +58,13 @@ def header_json(program: Program) -> dict[str, Any]:
         "seed": header.seed,
         "format": header.version,
         "notes": list(header.notes),
+        "plugins": [dict(zip(Plugin._fields, each, strict=True)) for each in header.plugins],
     }
+
+
+def plugin_lines(program: Program) -> list[tuple[str, str]]:
+    """A line for each plug-in that took part in compiling a program."""
+    return [("plug-in", str(Plugin(*each))) for each in program.header.plugins]
 
 
 def run_json(run: Run) -> dict[str, Any]:
@@ -86,6 +93,7 @@ def run_blocks(run: Run) -> list[Block]:
                 ("model", header.model),
                 ("target", header.target),
                 ("pipeline", header.pipeline),
+                *plugin_lines(run.program),
                 ("requests", f"{count(run.requests)} in mode {run.mode}"),
                 ("simulator", f"{run.wall_seconds:.3f} s on this machine, {speed}"),
                 ("", f"of it host segments by onnxruntime: {run.host_seconds:.3f} s"),

@@ -1,7 +1,8 @@
 """One case in a process of its own: compiled, executed, timed; memory is that process's alone.
 
-``python -m cimc.study.case_process`` reads a case as a line of JSON from standard input and prints its row as
-JSON.  It ends when its standard input does: a parent that is gone leaves no children behind.
+``python -m cimc.study.case_process`` reads a case, and the plug-ins that its parent has loaded, as a line of
+JSON from standard input and prints its row as JSON.  It ends when its standard input does: a parent that is
+gone leaves no children behind.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from typing import Any
 from cimc.errors import CimcError
 from cimc.study.cases import Case
 from cimc.study.results import Row
+from cimc.support.load_plugin import load_again, loaded
 from cimc.support.peak_memory import peak_bytes
+from cimc.support.plugins.origin import Origin, Plugin, noting, records
 
 KILLED = "study.killed"
 """Begins the ``error`` of a case whose process was ended from outside: of the machine, not of the case."""
@@ -38,7 +41,7 @@ def measure(case: Case) -> Row:
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as child:
         _children.add(child)
         try:
-            out, err = _talk(child, json.dumps(case.to_json()) + "\n")
+            out, err = _talk(child, json.dumps({"case": case.to_json(), "plugins": loaded()}) + "\n")
         finally:
             _children.discard(child)
     if child.returncode < 0:  # the system ran out of memory, most likely
@@ -96,11 +99,14 @@ def run_case(case: Case) -> Row:
     requests = load_requests(Path(case.workload.requests), 1 << 33)
     calib = load_requests(Path(case.workload.calib), 1 << 33) if case.workload.calib else requests
     wall, cpu = time.perf_counter(), time.process_time()
-    program = _compile(case, calib)
+    used: dict[Origin, None] = {}
+    with noting(used):  # the target's, too, which is not looked up by the compiler
+        program = _compile(case, calib)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     return {
         **identity(case),
         "pipeline": program.data.header.pipeline,
+        "plugins": [each._asdict() for each in records(used)],
         "compile_seconds": wall,
         "compile_cpu_seconds": cpu,
         **_placed(program),
@@ -191,13 +197,16 @@ def _shares(cost: Any) -> Row:
 
 def main() -> None:
     """Read a case, print its row."""
-    case = Case.from_json(json.loads(sys.stdin.readline()))
+    given = json.loads(sys.stdin.readline())
+    case = Case.from_json(given["case"])
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    answers, sys.stdout = sys.stdout, sys.stderr  # whatever a plug-in prints is no row
     try:
+        load_again([(key, Plugin(*plugin)) for key, plugin in given["plugins"]])
         row = run_case(case)
     except CimcError as error:
         row = {**identity(case), "error": f"{error.code}: {error.message}"}
-    print(json.dumps(row, allow_nan=False))
+    print(json.dumps(row, allow_nan=False), file=answers)
 
 
 def _end_with_parent() -> None:

@@ -15,7 +15,10 @@ import cimc
 from cimc.errors import CimcError, Location, ModelError, printable
 from cimc.isa.program import FORMAT_VERSION
 from cimc.support.io.claims import reading
+from cimc.support.load_plugin import loaded
+from cimc.support.plugins.origin import Origin, noting, records
 from cimc.target.load_target import load_target
+from cimc.transforms.pipeline import Pipeline
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ class Case:
     def key(self) -> str:
         """What decides the result: equal keys, equal results.
 
-        Files count by content, not by name: models with their external data, targets by what they describe.
+        Files count by content, not by name: models with their external data, targets by what they describe,
+        and plug-ins by their source: those that were loaded, and installed ones that are named.
 
         Raises:
             CimcError: ``io.cannot-read``; as :func:`~cimc.target.load_target.load_target`.
@@ -84,7 +88,12 @@ class Case:
             "calib": _digest(self.workload.calib) if self.workload.calib else None,
             "weights": self.workload.weights,
         }
-        described["target"] = load_target(self.target).digest
+        used: dict[Origin, None] = {}
+        with noting(used):
+            described["target"] = load_target(self.target).digest
+            Pipeline.parse(self.strategy.pipeline)
+        if plugins := sorted({*(plugin for _, plugin in loaded()), *records(used)}):
+            described["plugins"] = plugins
         described["cimc"] = [cimc.__version__, FORMAT_VERSION]
         text = json.dumps(described, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

@@ -41,6 +41,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("strategy", "mapping strategy", "strategy", text=True),
     Column("seed", "seed of everything random", ">seed"),
     Column("pipeline", "passes with all options", text=True),
+    Column("plugins", "plug-ins that took part: name, version and digest of each", text=True),
     Column("chips", "chips of the target", ">chips", count),
     Column("requests", "requests executed"),
     Column("macs_on_chip", "share of the model's MACs that arrays do", ">MACs on chip", share),

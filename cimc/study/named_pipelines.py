@@ -48,8 +48,11 @@ def growing(pipeline: str) -> str:
 def pipeline_of(name: str) -> str:
     """The pipeline of a bundle of policies, or of a placement strategy alone.
 
-    Options of :func:`cimc.transforms.presets.bundles.pipeline_of_bundle` may follow in braces:
-    ``recross{chips=near}``.
+    Options of :func:`cimc.transforms.presets.bundles.pipeline_of_bundle` may follow in braces, and those
+    of the placement strategy: ``recross{chips=near}``, ``ortools{eps=0.1}``.
+
+    Raises:
+        PassError: ``mapping.unknown-strategy``, ``mapping.unknown-option``, ``mapping.bad-option``.
     """
     from cimc.transforms.presets.bundles import pipeline_of_bundle
 
@@ -57,9 +60,6 @@ def pipeline_of(name: str) -> str:
         return DEFAULT_PIPELINE
     plain, changes = split(name)
     known = {"budget", "sram", "chips", "dense", "homes"}
-    if changes.keys() - known:
-        raise CimcError(
-            "study.strategy",
-            f"strategy '{printable(name)}': options in braces are {', '.join(sorted(known))}",
-        )
-    return pipeline_of_bundle(plain, **changes)
+    policies = {key: value for key, value in changes.items() if key in known}
+    own = {key: value for key, value in changes.items() if key not in known}
+    return pipeline_of_bundle(plain, **policies, options=own)

@@ -13,6 +13,7 @@ from cimc.errors import CimcError, printable
 from cimc.target.load_target import load_target
 from cimc.target.overrides import with_overrides
 from cimc.target.spec import Target
+from cimc.transforms.chosen_options import ChoosingPass, own_options
 from cimc.transforms.pipeline import Pipeline
 
 ALIASES = {
@@ -131,10 +132,16 @@ def with_option(line: Pipeline, name: str, option: str, value: Any) -> Pipeline:
     found = [each for each in line.passes if each.name == name]
     if not found:
         raise _bad(f"the pipeline has no pass '{printable(name)}'")
-    known = {f.name for f in dataclasses.fields(found[0])}
-    if option not in known:
+    known = own_options(type(found[0]))
+    if option not in known and not isinstance(found[0], ChoosingPass):
         raise _bad(f"pass '{name}' has no option '{printable(option)}' (it has {', '.join(sorted(known))})")
-    passes = tuple(dataclasses.replace(p, **{option: value}) if p.name == name else p for p in line.passes)
+
+    def changed(each: Any) -> Any:
+        if option not in known:
+            return each.with_chosen(option, value)
+        return dataclasses.replace(each, **{option: value})
+
+    passes = tuple(changed(p) if p.name == name else p for p in line.passes)
     return Pipeline.parse(
         str(Pipeline(passes))
     )  # a value of the wrong kind is refused as in a pipeline string

@@ -36,8 +36,11 @@ TARGETS: Registry[Target] = Registry(
     unknown=KIND.unknown,
     advice=KIND.advice,
     fits=_is_target,
+    group="cimc.targets",
 )
 """Targets by name: the presets, and what is registered."""
+
+register_target = TARGETS.register
 
 
 def preset_names() -> tuple[str, ...]:

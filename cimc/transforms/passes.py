@@ -32,8 +32,11 @@ PASSES: Registry[type[ModulePass]] = Registry(
     },
     unknown="pass.unknown",
     fits=_is_pass,
+    group="cimc.passes",
 )
 """The passes that a pipeline string can name."""
+
+register_pass = PASSES.register
 
 DEFAULT_PIPELINE = (
     "canonicalize,fuse-recsys,quantize{weights=8 acts=8},group,shard{spread=0.2},"

@@ -15,6 +15,8 @@ from cimc.errors import CimcError, InfeasibleError, InternalError, PassError
 from cimc.ir.cim import check_stored
 from cimc.ir.context import CompilerContext
 from cimc.ir.text import verify_ir
+from cimc.support.plugins.origin import noting
+from cimc.support.registry import guarded, is_guest
 from cimc.transforms.instrumentation import Instrument
 from cimc.transforms.passes import DEFAULT_PIPELINE, PASSES
 from cimc.transforms.retries import Adjustable, Checkpoint
@@ -71,15 +73,18 @@ class Pipeline:
             for each in instrument:
                 each.before_pass(module, ctx, current)
             try:
-                seconds = _apply(current, module, ctx)
+                with noting(ctx.plugins):
+                    PASSES.note(current.name, type(current))
+                    seconds = _apply(current, module, ctx)
             except InfeasibleError as error:
                 passes, number = _adjusted(kept, error, module, ctx)
                 for each in instrument:
                     each.retry(module, ctx, number, passes[number], error)
                 continue
             except CimcError as error:
-                # IR that a user wrote may be valid and yet mean nothing: then the error is the user's
-                if not ctx.imported or error.code not in _REFUSED:
+                # IR that a user wrote may be valid and yet mean nothing: then the error is the user's; and
+                # what a plug-in makes of it is the plug-in's
+                if not ctx.imported or error.code not in _REFUSED or is_guest(type(current)):
                     raise
                 raise InternalError(
                     f"pass '{current.name}' made what cimc itself refuses: {error}"
@@ -96,7 +101,8 @@ def _apply(each: ModulePass, module: ModuleOp, ctx: CompilerContext) -> float:
     """Run and verify a pass; the seconds that it took."""
     start = time.perf_counter()
     try:
-        each.apply(ctx, module)
+        with guarded(type(each), VerifyException):
+            each.apply(ctx, module)
     except VerifyException as error:
         raise PassError(
             "pass.failed", f"pass '{each.name}' built invalid IR: {_first_line(error)}"

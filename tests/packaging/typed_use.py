@@ -25,6 +25,7 @@ assert_type(result.events, dict[str, float])
 assert_type(result.notes, tuple[str, ...])
 assert_type(result.cost.energy_pj, float)
 assert_type(cimc.__version__, str)
+assert_type(cimc.load_plugin("mine.py").digest, str)
 
 assert_type(program.save(Path("model.cimc")), None)
 assert_type(cimc.Program.load("model.cimc"), cimc.Program)

@@ -129,6 +129,7 @@ def command(
     from cimc.study.accuracy_view import as_csv, blocks, draw
     from cimc.study.sweep_axes import check_horizontal, parse_axes
     from cimc.support.io.files import write_atomically
+    from cimc.support.plugins.origin import Origin, noting, records
 
     asked = Asked(labels, output, logits, tuple(recall_at), query, item, scores, relevant)
     asked.check(items is not None)
@@ -144,11 +145,15 @@ def command(
     sources.check()
     if reference is not None and (csv_path or plot):
         load_model(reference)  # its data files are inputs, too: known before the work
-    chosen = runs(modes, devices, ages, seed, seeds)
-    with out.progress("accuracy", "requests") as advance:
+    used: dict[Origin, None] = {}
+    with noting(used), out.progress("accuracy", "requests") as advance:
+        chosen = runs(modes, devices, ages, seed, seeds)
         result: Study = study(sources, asked, chosen, advance)
+    plugins = records(used)
+    out.notes([f"plug-in: {each}" for each in plugins])
     if csv_path is not None:  # first: it is complete, whatever can be drawn
         write_atomically(csv_path, as_csv(result))
     if plot is not None:
         draw(result, plot, metrics, x)
-    out.result(result.to_json(), blocks(result), as_json)
+    payload = {**result.to_json(), "plugins": [each._asdict() for each in plugins]}
+    out.result(payload, blocks(result), as_json)

@@ -150,6 +150,7 @@ def _blocks(program: Program, path: Path) -> list[Block]:
     from cimc.report import clip_free, converters, placement
     from cimc.report.blocks import facts
     from cimc.report.on_chip_share import on_chip_blocks
+    from cimc.report.summary import plugin_lines
     from cimc.support.quantities import size
 
     header = program.data.header
@@ -161,6 +162,7 @@ def _blocks(program: Program, path: Path) -> list[Block]:
                 ("model", f"{header.model} ({header.model_digest[:12]})"),
                 ("target", f"{header.target} ({header.target_digest[:12]})"),
                 ("pipeline", header.pipeline),
+                *plugin_lines(program.data),
                 ("seed", str(header.seed)),
             ],
         ),

@@ -28,11 +28,13 @@ def command(name: str | None, as_json: bool) -> None:
     """List the presets, or show every figure of one device (NAME: a preset or a YAML file)."""
     from cimc.cli import constants_listing, output
     from cimc.sim.devices.model.device_table import rows, summary
-    from cimc.sim.devices.model.load_device import device_names, load_device
+    from cimc.sim.devices.model.load_device import DEVICES, device_names, load_device
 
     if name is None:
-        all_of = [load_device(preset) for preset in device_names()]
+        others = DEVICES.at_rest()  # a list imports nothing
+        all_of = [load_device(preset) for preset in device_names() if preset not in others]
         output.result({"devices": [summary(device) for device in all_of]}, _list(all_of), as_json)
+        output.notes([f"installed plug-ins bring {n} (of {DEVICES.origin(n)})" for n in others])
         return
     device = load_device(name)
     headlines = summary(device)

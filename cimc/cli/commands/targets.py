@@ -28,11 +28,13 @@ def command(name: str | None, as_json: bool) -> None:
     """List the presets, or show every figure of one target (NAME: a preset or a YAML file)."""
     from cimc.cli import constants_listing, output
     from cimc.target.constants_table import rows, summary
-    from cimc.target.load_target import load_target, preset_names
+    from cimc.target.load_target import TARGETS, load_target, preset_names
 
     if name is None:
-        all_of = [load_target(preset) for preset in preset_names()]
+        others = TARGETS.at_rest()  # a list imports nothing
+        all_of = [load_target(preset) for preset in preset_names() if preset not in others]
         output.result({"targets": [summary(target) for target in all_of]}, _list(all_of), as_json)
+        output.notes([f"installed plug-ins bring {n} (of {TARGETS.origin(n)})" for n in others])
         return
     target = load_target(name)
     headlines = summary(target)

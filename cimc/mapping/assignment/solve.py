@@ -10,6 +10,7 @@ from cimc.mapping.assignment.bounds import balanced_hops_bound
 from cimc.mapping.assignment.feasibility import require_room
 from cimc.mapping.assignment.judge import evaluate, settle
 from cimc.mapping.assignment.problem import Evaluation, HopsCertificate, PlacementProblem, Prices, Solution
+from cimc.support.registry import guarded
 
 
 def solve(
@@ -32,11 +33,12 @@ def solve(
             or ``mapping.invalid-solution`` when the strategy broke a constraint.
     """
     function = strategy_registry.STRATEGIES[strategy]
-    strategy_registry.check_options(strategy, function, dict(options))
+    strategy_registry.STRATEGIES.check_options(strategy, options)
     strategy_registry.require(seed >= 0, f"the seed of a placement must not be negative, it is {seed}")
     require_room(problem)
-    proposal = function(problem, seed=seed, **options)
-    evaluation = evaluate(problem, proposal.assignment)
+    with guarded(function):
+        proposal = function(problem, seed=seed, **options)
+        evaluation = evaluate(problem, proposal.assignment)
     if evaluation.violations:
         raise PassError(
             "mapping.invalid-solution",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Protocol
 
 from cimc.errors import PassError
@@ -41,47 +40,12 @@ STRATEGIES: Registry[Strategy] = Registry(
     },
     duplicate="mapping.duplicate-strategy",
     fits=callable_,
+    group="cimc.strategies",
 )
 """What :func:`cimc.mapping.assignment.solve` accepts, by name."""
 
-register = STRATEGIES.register
+register = register_strategy = STRATEGIES.register
 strategies = STRATEGIES.names
-
-
-def check_options(name: str, strategy: Strategy, options: dict[str, object]) -> None:
-    """Refuse options that ``strategy`` does not take, and numbers of the wrong kind.
-
-    Raises:
-        PassError: ``mapping.unknown-option`` or ``mapping.bad-option``.
-    """
-    parameters = inspect.signature(strategy).parameters.values()
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
-        return
-    known = {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY} - {"seed"}
-    unknown = sorted(options.keys() - known)
-    if unknown:
-        raise PassError(
-            "mapping.unknown-option",
-            f"placement strategy `{name}` has no option `{unknown[0]}`",
-            hint="its options: " + (", ".join(sorted(known)) or "none"),
-        )
-    for parameter in parameters:
-        if parameter.name in options:
-            _check_type(parameter, options[parameter.name])
-
-
-def _check_type(parameter: inspect.Parameter, value: object) -> None:
-    """A number option takes a number of its default's kind; other options are the strategy's business."""
-    default = parameter.default
-    wanted: type | tuple[type, ...]
-    if type(default) is int:
-        wanted, word = int, "an integer"
-    elif type(default) is float:
-        wanted, word = (int, float), "a number"
-    else:
-        return
-    fits = isinstance(value, wanted) and not isinstance(value, bool)
-    require(fits, f"option `{parameter.name}` of a placement strategy must be {word}, it is {value!r}")
 
 
 def require(holds: bool, message: str) -> None:

@@ -14,7 +14,7 @@ from cimc.mapping.assignment.strategy_registry import callable_, require
 from cimc.mapping.dtypes import IntArray
 from cimc.mapping.mesh.mesh_evaluation import QuadraticSolution, evaluate_quadratic
 from cimc.mapping.mesh.mesh_problem import QuadraticProblem, QuadraticProposal
-from cimc.support.registry import Registry
+from cimc.support.registry import Registry, guarded
 
 
 class QuadraticMethod(Protocol):
@@ -56,10 +56,12 @@ def solve_quadratic(
             when the method broke a constraint.
     """
     function = QUADRATIC_METHODS[method]
+    QUADRATIC_METHODS.check_options(method, options)
     require(seed >= 0, f"the seed of a placement must not be negative, it is {seed}")
     require_room(_by_size(problem))
-    proposal = function(problem, seed=seed, **options)
-    evaluation = evaluate_quadratic(problem, proposal.sites)
+    with guarded(function):
+        proposal = function(problem, seed=seed, **options)
+        evaluation = evaluate_quadratic(problem, proposal.sites)
     if evaluation.violations:
         raise PassError(
             "mapping.invalid-solution",

@@ -23,6 +23,7 @@ from cimc.ir.types import symbol
 from cimc.isa.artifact import canonical_json
 from cimc.isa.program import ChipSegment, Header, HostSegment, Matrix, Program
 from cimc.isa.verify import verify_program
+from cimc.support.plugins.origin import records
 from cimc.transforms.codegen import emit_cim, emit_rec
 from cimc.transforms.codegen.chip_segment import Segment, Shared
 from cimc.transforms.schedule.schedule import STAGE_ATTR
@@ -92,7 +93,7 @@ class _Lowering:
             target_json=canonical_json(target.model_dump(mode="json")),
             pipeline=str(facts.get("pipeline", "")), seed=self.data.seed, inputs=tuple(kinds),
             outputs=tuple((n, self.shared.name(v)) for n, v in zip(self.outputs, end.arguments, strict=True)),
-            notes=tuple(self.data.notes),
+            notes=tuple(self.data.notes), plugins=records(self.data.plugins),
         )  # fmt: skip
         matrices = tuple(self.matrix(m) for m in self.matrices)
         kept = {k: v for k, v in facts.items() if k not in ("model", "model_digest", "pipeline")}

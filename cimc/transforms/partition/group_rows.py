@@ -8,17 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.passes import ModulePass
 
 from cimc.ir import cim
 from cimc.ir.context import CompilerContext, compiler_context, target_of
-from cimc.mapping.grouping import group
+from cimc.mapping.grouping import GROUPINGS, group
 from cimc.support.io.streaming import blocks
+from cimc.transforms.chosen_options import Choice, ChoosingPass
 from cimc.transforms.place.shard_list import tables_of
 
 
 @dataclass(frozen=True)
-class Group(ModulePass):
+class Group(ChoosingPass):
     """Give the rows of tables their storage order, by a named policy of :mod:`cimc.mapping.grouping`.
 
     The accesses come from a trace, or else from calibration requests that the user gave: invented ones say
@@ -30,6 +30,7 @@ class Group(ModulePass):
     """
 
     name = "group"
+    choices = (Choice("policy", GROUPINGS),)
     policy: str = "frequency"
     seed: int = 0
 
@@ -58,8 +59,9 @@ class Group(ModulePass):
         inside = (access.ids >= 0) & (access.ids < rows)  # padding ids are no rows
         counts = (access.ids[inside], access.counts[inside])
         slots = group(
-            self.policy, rows, counts, access.pairs, access.pair_counts, block_rows=height, seed=self.seed
-        )
+            self.policy, rows, counts, access.pairs, access.pair_counts,
+            block_rows=height, seed=self.seed, **self.chosen_options("policy"),
+        )  # fmt: skip
         if (slots != np.arange(rows, dtype=np.int32)).any():
             numbers = cim.NumbersAttr.of(
                 slots, data.store, f"{name}.slots", lambda found: _moved(found, height)

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.passes import ModulePass
 
 from cimc.errors import PassError
 from cimc.ir import cim
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.residence import Residence
-from cimc.mapping.replication import ReplicationProblem, replicate
+from cimc.mapping.replication import REPLICATIONS, ReplicationProblem, replicate
+from cimc.transforms.chosen_options import Choice, ChoosingPass
 from cimc.transforms.place.pack_arrays import copy_arrays, first_fit_count, gangs_of, largest
 from cimc.transforms.place.shard_list import Ints, Places, tables_of
 
@@ -23,7 +23,7 @@ _LEAST_PART = 0.25
 
 
 @dataclass(frozen=True)
-class Replicate(ModulePass):
+class Replicate(ChoosingPass):
     """Decide how many copies each block of a table in crossbar cells gets.
 
     ``budget`` is the share of the arrays left free that copies may take, 0..1; ``policy`` one of
@@ -35,6 +35,7 @@ class Replicate(ModulePass):
     """
 
     name = "replicate"
+    choices = (Choice("policy", REPLICATIONS),)
     budget: int | float = 0.1
     policy: str = "bottleneck"
 
@@ -61,7 +62,8 @@ class Replicate(ModulePass):
         # parts of a block that keep an array busy for less time than the layers do relieve nothing
         layer = max((g.load / g.count for g in gangs), default=0.0)
         floor = max(_LEAST_PART, layer / problem.mean if problem.mean > 0 else 0.0)
-        plan = replicate(problem, self.policy, **({"floor": floor} if self.policy == "bottleneck" else {}))
+        least = {"floor": floor} if self.policy == "bottleneck" else {}
+        plan = replicate(problem, self.policy, **{**least, **self.chosen_options("policy")})
         copies = _that_fit(plan.copies, places, cells, int(self.budget * free), target.array.cols)
         _write(tables_of(matrices), places, cells, copies, data)
         data.facts["replication"] = {

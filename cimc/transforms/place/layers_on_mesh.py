@@ -43,7 +43,7 @@ class _Traffic:
 
 
 def place_dense(
-    module: ModuleOp, gangs: list[Gang], target: Target, method: str, seed: int
+    module: ModuleOp, gangs: list[Gang], target: Target, method: str, seed: int, **options: int | float
 ) -> DensePlacement | None:
     """Gangs to tiles of the first chip, so that bits x hops of what they exchange are few.
 
@@ -76,7 +76,7 @@ def place_dense(
         terminals=np.array([target.chip.port], np.int64),
         labels=tuple(f"{g.matrix}[{g.first}]" for g in gangs),
     )
-    solution = solve_quadratic(problem, method, seed=seed)
+    solution = solve_quadratic(problem, method, seed=seed, **options)
     evaluation = solution.evaluation
     fed = found.lookups
     consumer = int(solution.sites[max(fed, key=lambda g: (fed[g], -g))]) if fed else None

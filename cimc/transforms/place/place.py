@@ -9,15 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.passes import ModulePass
 
 from cimc.errors import InfeasibleError, PassError
 from cimc.ir import cim
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.residence import SRAM_ARRAY, Residence, dram_tile
 from cimc.mapping import PlacementProblem, evaluate
+from cimc.mapping.assignment.strategy_registry import STRATEGIES
+from cimc.mapping.mesh.mesh_solve import QUADRATIC_METHODS
 from cimc.target.positions import middle_tile
 from cimc.target.spec import Target
+from cimc.transforms.chosen_options import Choice, ChoosingPass
 from cimc.transforms.place.assign_chips import assign_chips
 from cimc.transforms.place.interchip_traffic import Demand
 from cimc.transforms.place.layers_on_mesh import DensePlacement, place_dense
@@ -34,7 +36,7 @@ _CHIPS = ("flat", "load", "solve", "near")
 
 
 @dataclass(frozen=True)
-class Place(ModulePass):
+class Place(ChoosingPass):
     """Decide where every block lives, in two steps that use the same mapping strategy.
 
     First, the blocks of embedding tables that live in crossbar cells are packed side by side into as few
@@ -50,10 +52,16 @@ class Place(ModulePass):
     (:mod:`cimc.transforms.place.layers_on_mesh`); tables then go round them, and distance counts from the
     layer that most lookups feed.
 
+    Options of the strategy are options of the pass; those of the method of ``dense`` are, as ``dense_NAME``.
+
     Precondition: sharded matrices.  Postcondition: every block and copy has its place.
     """
 
     name = "place"
+    choices = (
+        Choice("strategy", STRATEGIES),
+        Choice("dense", QUADRATIC_METHODS, prefix="dense_", none="together"),
+    )
     strategy: str = "greedy"
     seed: int = 0
     spread: int | float = 1.0
@@ -83,7 +91,9 @@ class Place(ModulePass):
             at = np.full(problem.n_items, -1, np.int64)
             if fixed is not None:
                 at[packing.arrays :] = fixed.tiles
-            solution = solve_parts(problem, chip, at, target, self.strategy, self.seed)
+            solution = solve_parts(
+                problem, chip, at, target, self.strategy, self.seed, **self.chosen_options("strategy")
+            )
             self._memories(rows, places, problem.distance, target)
         except InfeasibleError as error:
             raise no_room(error.shortage, target) from None
@@ -122,7 +132,7 @@ class Place(ModulePass):
     def _dense(
         self, op: ModuleOp, gangs: list[Gang], target: Target, data: CompilerContext
     ) -> DensePlacement | None:
-        found = place_dense(op, gangs, target, self.dense, self.seed)
+        found = place_dense(op, gangs, target, self.dense, self.seed, **self.chosen_options("dense"))
         if found is None and gangs:
             data.notes.append(
                 "place: the layers need more arrays than a chip has; they are placed together with the tables"

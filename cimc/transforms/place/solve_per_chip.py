@@ -24,7 +24,13 @@ class Placed:
 
 
 def solve_parts(
-    problem: PlacementProblem, chip: Ints, fixed: Ints, target: Target, strategy: str, seed: int
+    problem: PlacementProblem,
+    chip: Ints,
+    fixed: Ints,
+    target: Target,
+    strategy: str,
+    seed: int,
+    **options: int | float | str,
 ) -> Placed:
     """Place the items of ``problem``, whose bins are all tiles of ``target``.
 
@@ -33,7 +39,7 @@ def solve_parts(
         chip: the chip of each item, -1 for any; either all items are free of one, or none is.
         fixed: the tile of each item that has one already, -1 for the others.
         target: the machine.
-        strategy, seed: as for :func:`cimc.mapping.assignment.solve`.
+        strategy, seed, options: as for :func:`cimc.mapping.assignment.solve`.
 
     Tiles with fixed items take others only where the rest of their chip is too small.
 
@@ -65,7 +71,7 @@ def solve_parts(
                 labels=tuple(problem.labels[i] for i in items.tolist()) if problem.labels else (),
             )
             try:
-                solution = solve(part, strategy, seed=seed)
+                solution = solve(part, strategy, seed=seed, **options)
             except InfeasibleError:
                 if capacity is tries[-1]:
                     raise

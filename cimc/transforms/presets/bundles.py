@@ -49,6 +49,7 @@ def pipeline_of_bundle(
     chips: str = "flat",
     dense: str = "together",
     homes: str = "consumer",
+    options: Options | None = None,
 ) -> str:
     """The pipeline of a bundle of policies (:mod:`cimc.transforms.presets.policies`), or of one placement
     strategy.
@@ -57,6 +58,7 @@ def pipeline_of_bundle(
         chosen: the bundle, or its name.
         budget: of ``replicate``; sram: of ``reside``, where the bundle uses them.
         chips, dense: of ``place``; homes: of ``schedule``.  No bundle speaks of these.
+        options: of the placement strategy.
 
     Raises:
         PassError: ``mapping.unknown-strategy``, ``pass.bad-option``.
@@ -70,7 +72,7 @@ def pipeline_of_bundle(
         group=None if made.grouping == "in_order" else {"policy": made.grouping},
         reside=reside,
         replicate=None if made.replication == "none" else {"policy": made.replication, "budget": budget},
-        place={"strategy": made.placement, "chips": chips, "dense": dense},
+        place={"strategy": made.placement, "chips": chips, "dense": dense, **(options or {})},
         schedule={"homes": homes},
     )
 

@@ -85,14 +85,24 @@ def _is_recogniser(name: str, item: object) -> str | None:
 
 
 RECOGNISERS: Registry[type[Recogniser]] = Registry(
-    "recogniser", {r.name: r for r in _BUILT_IN}, unknown="pass.bad-option", fits=_is_recogniser
+    "recogniser",
+    {r.name: r for r in _BUILT_IN},
+    unknown="pass.bad-option",
+    fits=_is_recogniser,
+    group="cimc.recognisers",
 )
 """Recognisers by name."""
 
+register_recogniser = RECOGNISERS.register
 
-def recognisers(stage: Stage, only: Collection[str] = ()) -> list[type[Recogniser]]:
+
+def recognisers(
+    stage: Stage, only: Collection[str] = (), also: Collection[str] = ()
+) -> list[type[Recogniser]]:
     """Those of a stage in the order in which they are tried: what is registered before what is built in.
 
-    ``only`` are names of those to use; all if it is empty.
+    ``only`` are names of those to use; all if it is empty.  A recogniser that is merely installed is used
+    where ``only`` or ``also`` names it: what is installed decides nothing by itself.
     """
-    return [r for r in RECOGNISERS.in_order() if r.stage is stage and (not only or r.name in only)]
+    found = RECOGNISERS.in_order((*only, *also))
+    return [r for r in found if r.stage is stage and (not only or r.name in only or r.name in also)]

@@ -45,6 +45,7 @@ class FuseRecsys(ModulePass):
 
     Options:
         only: names of the recognisers to use; all by default (an ablation, or a search for a wrong one).
+        also: names of recognisers of installed plug-ins to use.
         vector: send to the vector unit also what no table, layer or interaction is connected to.  Such
             operations stay on the host by default, as nothing is won by the trip.
         scratchpad: share of a tile's scratchpad that values may take before they stay on the host.
@@ -55,14 +56,16 @@ class FuseRecsys(ModulePass):
 
     name = "fuse-recsys"
     only: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     vector: bool = False
     scratchpad: int | float = 1.0
 
+    def __post_init__(self) -> None:
+        for name in (*self.only, *self.also):
+            _ = RECOGNISERS[name]
+
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         compiler = compiler_context(ctx, self.name)
-        for name in self.only:
-            if name not in RECOGNISERS:
-                raise RECOGNISERS.no_such(name)
         for function in [f for f in op.body.block.ops if isinstance(f, FuncOp)]:
             names = {o.name for o in function.body.block.ops}
             if names <= {"func.return"} or any(name.startswith("onnx.") for name in names):
@@ -170,7 +173,7 @@ class FuseRecsys(ModulePass):
         if not self.only:
             batch_first(graph)
         for stage in Stage:
-            _walk([r(graph) for r in recognisers(stage, self.only)], function)
+            _walk([r(graph) for r in recognisers(stage, self.only, self.also)], function)
         _forget_detached(function)
         if graph.ctx.target is not None:
             demote_too_large(graph, graph.ctx.target, self.scratchpad)

@@ -20,6 +20,7 @@ from xdsl.pattern_rewriter import PatternRewriter, RewritePattern
 from xdsl.utils.exceptions import VerifyException
 
 from cimc.ir.onnx import dialect as onnx
+from cimc.support.registry import guarded
 from cimc.transforms.matching.emitter import Emitter
 from cimc.transforms.matching.failure import NoMatch, NotMine
 from cimc.transforms.matching.graph import Graph
@@ -62,7 +63,8 @@ class Recogniser(RewritePattern, ABC):
             return
         emit = Emitter(graph, op)
         try:
-            values = list(self.rewrite(op, emit))
+            with guarded(type(self), NoMatch, VerifyException):
+                values = list(self.rewrite(op, emit))
         except NoMatch as miss:
             emit.forget()
             graph.note(op, self.name, str(miss), near=not isinstance(miss, NotMine))

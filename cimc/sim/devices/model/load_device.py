@@ -39,8 +39,11 @@ DEVICES: Registry[Device] = Registry(
     unknown=KIND.unknown,
     advice=KIND.advice,
     fits=_is_device,
+    group="cimc.devices",
 )
 """Devices by name: the presets, and what is registered."""
+
+register_device = DEVICES.register
 
 device_names = DEVICES.names
 

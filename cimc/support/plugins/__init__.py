@@ -1,0 +1,1 @@
+"""Plug-ins: whose code an object is, and what is installed."""
