@@ -123,25 +123,9 @@ class _Sessions:
 
 
 def _open(document: dict[str, Any], model: bytes | str) -> Any:
-    """A session.  Products of 8-bit integers are exact in it wherever onnxruntime has kernels for that.
-
-    On x86 processors without VNNI instructions the usual kernels saturate; the mode that does not has no
-    ``QGemm`` of signed inputs.
-    """
-    from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
-
-    try:
-        return _session(document, model, exact=True)
-    except NoKernel:
-        return _session(document, model, exact=False)
-
-
-def _session(document: dict[str, Any], model: bytes | str, *, exact: bool) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    if exact:
-        options.add_session_config_entry("session.x64quantprecision", "1")
     options.intra_op_num_threads = document["threads"]
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL

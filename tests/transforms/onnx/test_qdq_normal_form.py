@@ -49,6 +49,7 @@ def static(
     quantize_static(
         folder / "float.onnx", folder / "quantised.onnx", Reader(), quant_format=QuantFormat[form],
         activation_type=QuantType[acts], weight_type=QuantType[weights], per_channel=per_channel,
+        reduce_range=True,  # onnxruntime's products of 8 by 8 bits saturate on processors without VNNI
     )  # fmt: skip
     return onnx.load(folder / "quantised.onnx"), inputs
 
@@ -111,7 +112,8 @@ def quantised(
     return {o.sym_name.data: o for o in found.module.body.block.ops if isinstance(o, cim.MatrixOp)}
 
 
-WEIGHTS = np.random.default_rng(3).integers(-127, 128, (6, 5)).astype(np.int8)
+WEIGHTS = np.random.default_rng(3).integers(-63, 64, (6, 5)).astype(np.int8)
+"""7 bits: onnxruntime's products of 8 by 8 bits saturate on processors without VNNI."""
 LAYER: Arrays = {
     "w": WEIGHTS,
     "ws": np.linspace(0.01, 0.05, 5).astype(np.float32),
@@ -156,11 +158,12 @@ def test_integers_and_scales_reach_the_arrays(zero: np.generic, signed: bool) ->
 
 @pytest.mark.parametrize(("options", "target"), [("{weights=4}", "isaac32"), ("", "tsinghua28")])
 def test_what_the_cells_do_not_hold_is_quantised_again(options: str, target: str) -> None:
-    found = fused(GRAPH, LAYER | {"z": np.array(0, np.int8)})
+    wide = np.random.default_rng(3).integers(-127, 128, (6, 5)).astype(np.int8)
+    found = fused(GRAPH, LAYER | {"w": wide, "z": np.array(0, np.int8)})
     (matrix,) = quantised(found, {"x": floats(9, 6)}, options, target).values()
     assert any("quantised again" in note for note in found.ctx.notes)
     held = found.ctx.store[matrix.data.root_reference.data]
-    assert not np.array_equal(held, WEIGHTS)
+    assert not np.array_equal(held, wide)
 
 
 def test_inputs_of_fewer_bits_come_from_calibration() -> None:
