@@ -1,6 +1,6 @@
 """Invented calibration requests, for users who give none.
 
-The model itself says what its inputs are (``frontend/provenance.py``): ids get random rows of the smallest
+The model itself says what its inputs are (``analysis/provenance.py``): ids get random rows of the smallest
 table that they index, boundaries cut them into short bags, everything else is normally distributed.  Ranges
 set from such requests are guesses; the caller says so.
 """
