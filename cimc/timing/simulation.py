@@ -248,6 +248,8 @@ def simulate(
 
     recorder = Recorder(program, target)
     _, activity = Simulator(program, target).run(requests, "exact", progress, observer=recorder)
+    if not activity.requests:
+        raise RequestError("request.none", "there are no requests to simulate", hint="give at least one")
     made = simulate_visits(
         program,
         target,

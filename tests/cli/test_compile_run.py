@@ -200,3 +200,13 @@ def test_what_does_not_fit_is_compiled_with_other_options(tmp_path: Path) -> Non
 def test_timings(tiny: Tiny, tmp_path: Path) -> None:
     done = call("compile", tiny.model, "-o", tmp_path / "p.cimc", "--calib", tiny.calib, "--timings")
     assert " s  quantize" in done.err
+
+
+def test_no_requests_are_no_check_and_no_simulation(tiny: Tiny, program: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "none.npz", **{name: array[:0] for name, array in tiny.arrays.items()})
+    done = call("run", program, "--inputs", tmp_path / "none.npz", "--json")
+    assert (done.code, done.json["requests"]) == (0, 0)
+    done = call("run", program, "--inputs", tmp_path / "none.npz", "--check", tiny.model, "--json")
+    assert (done.code, done.json["error"]["code"]) == (2, "request.none")
+    done = call("simulate", program, "--inputs", tmp_path / "none.npz", "--json")
+    assert (done.code, done.json["error"]["code"]) == (2, "request.none")

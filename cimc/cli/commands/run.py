@@ -125,6 +125,15 @@ def command(
     from cimc.sim.kernels.availability import fallback_note
 
     check = None
+    if model is not None and not result.activity.requests:
+        from cimc.errors import Location, RequestError
+
+        raise RequestError(
+            "request.none",
+            "no requests, no check",
+            hint="give some, or leave out --check",
+            location=Location(file=str(inputs)),
+        )
     if model is not None and choices is not None:
         check = _check(loaded, model, arrays, result.outputs, choices.found, Bound.of(min_sqnr, max_error))
     if outputs is not None:
