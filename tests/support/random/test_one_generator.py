@@ -10,6 +10,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[3] / "cimc"
 FOREIGN = ("random", "secrets", "uuid")
+NO_NUMBERS = {"support/io/files.py": "secrets"}
+"""Names of temporary files, which nobody is to guess, and which are in no artifact."""
 
 
 def foreign(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -35,6 +37,7 @@ def test_nothing_draws_from_elsewhere() -> None:
         f"{path.relative_to(PACKAGE)}:{line} uses {name}"
         for path in modules
         for line, name in foreign(ast.parse(path.read_text(encoding="utf-8")))
+        if NO_NUMBERS.get(str(path.relative_to(PACKAGE))) != name
     ]
     assert not found, "cimc.support.random is the generator of everything: " + "; ".join(found)
 
