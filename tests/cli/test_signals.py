@@ -16,7 +16,7 @@ import pytest
 from tests.cli.test_errors import ROOT
 
 WRITING = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 import cimc.cli.signals as signals
 from cimc.cli.main import main
@@ -29,7 +29,7 @@ def command():
     isolation.warm_up()
     with atomic_file(Path("artifact")) as file:
         file.write(b"half")
-        print(isolation._pool.worker.process.pid, flush=True, file=sys.stderr)
+        os.write(2, b"%d\\n" % isolation._pool.worker.process.pid)  # a print may be repeated by a signal
         {body}
 
 targets.command = command
@@ -64,6 +64,7 @@ SWALLOWED = """
 """
 STUBBORN = """
         try:
+            os.write(2, b"waiting\\n")
             time.sleep(100)
         finally:
             print("cleaning", flush=True, file=sys.stderr)
@@ -141,8 +142,9 @@ def test_work_that_does_not_listen(tmp_path: Path, body: str) -> None:
 
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     child, host = start(tmp_path, STUBBORN)
-    child.send_signal(signal.SIGTERM)
     assert child.stderr is not None
+    assert child.stderr.readline() == "waiting\n"
+    child.send_signal(signal.SIGTERM)
     assert child.stderr.readline() == "cleaning\n"
     child.send_signal(signal.SIGINT)
     assert ended(child, host, tmp_path)[0] == 130

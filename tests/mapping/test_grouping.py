@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from cimc.errors import PassError
 from cimc.mapping.dtypes import IntArray
 from cimc.mapping.grouping import (
+    GROUPINGS,
     GroupingProblem,
     evaluate_grouping,
     group,
@@ -124,10 +125,11 @@ def test_bad_input_is_refused() -> None:
 
 
 def test_a_policy_that_loses_a_row_is_caught() -> None:
-    @register_grouping("broken_for_test")
     def broken(problem: GroupingProblem, /, *, seed: int) -> IntArray:
         return np.zeros(problem.rows, dtype=np.int64)
 
-    with pytest.raises(PassError) as caught:
-        group("broken_for_test", 3, (np.array([0]), np.array([1])), block_rows=2)
+    with GROUPINGS.restored():
+        register_grouping("broken_for_test")(broken)
+        with pytest.raises(PassError) as caught:
+            group("broken_for_test", 3, (np.array([0]), np.array([1])), block_rows=2)
     assert caught.value.code == "mapping.invalid-solution"

@@ -21,6 +21,7 @@ from cimc.mapping.mesh.hops import from_sides, hop_layouts
 from cimc.mapping.mesh.landmarks import landmarks, relocate
 from cimc.mapping.mesh.legalise import legalise
 from cimc.mapping.mesh.mesh_problem import make_graph
+from cimc.mapping.mesh.mesh_solve import QUADRATIC_METHODS
 
 METHODS = ("anneal", "assignment", "greedy", "multilevel", "row_major")
 FAST: dict[str, dict[str, int]] = {"anneal": {"sweeps": 500}, "multilevel": {"sweeps": 500}}
@@ -276,11 +277,12 @@ def test_bad_problems_methods_and_answers_are_refused() -> None:
         solve_quadratic(good, "anneal", sweeps=-1)
     assert caught.value.code == "mapping.bad-option"
 
-    @register_quadratic("all_on_one_for_test")
     def all_on_one(problem: QuadraticProblem, /, *, seed: int) -> QuadraticProposal:
         return QuadraticProposal(np.zeros(problem.n_blocks, dtype=np.int64))
 
-    with pytest.raises(PassError) as caught:
-        solve_quadratic(good, "all_on_one_for_test")
+    with QUADRATIC_METHODS.restored():
+        register_quadratic("all_on_one_for_test")(all_on_one)
+        with pytest.raises(PassError) as caught:
+            solve_quadratic(good, "all_on_one_for_test")
     assert caught.value.code == "mapping.invalid-solution"
     assert set(METHODS) <= set(quadratic_methods())

@@ -11,7 +11,7 @@ import cimc
 from cimc.analysis.origins import is_given, parts_of, whole_of
 from cimc.compare.check import Bound, check_outputs
 from cimc.compare.remedies import remedies
-from cimc.errors import PassError
+from cimc.errors import PassError, RequestError
 from cimc.ir import rec
 from cimc.ir.types import tensor
 from cimc.metrics.scores import sqnr_db
@@ -308,4 +308,9 @@ def test_calibration_on_empty_bags_alone_is_refused_and_a_run_on_them_is_not(
     assert error.value.code == "quantize.empty-calibration"
     program = cimc.compile(model, calib={"ids": rng.integers(0, 50, (16, 4))})
     assert np.array_equal(program.run(nothing).outputs["y"], np.zeros((shape[0], 3), np.float32))
-    assert len(program.simulate(nothing).latency) == shape[0]
+    if shape[0]:
+        assert len(program.simulate(nothing).latency) == shape[0]
+        return
+    with pytest.raises(RequestError) as none:
+        program.simulate(nothing)
+    assert none.value.code == "request.none"
