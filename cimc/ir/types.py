@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -93,6 +94,12 @@ def is_float(element: Attribute) -> bool:
 
 def tensor(shape: Sequence[int], element: Attribute = f32) -> TensorType[Attribute]:
     """A ranked tensor type; ``-1`` marks a dynamic extent."""
+    return _tensor(tuple(map(int, shape)), element)
+
+
+@functools.lru_cache(maxsize=4096)
+def _tensor(shape: tuple[int, ...], element: Attribute) -> TensorType[Attribute]:
+    # few types serve all values of a model, and xDSL verifies each one that is made
     return TensorType(element, [DYNAMIC_INDEX if d < 0 else d for d in shape])
 
 
@@ -100,7 +107,8 @@ def shape_of(type_: Attribute) -> tuple[int, ...] | None:
     """Extents of a tensor type (``-1`` dynamic), or ``None`` when it is unranked or no tensor."""
     if not isinstance(type_, TensorType):
         return None
-    return tuple(DYNAMIC if d == DYNAMIC_INDEX else d for d in type_.get_shape())
+    shape = type_.get_shape()
+    return tuple(DYNAMIC if d == DYNAMIC_INDEX else d for d in shape) if DYNAMIC_INDEX in shape else shape
 
 
 def element_of(type_: Attribute) -> Attribute | None:

@@ -74,21 +74,16 @@ class DecisionOp(IRDLOperation):
 
     def beside(self, kind: type[DecisionOp]) -> Any:
         """Another decision about the same matrix, or ``None``."""
-        op: Operation | None = self.subject.next_op
-        while isinstance(op, DecisionOp):
-            if isinstance(op, kind):
-                return op
-            op = op.next_op
-        return None
+        return _decided(self.subject, kind)
 
     def verify_(self) -> None:
         if self.parent is not None:  # an operation may be verified by itself, before it is put anywhere
-            if self.beside(type(self)) is not self:
+            subject = self.subject
+            if _decided(subject, type(self)) is not self:
                 raise VerifyException(f"@{symbol(self.matrix)} has two {self.name}")
-            role = self.subject.ROLE
-            if role not in self.ABOUT:
-                raise VerifyException(f"{self.name} is not about a cim.{role}")
-            self.verify_about(self.subject)
+            if subject.ROLE not in self.ABOUT:
+                raise VerifyException(f"{self.name} is not about a cim.{subject.ROLE}")
+            self.verify_about(subject)
 
     def verify_about(self, matrix: Declaration) -> None:
         """Refuse what does not fit the matrix, or its other decisions."""
@@ -99,6 +94,15 @@ class DecisionOp(IRDLOperation):
         if not isinstance(shards, ShardsOp):
             raise VerifyException(f"{self.name} is about blocks: cim.shards of the matrix is missing")
         return shards.count
+
+
+def _decided(matrix: Declaration, kind: type[DecisionOp]) -> Any:
+    op: Operation | None = matrix.next_op
+    while isinstance(op, DecisionOp):
+        if isinstance(op, kind):
+            return op
+        op = op.next_op
+    return None
 
 
 @irdl_op_definition
