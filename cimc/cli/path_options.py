@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cimc.support.io.claims import Output
 
 
-class Read(click.ParamType[Any]):
+class Read(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
     """A file that is read.  Whether it exists is for its reader to find out, who has the better message."""
 
     name = "file"
@@ -62,7 +62,7 @@ class PluginModule(Read):
         return [Path(value)] if is_file(value) else []
 
 
-class Written(click.ParamType[Path]):
+class Written(click.ParamType):  # type: ignore[type-arg]
     """A file that is written.
 
     Args:
