@@ -1,4 +1,4 @@
-"""What grouping, residence, chips and homes change: Criteo Kaggle at a share of its rows.
+"""What grouping, residence, chips and reduction tiles change: Criteo Kaggle at a share of its rows.
 
     python -m bench.mapping.residency [--scale 0.1] [--seen 20000] [--run 4096] [--only N,...] [--data]
 
@@ -36,17 +36,17 @@ from cimc.transforms.pipeline import Pipeline
 from cimc.workload.traces.zipf import zipf
 
 FRONT = "canonicalize,fuse-recsys"
+SHARD, SPREAD = "shard{converter_parallelism=0.2}", "schedule{reduction_tiles=spread},lower"
 PIPELINES = (
     "quantize,shard,place,schedule,lower",
     "quantize,group,shard,place,schedule,lower",
     "quantize,group,shard,place{chips=near},schedule,lower",
-    "quantize,group,shard{spread=0.2},place{chips=near},schedule,lower",
-    "quantize,group,shard{spread=0.2},place{chips=near},schedule{homes=spread},lower",  # the default
-    "quantize,group,shard{spread=0.2},reside,place{chips=near},schedule{homes=spread},lower",
-    "quantize,group,shard{spread=0.2},reside{chips=near},place{chips=near},schedule{homes=spread},lower",
-    "quantize,group,shard{spread=0.2},reside{chips=near},place{chips=near dense=anneal},"
-    "schedule{homes=spread},lower",
-    "quantize,shard{spread=0.2},reside{policy=dram},place{chips=near},schedule{homes=spread},lower",
+    f"quantize,group,{SHARD},place{{chips=near}},schedule,lower",
+    f"quantize,group,{SHARD},place{{chips=near}},{SPREAD}",  # the default
+    f"quantize,group,{SHARD},assign-memory,place{{chips=near}},{SPREAD}",
+    f"quantize,group,{SHARD},assign-memory{{chips=near}},place{{chips=near}},{SPREAD}",
+    f"quantize,group,{SHARD},assign-memory{{chips=near}},place{{chips=near dense=anneal}},{SPREAD}",
+    f"quantize,{SHARD},assign-memory{{policy=dram}},place{{chips=near}},{SPREAD}",
 )
 EXPONENT = 0.85
 

@@ -9,7 +9,7 @@ Sets, each a workload of its own (:mod:`bench.production` describes the shapes):
 
 All but ``small`` have generated weights and Zipf ids (exponent 0.85).  Some requests calibrate and tell the
 strategies what is popular, others are executed: no strategy sees what it is measured on.  The policies
-from papers are run as the papers have them, which say nothing of chips and home tiles, and the strongest
+from papers are run as the papers have them, which say nothing of chips and reduction tiles, and the strongest
 also with this compiler's own choices for both.
 ``FOLDER`` keeps models, requests and results; the same command goes on where it was stopped.
 """
@@ -57,7 +57,7 @@ STRATEGIES = (
     "torchrec_greedy",
     "rerec",
     "recross",
-    "recross{chips=near homes=spread}",
+    "recross{chips=near reduction_tiles=spread}",
     "default",
 )
 

@@ -131,7 +131,7 @@ class _Scope:
     makers: dict[str, NodeProto] = field(default_factory=dict)
     own: set[str] = field(default_factory=set)
 
-    def home(self, name: str) -> _Scope | None:
+    def scope_of(self, name: str) -> _Scope | None:
         scope: _Scope | None = self
         while scope is not None and name not in scope.own:
             scope = scope.around
@@ -139,7 +139,7 @@ class _Scope:
 
     def constant(self, name: str) -> TensorProto | None:
         """The constant behind a name, however it was reshaped or widened."""
-        scope = self.home(name)
+        scope = self.scope_of(name)
         if scope is None:
             return None
         if name in scope.constants:
@@ -151,7 +151,7 @@ class _Scope:
 
     def dims(self, name: str) -> tuple[int, ...] | None:
         """The extents of a constant; of other values they are not known."""
-        scope = self.home(name)
+        scope = self.scope_of(name)
         if scope is None:
             return None
         if name in scope.constants:

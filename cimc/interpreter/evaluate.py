@@ -215,7 +215,7 @@ class _Evaluator:
         matrix, weights = self.matrix(symbol(op.matrix), cim.WeightsOp)
         rows, cols = slice(None), slice(None)
         if op.first is not None:
-            rows, cols = gang_extent(matrix.block_table(self.ctx.store)[op.blocks()])
+            rows, cols = group_extent(matrix.block_table(self.ctx.store)[op.blocks()])
         # float64 holds every partial product of 8-bit integers exactly, and has a BLAS
         out = args[0][..., rows].astype(np.float64) @ weights[rows, cols].astype(np.float64)
         return out.astype(np.int32)
@@ -253,7 +253,7 @@ class _Evaluator:
         return [got[n] for n in names]
 
 
-def gang_extent(blocks: NDArray[np.int32]) -> tuple[slice, slice]:
+def group_extent(blocks: NDArray[np.int32]) -> tuple[slice, slice]:
     """Rows and columns of the matrix that a range of the block table covers."""
     ends_row, ends_col = blocks[:, cim.ROW0] + blocks[:, cim.ROWS], blocks[:, cim.COL0] + blocks[:, cim.COLS]
     return (

@@ -79,13 +79,13 @@ def _mapping(program: Program) -> list[tuple[str, object]]:
                 f"{count(copied['copies'])} of {count(copied['blocks_copied'])} blocks ({copied['policy']})",
             )
         )
-    homes = program.facts.get("homes")
-    if homes is not None:
+    chosen = program.facts.get("homes")
+    if chosen is not None:
         lines.append(
             (
                 "homes",
-                f"{homes['moved']} of {homes['lookups']} lookups moved; busiest router port or vector unit "
-                f"expected to be busy for {homes['ns_after']:,.0f} ns instead of {homes['ns_before']:,.0f}",
+                f"{chosen['moved']} of {chosen['lookups']} lookups moved; busiest router port or vector unit "
+                f"expected to be busy for {chosen['ns_after']:,.0f} ns instead of {chosen['ns_before']:,.0f}",
             )
         )
     placed = program.facts.get("placement", {})

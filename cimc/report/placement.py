@@ -19,7 +19,7 @@ from cimc.target.spec import Target
 
 
 @dataclass(frozen=True)
-class Home:
+class MatrixPlace:
     """Where one matrix lives.
 
     Attributes:
@@ -42,7 +42,7 @@ class Home:
     utilisation: float
 
 
-def homes(program: Program, target: Target) -> tuple[Home, ...]:
+def matrix_places(program: Program, target: Target) -> tuple[MatrixPlace, ...]:
     """Every matrix of ``program``, in the order of its directory."""
     found = []
     per_array = target.array.rows * target.array.cols
@@ -52,7 +52,7 @@ def homes(program: Program, target: Target) -> tuple[Home, ...]:
         arrays = len(np.unique(blocks[:, [TILE, ARRAY]], axis=0))
         cells = int((blocks[:, ROWS].astype(np.int64) * blocks[:, COLS]).sum()) * matrix.slices
         found.append(
-            Home(
+            MatrixPlace(
                 matrix.name,
                 "table" if matrix.kind == "table" else "layer",
                 matrix.rows,
@@ -96,7 +96,9 @@ def to_json(program: Program, target: Target) -> dict[str, Any]:
     """Matrices, instructions, segments and quality of the mapping."""
     quality = {k: v for k, v in program.facts.get("placement", {}).items() if k != "matrices"}
     return {
-        "matrices": [{**asdict(home), "tiles": list(home.tiles)} for home in homes(program, target)],
+        "matrices": [
+            {**asdict(place), "tiles": list(place.tiles)} for place in matrix_places(program, target)
+        ],
         "instructions": instructions(program),
         "segments": len(program.segments),
         "host_segments": hosts(program),
@@ -107,7 +109,7 @@ def to_json(program: Program, target: Target) -> dict[str, Any]:
 
 def blocks(program: Program, target: Target) -> list[Block]:
     """The same for people."""
-    living = homes(program, target)
+    found_places = matrix_places(program, target)
     out: list[Block] = [
         table(
             "Where it lives",
@@ -123,7 +125,7 @@ def blocks(program: Program, target: Target) -> list[Block]:
                     percent(h.utilisation),
                     _tiles(h.tiles),
                 )
-                for h in living
+                for h in found_places
             ),
         )
     ]

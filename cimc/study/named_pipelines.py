@@ -59,7 +59,7 @@ def pipeline_of(name: str) -> str:
     if name == DEFAULT:
         return DEFAULT_PIPELINE
     plain, changes = split(name)
-    known = {"budget", "sram", "chips", "dense", "homes"}
+    known = {"budget", "sram", "chips", "dense", "reduction_tiles"}
     policies = {key: value for key, value in changes.items() if key in known}
     own = {key: value for key, value in changes.items() if key not in known}
     return pipeline_of_bundle(plain, **policies, options=own)

@@ -24,7 +24,7 @@ PASSES: Registry[type[ModulePass]] = Registry(
         "quantize": "cimc.transforms.quantise.quantize:Quantize",
         "group": "cimc.transforms.partition.group_rows:Group",
         "shard": "cimc.transforms.partition.shard:Shard",
-        "reside": "cimc.transforms.partition.assign_memory:Reside",
+        "assign-memory": "cimc.transforms.partition.assign_memory:AssignMemory",
         "replicate": "cimc.transforms.partition.replicate:Replicate",
         "place": "cimc.transforms.place.place:Place",
         "schedule": "cimc.transforms.schedule.schedule:Schedule",
@@ -39,8 +39,8 @@ PASSES: Registry[type[ModulePass]] = Registry(
 register_pass = PASSES.register
 
 DEFAULT_PIPELINE = (
-    "canonicalize,fuse-recsys,quantize{weights=8 acts=8},group,shard{spread=0.2},"
-    "place{strategy=greedy chips=near},schedule{homes=spread},lower"
+    "canonicalize,fuse-recsys,quantize{weights=8 acts=8},group,shard{converter_parallelism=0.2},"
+    "place{strategy=greedy chips=near},schedule{reduction_tiles=spread},lower"
 )
 
 

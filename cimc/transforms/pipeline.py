@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
@@ -19,6 +19,7 @@ from cimc.support.plugins.origin import noting
 from cimc.support.registry import guarded, is_guest
 from cimc.transforms.instrumentation import Instrument
 from cimc.transforms.passes import DEFAULT_PIPELINE, PASSES
+from cimc.transforms.renamed import renamed
 from cimc.transforms.retries import Adjustable, Checkpoint
 
 _REFUSED = frozenset(("ir.invalid", "isa.invalid", "isa.certificate", "pass.failed"))
@@ -27,9 +28,15 @@ _REFUSED = frozenset(("ir.invalid", "isa.invalid", "isa.certificate", "pass.fail
 
 @dataclass(frozen=True)
 class Pipeline:
-    """An ordered list of passes; prints to, and parses from, the same string."""
+    """An ordered list of passes; prints to, and parses from, the same string.
+
+    Attributes:
+        passes: in order.
+        notes: what a user should know of the string it came from: names that are old.
+    """
 
     passes: tuple[ModulePass, ...]
+    notes: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @classmethod
     def parse(cls, text: str = DEFAULT_PIPELINE) -> Pipeline:
@@ -39,8 +46,9 @@ class Pipeline:
             PassError: ``pass.unknown``, ``pass.syntax`` or ``pass.bad-option``.
         """
         try:
-            specs = tuple(parse_pipeline(text))
-            return cls(tuple(PASSES[spec.name].from_pass_spec(spec) for spec in specs))
+            specs = [renamed(spec) for spec in parse_pipeline(text)]
+            passes = tuple(PASSES[spec.name].from_pass_spec(spec) for spec, _ in specs)
+            return cls(passes, tuple(note for _, notes in specs for note in notes))
         except (ParseError, ArgSpecParseError) as error:
             raise PassError("pass.syntax", f"pipeline '{text}': {_first_line(error)}") from None
         except ValueError as error:
@@ -63,6 +71,7 @@ class Pipeline:
             InternalError: where the module comes from a model, and a verifier refuses what a pass made of it.
         """
         passes, number = self.passes, 0
+        ctx.notes += self.notes
         kept: list[Checkpoint] = []
         for each in instrument:
             each.before_pipeline(module, ctx, passes)
@@ -94,7 +103,7 @@ class Pipeline:
             number += 1
         for each in instrument:
             each.after_pipeline(module, ctx, passes)
-        return Pipeline(passes)
+        return Pipeline(passes, self.notes)
 
 
 def _apply(each: ModulePass, module: ModuleOp, ctx: CompilerContext) -> float:

@@ -68,7 +68,7 @@ def test_offset_cells_need_a_correction():
     assert events["adc.conversions"] == 8 * 128
 
 
-def test_a_partial_gang_reads_its_own_rows():
+def test_a_partial_array_group_reads_its_own_rows():
     matrix = layer("w", 1024, 16)
     blocks = [(0, 512, 0, 16, 0, 0, 0), (512, 512, 0, 16, 1, 0, 0)]
     events = count_events(program({0: [mvm(0, 2048)]}, [(matrix, blocks)]), TSINGHUA)

@@ -105,7 +105,7 @@ def test_writes_of_the_same_bytes_serialise():
     )
 
 
-def test_blocks_of_a_gang_fire_together():
+def test_blocks_of_an_array_group_fire_together():
     """Two row blocks on two arrays take one array time; on one array they take two."""
     matrix = layer("w", 16, 64)
     bus = (16 * 8 + 2 * 64 * 32) / BUS

@@ -7,7 +7,7 @@ operation          pass          says
 ``cim.shards``     `shard`       bit slices, and the rows and columns of each block
 ``cim.adc``        `shard`       ADC steps of a layer, and which column sums cannot clip
 ``cim.pooling``    `shard`       how many rows of a table are read at once, and the ADC step
-``cim.residence``  `reside`      the memory of each block of a table
+``cim.residence``  `assign-memory`      the memory of each block of a table
 ``cim.replicas``   `replicate`   further copies of blocks of a table
 ``cim.placement``  `place`       tile, array and cell column of each block and copy
 =================  ============  ===============================================================
@@ -261,8 +261,8 @@ class ResidenceOp(DecisionOp):
     """
 
     name = "cim.residence"
-    PASS: ClassVar[str] = "reside"
-    MISSING: ClassVar[str] = "pass.needs-reside"
+    PASS: ClassVar[str] = "assign-memory"
+    MISSING: ClassVar[str] = "pass.needs-assign-memory"
     ABOUT: ClassVar[tuple[str, ...]] = ("table",)
     rram = prop_def(IntegerAttr[I64])
     sram = prop_def(IntegerAttr[I64])

@@ -1,4 +1,4 @@
-"""``reside``: which rows of tables live in crossbar cells, which in SRAM, which in DRAM."""
+"""``assign-memory``: which rows of tables live in crossbar cells, which in SRAM, which in DRAM."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.residence import Residence
 from cimc.target.spec import Target
 from cimc.transforms.place.assign_chips import Blocks, rooms
-from cimc.transforms.place.pack_arrays import Gang, first_fit_count, gangs_of, largest
+from cimc.transforms.place.pack_arrays import ArrayGroup, array_groups_of, first_fit_count, largest
 from cimc.transforms.place.shard_list import Places, tables_of
 
 ENDURANCE_WRITES = 1e4
@@ -30,7 +30,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Reside(ModulePass):
+class AssignMemory(ModulePass):
     """Choose the memory of every block of rows of every table.
 
     ``policy``:
@@ -50,11 +50,11 @@ class Reside(ModulePass):
     stay out of cells, whatever the policy prefers.
 
     Precondition: sharded matrices, neither replicated nor placed.  Postcondition: every table has its
-    ``cim.residence``.  Raises InfeasibleError, and PassError ``reside.option`` or
-    ``reside.endurance``.
+    ``cim.residence``.  Raises InfeasibleError, and PassError ``assign-memory.option`` or
+    ``assign-memory.endurance``.
     """
 
-    name = "reside"
+    name = "assign-memory"
     policy: str = "auto"
     sram: int | float = 1.0
     update_seconds: int | float = 0.0
@@ -73,7 +73,7 @@ class Reside(ModulePass):
         places = Places.collect(matrices, data)
         self._check(places, target)
         worn = self._worn(places)
-        residence = self._choose(places, worn, target, gangs_of(op, data, target))
+        residence = self._choose(places, worn, target, array_groups_of(op, data, target))
         _mark(tables_of(matrices), places, residence, data)
         data.facts["reside"] = self._report(places, residence, worn)
 
@@ -112,26 +112,28 @@ class Reside(ModulePass):
 
     # -- the choice ---------------------------------------------------------------------------------
 
-    def _choose(self, places: Places, worn: Mask, target: Target, gangs: list[Gang]) -> NDArray[np.int8]:
+    def _choose(
+        self, places: Places, worn: Mask, target: Target, groups: list[ArrayGroup]
+    ) -> NDArray[np.int8]:
         residence = np.full(places.count, int(Residence.RRAM), np.int8)
         if self.policy == "rram" and worn.any():
             raise self._too_often(places, worn)
         if self.policy == "dram":
             residence[:] = int(Residence.DRAM)
         elif self.policy != "rram":
-            hot = self._hot(places, gangs, target)
+            hot = self._hot(places, groups, target)
             residence[hot] = int(Residence.SRAM)
             left = worn & (residence == int(Residence.RRAM))
             if left.any() and self.policy == "hot_sram":
                 raise self._too_often(places, left)
             residence[left] = int(Residence.DRAM)
         if self.policy == "auto":
-            arrays = target.n_arrays - sum(g.count for g in gangs)
+            arrays = target.n_arrays - sum(g.count for g in groups)
             residence[self._cold(places, residence, target, arrays)] = int(Residence.DRAM)
         _require_dram(int(places.nbytes[residence == int(Residence.DRAM)].sum()), target)
         return residence
 
-    def _hot(self, places: Places, gangs: list[Gang], target: Target) -> NDArray[np.int64]:
+    def _hot(self, places: Places, groups: list[ArrayGroup], target: Target) -> NDArray[np.int64]:
         """Blocks for SRAM: those read most per byte, as many as fit the tiles.
 
         With ``chips=near`` the first chip's SRAM takes the hottest blocks, its arrays the next, then comes
@@ -149,7 +151,7 @@ class Reside(ModulePass):
                 : _that_fit(places.nbytes[order], budget, per_tile, max(target.n_tiles - chips + 1, 1))
             ]
         hot = []
-        for room in rooms(gangs, target)[0]:
+        for room in rooms(groups, target)[0]:
             count = _that_fit(places.nbytes[order], budget // chips, per_tile, target.tiles_per_chip)
             hot.append(order[:count])
             order = order[count:]
@@ -172,11 +174,11 @@ class Reside(ModulePass):
     def _too_often(self, places: Places, worn: Mask) -> PassError:
         name = places.names[int(places.matrix[np.flatnonzero(worn)[0]])]
         return PassError(
-            "reside.endurance",
+            "assign-memory.endurance",
             f"rows of table {name} would be written {self.writes:,.0f} times in {self.lifetime_years:g} "
             f"years, cells endure {self.endurance:,.0f}; policy {self.policy} leaves them no other memory",
-            hint="use reside{policy=auto} or {policy=dram}, a longer update_seconds, or raise endurance if "
-            "your device is known to last longer",
+            hint="use assign-memory{policy=auto} or {policy=dram}, a longer update_seconds, or raise "
+            "endurance if your device is known to last longer",
         )
 
     def _report(self, places: Places, residence: NDArray[np.int8], worn: Mask) -> dict[str, Any]:
@@ -194,7 +196,7 @@ class Reside(ModulePass):
 
 
 def _option(message: str, hint: str | None = None) -> PassError:
-    return PassError("reside.option", message, hint=hint and f"tables: {hint}")
+    return PassError("assign-memory.option", message, hint=hint and f"tables: {hint}")
 
 
 def _that_fit(sizes: NDArray[np.int64], budget: int, capacity: int, tiles: int) -> int:

@@ -15,7 +15,7 @@ from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.residence import Residence
 from cimc.mapping.replication import REPLICATIONS, ReplicationProblem, replicate
 from cimc.transforms.chosen_options import Choice, ChoosingPass
-from cimc.transforms.place.pack_arrays import copy_arrays, first_fit_count, gangs_of, largest
+from cimc.transforms.place.pack_arrays import array_groups_of, copy_arrays, first_fit_count, largest
 from cimc.transforms.place.shard_list import Ints, Places, tables_of
 
 _LEAST_PART = 0.25
@@ -30,8 +30,8 @@ class Replicate(ChoosingPass):
     :mod:`cimc.mapping.replication`.  Request ``k`` of a run reads copy ``k mod copies``, so results do not
     depend on copies.
 
-    Precondition: sharded matrices, not placed; after ``reside`` where that is used.  Postcondition: tables
-    with copies have ``cim.replicas`` (not yet placed).
+    Precondition: sharded matrices, not placed; after ``assign-memory`` where that is used.  Postcondition:
+    tables with copies have ``cim.replicas`` (not yet placed).
     """
 
     name = "replicate"
@@ -50,8 +50,8 @@ class Replicate(ChoosingPass):
             matrix.refuse(cim.ReplicasOp, cim.PlacementOp)
         places = Places.collect(matrices, data)
         cells = places.where(Residence.RRAM)
-        gangs = gangs_of(op, data, target)
-        taken = sum(g.count for g in gangs) + first_fit_count(places.width[cells], target.array.cols)
+        groups = array_groups_of(op, data, target)
+        taken = sum(g.count for g in groups) + first_fit_count(places.width[cells], target.array.cols)
         free = max(target.n_arrays - taken, 0)
         problem = ReplicationProblem(
             load=places.load[cells],
@@ -60,7 +60,7 @@ class Replicate(ChoosingPass):
             bins=target.n_tiles,
         )
         # parts of a block that keep an array busy for less time than the layers do relieve nothing
-        layer = max((g.load / g.count for g in gangs), default=0.0)
+        layer = max((g.load / g.count for g in groups), default=0.0)
         floor = max(_LEAST_PART, layer / problem.mean if problem.mean > 0 else 0.0)
         least = {"floor": floor} if self.policy == "bottleneck" else {}
         plan = replicate(problem, self.policy, **{**least, **self.chosen_options("policy")})

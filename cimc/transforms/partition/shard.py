@@ -18,7 +18,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 
 from cimc.errors import Location, PassError
-from cimc.interpreter.evaluate import gang_extent, main_function
+from cimc.interpreter.evaluate import group_extent, main_function
 from cimc.ir import cim, rec
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.onnx import dialect as onnx
@@ -32,8 +32,8 @@ from cimc.transforms.partition.adc_steps import RANGES, choose_ranges
 from cimc.transforms.partition.converter_parallelism import Layer, widths
 from cimc.transforms.place.shard_list import row_block_reads
 
-Gangs = list[tuple[int, int]]
-"""First block and number of blocks of each gang of a layer."""
+ArrayGroups = list[tuple[int, int]]
+"""First block and number of blocks of each array group of a layer."""
 
 _RESULT_BITS = 32  # an element of an answer, as in the cost model
 
@@ -43,14 +43,15 @@ class Shard(ModulePass):
     """Give every matrix its block table, bit slices and ADC ranges.
 
     A block fills the word lines of one array and, with all slices of its columns side by side, up to its
-    width.  The blocks of a dense matrix form *gangs*, each small enough for one tile, that are placed and
-    fired together; a matrix of several gangs gets one ``cim.mvm`` per gang, and its partial products are
+    width.  The blocks of a layer form *array groups*, each small enough for one tile, that are placed and
+    fired together; a matrix of several groups gets one ``cim.mvm`` per group, and its partial products are
     added (row parts) or concatenated (column parts).  ADC ranges of dense blocks come from calibration
     samples, or are clip-free by construction where there are none or ``ranges=clip-free`` asks for it.  Rows
     of tables are pooled in the array, up to the number that the ADC converts without loss, or read one by
-    one: :mod:`cimc.transforms.partition.pool_or_read` decides by cost, or ``pool`` does.  ``spread`` is the
-    share of the arrays that tables and layers leave free which layers may take to work on more converters
-    at once (:mod:`cimc.transforms.partition.converter_parallelism`).
+    one: :mod:`cimc.transforms.partition.pool_or_read` decides by cost, or ``pool``
+    does.  ``converter_parallelism`` is the share of the arrays that tables and layers leave free which
+    layers may take to work on more converters at once
+    (:mod:`cimc.transforms.partition.converter_parallelism`).
 
     Precondition: matrices without blocks.  Postcondition: every matrix has its ``cim.shards``, a layer its
     ``cim.adc`` with the clip-free certificate, a table its ``cim.pooling``; facts ``adc_ranges`` (per layer)
@@ -60,7 +61,7 @@ class Shard(ModulePass):
     name = "shard"
     ranges: str = "calibrated"
     pool: str = "auto"
-    spread: int | float = 0.0
+    converter_parallelism: int | float = 0.0
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         data = compiler_context(ctx, self.name)
@@ -68,15 +69,18 @@ class Shard(ModulePass):
         if self.ranges not in RANGES:
             raise PassError("shard.bad-option", f"ranges={self.ranges}: known are {', '.join(RANGES)}")
         pool_or_read.check_option(self.pool)
-        if not 0 <= self.spread <= 1:
-            raise PassError("shard.bad-option", f"spread={self.spread:g}: a share between 0 and 1")
+        if not 0 <= self.converter_parallelism <= 1:
+            raise PassError(
+                "shard.bad-option",
+                f"converter_parallelism={self.converter_parallelism:g}: a share between 0 and 1",
+            )
         _require_integers(op)
         uses: dict[str, list[cim.LookupOp]] = {}
         for lookup in [o for o in main_function(op).body.block.ops if isinstance(o, cim.LookupOp)]:
             uses.setdefault(symbol(lookup.table), []).append(lookup)
         layers: list[dict[str, Any]] = []
         tables: list[dict[str, Any]] = []
-        gangs: dict[str, tuple[Gangs, NDArray[np.int32]]] = {}
+        groups: dict[str, tuple[ArrayGroups, NDArray[np.int32]]] = {}
         matrices = cim.matrices_of(op)
         for matrix in matrices:
             matrix.refuse(cim.ShardsOp)
@@ -85,13 +89,13 @@ class Shard(ModulePass):
             for matrix in matrices:
                 name = matrix.sym_name.data
                 if isinstance(matrix, cim.WeightsOp):
-                    gangs[name] = self._layer(matrix, columns[name], data, target, layers)
+                    groups[name] = self._layer(matrix, columns[name], data, target, layers)
                 elif isinstance(matrix, cim.TableOp):
                     self._table(matrix, uses.get(name, []), data, target, tables)
         data.facts["adc_ranges"], data.facts["pooling"] = layers, tables
         for mvm in [o for o in main_function(op).body.block.ops if isinstance(o, cim.MvmOp)]:
             name = symbol(mvm.matrix)
-            _split(mvm, *gangs[name])
+            _split(mvm, *groups[name])
 
     def _widths(self, module: ModuleOp, matrices: Sequence[cim.MatrixOp], target: Target) -> dict[str, int]:
         """Columns of each layer's blocks."""
@@ -112,7 +116,9 @@ class Shard(ModulePass):
             found.append(Layer(name, rows, cols, slices, phases, uses[name]))
         whole = sum(layer.arrays(_width_of(layer.slices, target), target) for layer in found)
         free = target.n_arrays - whole - -(-cells // target.array.cols)
-        return widths(found, max(0, int(free * self.spread)), _answer_steps(module, target), target)
+        return widths(
+            found, max(0, int(free * self.converter_parallelism)), _answer_steps(module, target), target
+        )
 
     def _layer(
         self,
@@ -121,11 +127,11 @@ class Shard(ModulePass):
         data: CompilerContext,
         target: Target,
         facts: list[dict[str, Any]],
-    ) -> tuple[Gangs, NDArray[np.int32]]:
-        """Shard a layer into blocks of ``width`` columns; returns its gangs and its block table."""
+    ) -> tuple[ArrayGroups, NDArray[np.int32]]:
+        """Shard a layer into blocks of ``width`` columns; returns its array groups and its block table."""
         name, bits = matrix.sym_name.data, matrix.bits.value.data
         inputs, signed = matrix.inputs
-        blocks, gangs = dense_blocks(
+        blocks, groups = dense_blocks(
             matrix.rows.value.data, matrix.cols.value.data, target.array.rows, width, target.tile.arrays,
         )  # fmt: skip
         samples, weights = data.samples.get(name), data.store[symbol(matrix.data)]
@@ -150,7 +156,7 @@ class Shard(ModulePass):
                 of(certificate, store, f"{name}.certificate", lambda _: ()),
             )
         )  # fmt: skip
-        return gangs, blocks
+        return groups, blocks
 
     def _table(
         self,
@@ -252,25 +258,25 @@ def table_blocks(rows: int, cols: int, height: int, width: int) -> NDArray[np.in
 def dense_blocks(
     rows: int, cols: int, height: int, width: int, arrays: int
 ) -> tuple[NDArray[np.int32], list[tuple[int, int]]]:
-    """Block table of a layer and its gangs as (first, count), none larger than ``arrays`` blocks.
+    """Block table of a layer and its array groups as (first, count), none larger than ``arrays`` blocks.
 
-    Whole column strips stay together, so that partial sums are added inside a tile; a strip that is taller
-    than a tile is cut into even row parts.
+    Whole column tiles stay together, so that partial sums are added inside a tile; one that is taller than a
+    tile is cut into even row parts.
     """
     row_cuts, col_cuts = _cuts(rows, height), _cuts(cols, width)
     cells: list[tuple[int, int, int, int]] = []
-    gangs: list[tuple[int, int]] = []
+    groups: list[tuple[int, int]] = []
     if len(row_cuts) <= arrays:
         count = -(-len(col_cuts) // (arrays // len(row_cuts)))
-        groups = [(row_cuts, list(part)) for part in _even(col_cuts, count)]
+        cuts = [(row_cuts, list(part)) for part in _even(col_cuts, count)]
     else:
         parts = _even(row_cuts, -(-len(row_cuts) // arrays))
-        groups = [(part, [col]) for col in col_cuts for part in parts]
-    for row_part, col_part in groups:
+        cuts = [(part, [col]) for col in col_cuts for part in parts]
+    for row_part, col_part in cuts:
         first = len(cells)
         cells += [(r0, nr, c0, nc) for c0, nc in col_part for r0, nr in row_part]
-        gangs.append((first, len(cells) - first))
-    return _table(cells), gangs
+        groups.append((first, len(cells) - first))
+    return _table(cells), groups
 
 
 def _even(items: list[tuple[int, int]], parts: int) -> list[list[tuple[int, int]]]:
@@ -278,12 +284,12 @@ def _even(items: list[tuple[int, int]], parts: int) -> list[list[tuple[int, int]
     return [items[a:b] for a, b in itertools.pairwise(bounds)]
 
 
-def _split(mvm: cim.MvmOp, gangs: Gangs, blocks: NDArray[np.int32]) -> None:
-    """One ``cim.mvm`` per gang; sums over row parts, concatenation over column parts."""
+def _split(mvm: cim.MvmOp, groups: ArrayGroups, blocks: NDArray[np.int32]) -> None:
+    """One ``cim.mvm`` per array group; sums over row parts, concatenation over column parts."""
     new: list[Operation] = []
     by_columns: dict[int, list[SSAValue]] = {}
-    for first, count in gangs:
-        _, columns = gang_extent(blocks[first : first + count])
+    for first, count in groups:
+        _, columns = group_extent(blocks[first : first + count])
         part = cim.MvmOp(mvm.x, symbol(mvm.matrix), columns.stop - columns.start, first, count)
         new.append(part)
         by_columns.setdefault(columns.start, []).append(part.result)

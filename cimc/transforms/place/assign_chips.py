@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cimc.errors import InfeasibleError, Shortage
 from cimc.target.spec import Target
 from cimc.transforms.place.interchip_traffic import Demand, crossings
-from cimc.transforms.place.pack_arrays import Gang, arrays_of
+from cimc.transforms.place.pack_arrays import ArrayGroup, arrays_of
 from cimc.transforms.place.shard_list import Places
 
 Ints = NDArray[np.int64]
@@ -22,10 +22,10 @@ _NO_LINK = 1e12
 
 @dataclass(frozen=True)
 class ChipPlacement:
-    """Chip of each place and each gang, and what a report says about it."""
+    """Chip of each place and each array group, and what a report says about it."""
 
     of_item: Ints
-    of_gang: Ints
+    of_group: Ints
     facts: dict[str, Any]
 
 
@@ -33,12 +33,12 @@ def assign_chips(
     policy: str,
     places: Places,
     items: Ints,
-    gangs: list[Gang],
+    groups: list[ArrayGroup],
     target: Target,
     seed: int,
     demand: Demand | None = None,
 ) -> ChipPlacement:
-    """Chips of the places in ``items`` (those in crossbar cells), and of the gangs.
+    """Chips of the places in ``items`` (those in crossbar cells), and of the array groups.
 
     Layers go to the first chip, and on to the next where it is full.  Then, by ``policy``:
 
@@ -50,31 +50,32 @@ def assign_chips(
       first chip, where the layers are.  Tables of more than half a chip are cut into even runs before.
     * ``near``: as little as possible crosses between chips.  Blocks go by traffic per cell column, the most
       first, to the first chip until it is full, then to the next.  Tables whose lookups read many rows send
-      less when they stay together and the lookup's home is with them: with ``demand``, those are dealt as by
-      ``load`` after the first chip is full of the others, or else all are, where that crosses less.
+      less when they stay together and the lookup's reduction tile is with them: with ``demand``, those are
+      dealt as by ``load`` after the first chip is full of the others, or else all are, where that crosses
+      less.
 
     Raises:
         InfeasibleError: the arrays of all chips together are too few.
     """
-    chips, of_gang = rooms(gangs, target)
+    chips, of_group = rooms(groups, target)
     if policy == "solve":
         of_item, facts = _solved(places, items, chips, target, seed)
-        return ChipPlacement(of_item, of_gang, facts)
+        return ChipPlacement(of_item, of_group, facts)
     if policy == "near":
-        of_item, facts = _nearest(places, items, gangs, target, demand)
-        return ChipPlacement(of_item, of_gang, facts)
+        of_item, facts = _nearest(places, items, groups, target, demand)
+        return ChipPlacement(of_item, of_group, facts)
     filling = _Filling(places, items, chips, target)
     for run in _tables(places, items):
         filling.deal(run)
-    return ChipPlacement(filling.of_item, of_gang, {})
+    return ChipPlacement(filling.of_item, of_group, {})
 
 
 def _nearest(
-    places: Places, items: Ints, gangs: list[Gang], target: Target, demand: Demand | None
+    places: Places, items: Ints, groups: list[ArrayGroup], target: Target, demand: Demand | None
 ) -> tuple[Ints, dict[str, Any]]:
     """The chips of ``near``, and for the report tables that stay together and what is expected to cross."""
     order = _densest(places, items)
-    spread = _Filling(places, items, rooms(gangs, target)[0], target)
+    spread = _Filling(places, items, rooms(groups, target)[0], target)
     spread.in_turn(order)
     if demand is None:
         return spread.of_item, {}
@@ -84,7 +85,7 @@ def _nearest(
 
     def consider(together: NDArray[np.bool_]) -> Ints | None:
         nonlocal best, least, kept
-        filling = _Filling(places, items, rooms(gangs, target)[0], target)
+        filling = _Filling(places, items, rooms(groups, target)[0], target)
         loose = order[~together[places.matrix[items[order]]]]
         try:
             rest = loose[filling.take(0, loose) :]
@@ -143,22 +144,22 @@ class _Filling:
         return run[count:]
 
 
-def rooms(gangs: list[Gang], target: Target) -> tuple[list[ChipRoom], Ints]:
-    """What each chip has left beside the layers, and the chip of each gang: the first with room.
+def rooms(groups: list[ArrayGroup], target: Target) -> tuple[list[ChipRoom], Ints]:
+    """What each chip has left beside the layers, and the chip of each array group: the first with room.
 
     Raises:
-        InfeasibleError: no chip has room for a gang.
+        InfeasibleError: no chip has room for an array group.
     """
     chips = [ChipRoom(target) for _ in range(target.system.chips)]
-    of_gang = np.zeros(len(gangs), np.int64)
-    for g, gang in enumerate(gangs):
-        chip = next((c for c, room in enumerate(chips) if room.free >= gang.count), None)
+    of_group = np.zeros(len(groups), np.int64)
+    for g, group in enumerate(groups):
+        chip = next((c for c, room in enumerate(chips) if room.free >= group.count), None)
         if chip is None:
-            raise _full(sum(g.count for g in gangs), target)
-        chips[chip].free -= gang.count
-        chips[chip].load += gang.load
-        of_gang[g] = chip
-    return chips, of_gang
+            raise _full(sum(g.count for g in groups), target)
+        chips[chip].free -= group.count
+        chips[chip].load += group.load
+        of_group[g] = chip
+    return chips, of_group
 
 
 def _solved(

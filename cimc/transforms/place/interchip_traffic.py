@@ -54,7 +54,7 @@ class Crossings:
     """Expected bits per request that cross between chips, by table.
 
     Attributes:
-        apart: float64 ``[tables]``, with each lookup's home on the chip that is cheapest.
+        apart: float64 ``[tables]``, with each lookup's reduction tile on the chip that is cheapest.
         whole: float64 ``[tables]``, with it on the chip with most reads, were that not the first chip.
     """
 
@@ -65,9 +65,9 @@ class Crossings:
 def crossings(places: Places, items: Ints, chip: Ints, demand: Demand, target: Target) -> Crossings:
     """Crossings of the tables' lookups when the places ``items`` lie on the chips ``chip``.
 
-    The home asks the tiles with the rows on other chips, one message an id, and gets vectors back, to which
-    rows of one block are added before, and no more of them than a chip has tiles.  A home on another chip
-    than the first, where layers are, sends the results there.
+    The reduction tile asks the tiles with the rows on other chips, one message an id, and gets vectors
+    back, to which rows of one block are added before, and no more of them than a chip has tiles.  A
+    reduction tile on another chip than the first, where layers are, sends the results there.
     """
     table, tables, chips = places.matrix[items], len(places.names), target.system.chips
     reads = demand.reads[table]

@@ -1,4 +1,4 @@
-"""Mesh positions of dense layers: gangs that exchange data lie near each other (quadratic placement)."""
+"""Mesh positions of layers: array groups that exchange data lie together (quadratic placement)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cimc.interpreter.evaluate import main_function
 from cimc.ir import cim, rec
 from cimc.ir.types import symbol
 from cimc.target.spec import Target
-from cimc.transforms.place.pack_arrays import Gang
+from cimc.transforms.place.pack_arrays import ArrayGroup
 
 _HEADER = 32
 
@@ -26,7 +26,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class DensePlacement:
-    """Tile of each gang on the first chip, the tile that most lookups feed, and the report's figures."""
+    """Tile of each array group on the first chip, the tile that most lookups feed, and what a report says."""
 
     tiles: Ints
     consumer: int | None
@@ -35,7 +35,7 @@ class DensePlacement:
 
 @dataclass(frozen=True)
 class _Traffic:
-    """Bits per request between gangs, by pair, to and from the port, and into each from lookups."""
+    """Bits per request between array groups, by pair, to and from the port, and into each from lookups."""
 
     pairs: dict[tuple[int, int], float]
     port: dict[int, float]
@@ -43,12 +43,12 @@ class _Traffic:
 
 
 def place_dense(
-    module: ModuleOp, gangs: list[Gang], target: Target, method: str, seed: int, **options: int | float
+    module: ModuleOp, groups: list[ArrayGroup], target: Target, method: str, seed: int, **options: int | float
 ) -> DensePlacement | None:
-    """Gangs to tiles of the first chip, so that bits x hops of what they exchange are few.
+    """Array groups to tiles of the first chip, so that bits x hops of what they exchange are few.
 
-    The objective counts activations and partial sums between gangs, and inputs and outputs to the edge port.
-    Every gang gets a tile of its own while there are enough.  Operations between layers are taken to run
+    The objective counts activations and partial sums between groups, and inputs and outputs to the edge port.
+    Every group gets a tile of its own while there are enough.  Operations between layers are taken to run
     where most of their operand bytes are, as ``schedule`` has it.
 
     Returns:
@@ -60,13 +60,13 @@ def place_dense(
     from cimc.mapping.mesh import QuadraticProblem, solve_quadratic
 
     width, height = target.chip.mesh
-    if sum(g.count for g in gangs) > target.tiles_per_chip * target.tile.arrays or not gangs:
+    if sum(g.count for g in groups) > target.tiles_per_chip * target.tile.arrays or not groups:
         return None
-    found = _traffic(module, gangs)
-    sizes = [g.count for g in gangs]
-    if len(gangs) <= target.tiles_per_chip:  # a tile each: their vector units and buses work in parallel
-        sizes = [target.tile.arrays] * len(gangs)
-    ends = [*found.pairs, *((g, len(gangs)) for g in found.port)]
+    found = _traffic(module, groups)
+    sizes = [g.count for g in groups]
+    if len(groups) <= target.tiles_per_chip:  # a tile each: their vector units and buses work in parallel
+        sizes = [target.tile.arrays] * len(groups)
+    ends = [*found.pairs, *((g, len(groups)) for g in found.port)]
     problem = QuadraticProblem(
         pairs=np.array(ends, np.int64).reshape(-1, 2),
         flow=np.array([*found.pairs.values(), *found.port.values()], np.float64),
@@ -74,7 +74,7 @@ def place_dense(
         capacity=np.full(target.tiles_per_chip, target.tile.arrays),
         position=np.array([(t % width, t // width) for t in range(width * height)], np.int64),
         terminals=np.array([target.chip.port], np.int64),
-        labels=tuple(f"{g.matrix}[{g.first}]" for g in gangs),
+        labels=tuple(f"{g.matrix}[{g.first}]" for g in groups),
     )
     solution = solve_quadratic(problem, method, seed=seed, **options)
     evaluation = solution.evaluation
@@ -91,23 +91,23 @@ def place_dense(
     return DensePlacement(solution.sites, consumer, facts)
 
 
-def _traffic(module: ModuleOp, gangs: list[Gang]) -> _Traffic:
-    """What the gangs exchange; each operation counts to the gang on whose tile it is taken to run."""
-    number = {(g.matrix, g.first): n for n, g in enumerate(gangs)}
+def _traffic(module: ModuleOp, groups: list[ArrayGroup]) -> _Traffic:
+    """What the array groups exchange; each operation counts to the group on whose tile it is taken to run."""
+    number = {(g.matrix, g.first): n for n, g in enumerate(groups)}
     ops = [o for o in main_function(module).body.block.ops if not isinstance(o, rec.ConstantOp)]
-    home = _gang_of_each(ops, number)
+    group_of = _group_of_each(ops, number)
     pairs: dict[tuple[int, int], float] = defaultdict(float)
     port: dict[int, float] = defaultdict(float)
     lookups: dict[int, float] = defaultdict(float)
     sent: set[tuple[SSAValue, int | None]] = set()
     for op in ops:
-        here = None if isinstance(op, rec.HostOp | ReturnOp) else home.get(op)
+        here = None if isinstance(op, rec.HostOp | ReturnOp) else group_of.get(op)
         for value in op.operands:
             source = value.owner
             if (value, here) in sent or isinstance(source, rec.ConstantOp):
                 continue
             sent.add((value, here))
-            there = home.get(source) if isinstance(source, Operation) else None
+            there = group_of.get(source) if isinstance(source, Operation) else None
             if here == there or isinstance(op, cim.LookupOp):
                 continue
             bits = float(_bits(value))
@@ -117,34 +117,34 @@ def _traffic(module: ModuleOp, gangs: list[Gang]) -> _Traffic:
                 end = there if here is None else here
                 assert end is not None
                 port[end] += bits
-        if isinstance(op, cim.LookupOp) and op in home:
-            lookups[home[op]] += _bits(op.result)
+        if isinstance(op, cim.LookupOp) and op in group_of:
+            lookups[group_of[op]] += _bits(op.result)
     return _Traffic(dict(pairs), dict(port), dict(lookups))
 
 
-def _gang_of_each(ops: list[Operation], number: dict[tuple[str, int], int]) -> dict[Operation, int]:
-    """The gang on whose tile each operation runs; operations that no gang touches are left out."""
-    home: dict[Operation, int] = {}
+def _group_of_each(ops: list[Operation], number: dict[tuple[str, int], int]) -> dict[Operation, int]:
+    """The array group on whose tile each operation runs; those that no group touches are left out."""
+    group_of: dict[Operation, int] = {}
     for op in ops:
         if isinstance(op, cim.MvmOp):
-            home[op] = number[symbol(op.matrix), op.blocks().start]
-    fixed = set(home)
+            group_of[op] = number[symbol(op.matrix), op.blocks().start]
+    fixed = set(group_of)
     for op in ops:
         if op in fixed or isinstance(op, rec.HostOp | ReturnOp | cim.LookupOp):
             continue
         weight: dict[int, int] = defaultdict(int)
         for value in op.operands:
-            if isinstance(value.owner, Operation) and value.owner in home:
-                weight[home[value.owner]] += _bits(value)
+            if isinstance(value.owner, Operation) and value.owner in group_of:
+                weight[group_of[value.owner]] += _bits(value)
         if weight:
-            home[op] = min(weight, key=lambda g: (-weight[g], g))
+            group_of[op] = min(weight, key=lambda g: (-weight[g], g))
     for op in reversed(ops):  # what only reads from outside goes where its result is needed
-        if op in home or isinstance(op, rec.HostOp | ReturnOp):
+        if op in group_of or isinstance(op, rec.HostOp | ReturnOp):
             continue
-        users = [home[u.operation] for r in op.results for u in r.uses if u.operation in home]
+        users = [group_of[u.operation] for r in op.results for u in r.uses if u.operation in group_of]
         if users:
-            home[op] = users[0]
-    return home
+            group_of[op] = users[0]
+    return group_of
 
 
 def _bits(value: SSAValue) -> int:

@@ -24,7 +24,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Gang:
+class ArrayGroup:
     """Blocks ``first .. first + count - 1`` of a layer, which share a tile and own ``count`` arrays."""
 
     matrix: str
@@ -63,9 +63,9 @@ class Packing:
         )
 
 
-def gangs_of(module: ModuleOp, data: CompilerContext, target: Target) -> list[Gang]:
+def array_groups_of(module: ModuleOp, data: CompilerContext, target: Target) -> list[ArrayGroup]:
     """The distinct block ranges that ``cim.mvm`` operations fire together."""
-    seen: dict[tuple[str, int], Gang] = {}
+    seen: dict[tuple[str, int], ArrayGroup] = {}
     declared = {m.symbol: m for m in cim.matrices_of(module) if isinstance(m, cim.WeightsOp)}
     for op in main_function(module).body.block.ops:
         if not isinstance(op, cim.MvmOp):
@@ -80,14 +80,17 @@ def gangs_of(module: ModuleOp, data: CompilerContext, target: Target) -> list[Ga
             matrix.rows.value.data * matrix.input_bits.value.data
             + np.unique(blocks[:, cim.COL0]).size * _RESULT_BITS * blocks[:, cim.COLS].mean()
         )
-        seen[name, mine.start] = Gang(name, mine.start, len(blocks), load, traffic)
+        seen[name, mine.start] = ArrayGroup(name, mine.start, len(blocks), load, traffic)
     return list(seen.values())
 
 
-def pack(places: Places, items: Ints, target: Target, strategy: str, spread: float, seed: int) -> Packing:
-    """Places ``items`` side by side into arrays, no more of them than :func:`arrays_of` says (``spread`` 1).
+def pack(
+    places: Places, items: Ints, target: Target, strategy: str, array_slack: float, seed: int
+) -> Packing:
+    """Places ``items`` side by side into arrays, no more of them than :func:`arrays_of` says
+    (``array_slack`` 1).
 
-    Primary blocks go into as few arrays as the strategy can pack, times ``spread``, with balanced loads.
+    Primary blocks go into as few arrays as the strategy can pack, times ``array_slack``, with balanced loads.
     Copies get arrays of their own, so that no copy shares an array with its block or with another copy of it.
     """
     primary = places.copy_of[items] < 0
@@ -96,7 +99,7 @@ def pack(places: Places, items: Ints, target: Target, strategy: str, spread: flo
     count = 0
     if len(mine):
         least = first_fit_count(places.width[mine], target.array.cols)
-        count = min(max(least, int(np.ceil(least * spread))), len(mine))
+        count = min(max(least, int(np.ceil(least * array_slack))), len(mine))
         problem = PlacementProblem(
             load=places.load[mine],
             size=places.width[mine],

@@ -24,7 +24,7 @@ from cimc.transforms.place.assign_chips import assign_chips
 from cimc.transforms.place.interchip_traffic import Demand
 from cimc.transforms.place.layers_on_mesh import DensePlacement, place_dense
 from cimc.transforms.place.memory_remarks import residency
-from cimc.transforms.place.pack_arrays import Gang, Packing, gangs_of, pack
+from cimc.transforms.place.pack_arrays import ArrayGroup, Packing, array_groups_of, pack
 from cimc.transforms.place.replica_anti_affinity import spread_copies
 from cimc.transforms.place.shard_list import Places, tables_of
 from cimc.transforms.place.solve_per_chip import Placed, solve_parts
@@ -40,11 +40,11 @@ class Place(ChoosingPass):
     """Decide where every block lives, in two steps that use the same mapping strategy.
 
     First, the blocks of embedding tables that live in crossbar cells are packed side by side into as few
-    arrays as hold them, times ``spread``, balancing the expected conversions per request; copies of blocks go
-    to further arrays.  Then these arrays and the gangs of dense layers, which own whole arrays, are assigned
-    to tiles; distance counts from the tile in the middle.  Copies of a block end on different tiles where
-    that is possible.  Blocks marked for SRAM get a tile, blocks marked for DRAM a chip.  Expected accesses
-    come from a trace or from calibration requests.
+    arrays as hold them, times ``array_slack``, balancing the expected conversions per request; copies of
+    blocks go to further arrays.  Then these arrays and the array groups of layers, which own whole arrays,
+    are assigned to tiles; distance counts from the tile in the middle.  Copies of a block end on different
+    tiles where that is possible.  Blocks marked for SRAM get a tile, blocks marked for DRAM a
+    chip.  Expected accesses come from a trace or from calibration requests.
 
     ``chips``, for systems of several chips: ``flat`` places all tiles at once; the others first give tables
     to chips (:mod:`cimc.transforms.place.assign_chips`) and then place each chip by itself.  ``dense``
@@ -64,15 +64,15 @@ class Place(ChoosingPass):
     )
     strategy: str = "greedy"
     seed: int = 0
-    spread: int | float = 1.0
+    array_slack: int | float = 1.0
     dense: str = "together"
     chips: str = "flat"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         data = compiler_context(ctx, self.name)
         target = target_of(data, self.name)
-        if not 1 <= self.spread <= 1e6:
-            raise PassError("place.spread", f"spread={self.spread} must be at least 1")
+        if not 1 <= self.array_slack <= 1e6:
+            raise PassError("place.array-slack", f"array_slack={self.array_slack} must be at least 1")
         if self.chips not in _CHIPS:
             raise PassError("place.option", f"chips={self.chips} is none of {', '.join(_CHIPS)}")
         matrices = cim.matrices_of(op)
@@ -80,14 +80,14 @@ class Place(ChoosingPass):
             matrix.shards()
             matrix.refuse(cim.PlacementOp)
         places = Places.collect(matrices, data)
-        gangs = gangs_of(op, data, target)
+        groups = array_groups_of(op, data, target)
         rows = np.full((places.count, 3), -1, np.int64)  # tile, array, offset of each place
         try:
-            packing, gang_chip = self.pack(places, gangs, target, data, Demand.collect(op, data))
-            fixed = None if self.dense == "together" else self._dense(op, gangs, target, data)
+            packing, group_chip = self.pack(places, groups, target, data, Demand.collect(op, data))
+            fixed = None if self.dense == "together" else self._dense(op, groups, target, data)
             centre = middle_tile(target) if fixed is None or fixed.consumer is None else fixed.consumer
-            problem = _problem(places, packing, gangs, centre, target)
-            chip = np.concatenate([packing.chip, gang_chip])
+            problem = _problem(places, packing, groups, centre, target)
+            chip = np.concatenate([packing.chip, group_chip])
             at = np.full(problem.n_items, -1, np.int64)
             if fixed is not None:
                 at[packing.arrays :] = fixed.tiles
@@ -102,7 +102,7 @@ class Place(ChoosingPass):
             tiles, together = spread_copies(
                 tiles, problem.load, problem.size, problem.capacity, places, packing
             )
-        layers = _in_cells(rows, tiles, packing, gangs, matrices)
+        layers = _in_cells(rows, tiles, packing, groups, matrices)
         _write(rows, layers, places, matrices, data, target)
         facts = self.report(problem, solution, tiles, packing, matrices, data)
         if packing.arrays > packing.primary:
@@ -113,27 +113,27 @@ class Place(ChoosingPass):
         data.facts["residency"] = residency(matrices, places, data)
 
     def pack(
-        self, places: Places, gangs: list[Gang], target: Target, data: CompilerContext, demand: Demand
+        self, places: Places, groups: list[ArrayGroup], target: Target, data: CompilerContext, demand: Demand
     ) -> tuple[Packing, Ints]:
-        """Places in cells to arrays, and the chip of each gang (-1 for any)."""
+        """Places in cells to arrays, and the chip of each array group (-1 for any)."""
         strategy = "first_fit" if self.strategy in ("round_robin", "first_fit") else "greedy"
         items = places.where(Residence.RRAM)
         if self.chips == "flat" or target.system.chips == 1:
-            whole = pack(places, items, target, strategy, self.spread, self.seed)
-            return whole, np.full(len(gangs), -1, np.int64)
-        chips = assign_chips(self.chips, places, items, gangs, target, self.seed, demand)
+            whole = pack(places, items, target, strategy, self.array_slack, self.seed)
+            return whole, np.full(len(groups), -1, np.int64)
+        chips = assign_chips(self.chips, places, items, groups, target, self.seed, demand)
         data.facts["chips"] = {"policy": self.chips, **chips.facts}
         parts = [
-            pack(places, items[chips.of_item == chip], target, strategy, self.spread, self.seed)
+            pack(places, items[chips.of_item == chip], target, strategy, self.array_slack, self.seed)
             for chip in range(target.system.chips)
         ]
-        return Packing.joined(parts), chips.of_gang
+        return Packing.joined(parts), chips.of_group
 
     def _dense(
-        self, op: ModuleOp, gangs: list[Gang], target: Target, data: CompilerContext
+        self, op: ModuleOp, groups: list[ArrayGroup], target: Target, data: CompilerContext
     ) -> DensePlacement | None:
-        found = place_dense(op, gangs, target, self.dense, self.seed, **self.chosen_options("dense"))
-        if found is None and gangs:
+        found = place_dense(op, groups, target, self.dense, self.seed, **self.chosen_options("dense"))
+        if found is None and groups:
             data.notes.append(
                 "place: the layers need more arrays than a chip has; they are placed together with the tables"
             )
@@ -201,25 +201,25 @@ def _distinct_arrays(blocks: NDArray[np.int32]) -> int:
 
 
 def _problem(
-    places: Places, packing: Packing, gangs: list[Gang], centre: int, target: Target
+    places: Places, packing: Packing, groups: list[ArrayGroup], centre: int, target: Target
 ) -> PlacementProblem:
     arrays, items = packing.arrays, packing.items
     load = np.bincount(packing.array, places.load[items], arrays)
     traffic = np.bincount(packing.array, places.traffic[items], arrays)
     return PlacementProblem(
-        load=np.concatenate([load, [g.load for g in gangs]]),
-        size=np.concatenate([np.ones(arrays, np.int64), np.array([g.count for g in gangs], np.int64)]),
-        traffic=np.concatenate([traffic, [g.traffic for g in gangs]]),
+        load=np.concatenate([load, [g.load for g in groups]]),
+        size=np.concatenate([np.ones(arrays, np.int64), np.array([g.count for g in groups], np.int64)]),
+        traffic=np.concatenate([traffic, [g.traffic for g in groups]]),
         capacity=np.full(target.n_tiles, target.tile.arrays),
         distance=np.array([target.hops(centre, t) for t in range(target.n_tiles)], np.float64),
         item_unit="arrays",
         resource="arrays",
-        labels=(*(f"table array {a}" for a in range(arrays)), *(f"{g.matrix}[{g.first}]" for g in gangs)),
+        labels=(*(f"table array {a}" for a in range(arrays)), *(f"{g.matrix}[{g.first}]" for g in groups)),
     )
 
 
 def _in_cells(
-    rows: Ints, tiles: Ints, packing: Packing, gangs: list[Gang], matrices: list[cim.MatrixOp]
+    rows: Ints, tiles: Ints, packing: Packing, groups: list[ArrayGroup], matrices: list[cim.MatrixOp]
 ) -> dict[str, Ints]:
     """Number the arrays of each tile, those of tables first; fill in the places in cells of tables.
 
@@ -237,12 +237,12 @@ def _in_cells(
         for m in matrices
         if isinstance(m, cim.WeightsOp)
     }
-    for g, gang in enumerate(gangs):
+    for g, group in enumerate(groups):
         tile = int(tiles[packing.arrays + g])
         first = used.get(tile, 0)
-        mine = layers[gang.matrix][gang.first : gang.first + gang.count]
-        mine[:, 0], mine[:, 1], mine[:, 2] = tile, np.arange(first, first + gang.count), 0
-        used[tile] = first + gang.count
+        mine = layers[group.matrix][group.first : group.first + group.count]
+        mine[:, 0], mine[:, 1], mine[:, 2] = tile, np.arange(first, first + group.count), 0
+        used[tile] = first + group.count
     return layers
 
 

@@ -15,7 +15,7 @@ def pipeline_for(
     quantize: Options | None = None,
     group: Options | None = None,
     shard: Options | None = None,
-    reside: Options | None = None,
+    assign_memory: Options | None = None,
     replicate: Options | None = None,
     place: Options | None = None,
     schedule: Options | None = None,
@@ -24,7 +24,7 @@ def pipeline_for(
 
     Args:
         quantize, shard, place, schedule: options of these passes, which always run.
-        group, reside, replicate: options of these, which are left out where the argument is None.
+        group, assign_memory, replicate: options of these, which are left out where the argument is None.
 
     Raises:
         PassError: ``pass.bad-option`` for an option that a pass does not take.
@@ -35,8 +35,8 @@ def pipeline_for(
         "place": place or {},
         "schedule": schedule or {},
     }
-    chosen = {**always, "group": group, "reside": reside, "replicate": replicate}
-    order = ("quantize", "group", "shard", "reside", "replicate", "place", "schedule")
+    chosen = {**always, "group": group, "assign-memory": assign_memory, "replicate": replicate}
+    order = ("quantize", "group", "shard", "assign-memory", "replicate", "place", "schedule")
     parts = [_spelled(name, options) for name in order if (options := chosen[name]) is not None]
     return str(Pipeline.parse(",".join(("canonicalize", "fuse-recsys", *parts, "lower"))))
 
@@ -48,7 +48,7 @@ def pipeline_of_bundle(
     sram: float = 1.0,
     chips: str = "flat",
     dense: str = "together",
-    homes: str = "consumer",
+    reduction_tiles: str = "consumer",
     options: Options | None = None,
 ) -> str:
     """The pipeline of a bundle of policies (:mod:`cimc.transforms.presets.policies`), or of one placement
@@ -56,8 +56,8 @@ def pipeline_of_bundle(
 
     Args:
         chosen: the bundle, or its name.
-        budget: of ``replicate``; sram: of ``reside``, where the bundle uses them.
-        chips, dense: of ``place``; homes: of ``schedule``.  No bundle speaks of these.
+        budget: of ``replicate``; sram: of ``assign-memory``, where the bundle uses them.
+        chips, dense: of ``place``; reduction_tiles: of ``schedule``.  No bundle speaks of these.
         options: of the placement strategy.
 
     Raises:
@@ -65,15 +65,15 @@ def pipeline_of_bundle(
     """
     made = bundle(chosen) if isinstance(chosen, str) else chosen
     near = "near" if chips == "near" else "flat"
-    reside: Options | None = None
+    assign_memory: Options | None = None
     if made.residency != "rram":
-        reside = {"policy": made.residency, "sram": sram, "chips": near}
+        assign_memory = {"policy": made.residency, "sram": sram, "chips": near}
     return pipeline_for(
         group=None if made.grouping == "in_order" else {"policy": made.grouping},
-        reside=reside,
+        assign_memory=assign_memory,
         replicate=None if made.replication == "none" else {"policy": made.replication, "budget": budget},
         place={"strategy": made.placement, "chips": chips, "dense": dense, **(options or {})},
-        schedule={"homes": homes},
+        schedule={"reduction_tiles": reduction_tiles},
     )
 
 

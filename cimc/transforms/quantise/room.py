@@ -16,7 +16,8 @@ def require_room(module: ModuleOp, data: CompilerContext, target: Target, weight
     Without a pipeline (a single pass), or in one that places nothing, there is nothing to refuse.
 
     Raises:
-        InfeasibleError: too few arrays, or too little memory where ``reside`` moves tables out of them.
+        InfeasibleError: too few arrays, or too little memory where ``assign-memory`` moves tables out of
+        them.
     """
     from cimc.transforms.pipeline import Pipeline
 
@@ -30,7 +31,7 @@ def require_room(module: ModuleOp, data: CompilerContext, target: Target, weight
     if not any(each.name == "place" for each in passes):
         return
     need = demand_of(module, target, weights, tables)
-    policies = [str(getattr(each, "policy", "")) for each in passes if each.name == "reside"]
+    policies = [str(getattr(each, "policy", "")) for each in passes if each.name == "assign-memory"]
     moved = [policy for policy in policies if policy != "rram"]
     arrays = need.layer_arrays if moved else need.arrays
     if arrays > target.n_arrays:
@@ -56,7 +57,7 @@ def no_room(shortage: Shortage, target: Target, *, layers: int = 0) -> Infeasibl
     """
     levers = ["fewer weight bits: quantize{weights=4 acts=8}"]
     if target.chip.dram_bytes and layers <= target.n_arrays:
-        levers.append("cold rows in DRAM: reside{policy=auto} between shard and place")
+        levers.append("cold rows in DRAM: assign-memory{policy=auto} between shard and place")
     if shortage.unit == "arrays":
         chips = max(chips_for(shortage.demand, target), target.system.chips + 1)
         levers.append(f"at least {chips} chips: --target '{target.name}{{system.chips={chips}}}'")

@@ -98,8 +98,8 @@ def _reads(op: Operation) -> Iterator[SSAValue]:
     inside = {block for inner in op.walk() for region in inner.regions for block in region.blocks}
     for inner in op.walk():
         for value in inner.operands:
-            home = value.owner if isinstance(value.owner, Block) else value.owner.parent
-            if home not in inside:
+            block = value.owner if isinstance(value.owner, Block) else value.owner.parent
+            if block not in inside:
                 yield value
 
 

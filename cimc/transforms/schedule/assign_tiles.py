@@ -104,7 +104,7 @@ def assign_tiles(
         wanted = [fixed.get(u, goal.get(u)) for u in users if stages[u] == stages[op]]
         goal[op] = next((w for w in wanted if w is not None), middle_tile(target))
     tiles: dict[Operation, int] = {**fixed}
-    homes: dict[Operation, int] = {}
+    whole_on: dict[Operation, int] = {}
     rooms = _Rooms(int(slack.fill * target.tile.scratchpad_bytes))
     order = {op: n for n, op in enumerate(chip)}
     for at, op in enumerate(chip):
@@ -121,25 +121,29 @@ def assign_tiles(
         ranked = sorted(weight, key=lambda t: (-weight[t], t)) if weight else [goal[op]]
         whole = _joined_in(result, stage, stages, target)
         need = _Need(op, operands, whole)
-        if op in homes:
-            ranked = [homes[op]]
-        if whole is not None and whole not in homes:
+        if op in whole_on:
+            ranked = [whole_on[op]]
+        if whole is not None and whole not in whole_on:
             size = request_bytes(whole.results[0])
 
             def place(tile: int, at: int = at, size: int = size, stage: int = stage) -> bool:
                 return rooms.fits((stage, tile), at, size, slack.free if (stage, tile) in busy else 0.0)
 
             found = _first(ranked, place, target)
-            homes[whole] = ranked[0] if found is None else found
+            whole_on[whole] = ranked[0] if found is None else found
             end = _last(whole.results[0], stage, stages, order)
-            rooms.hold((stage, homes[whole]), whole.results[0], size, end)
-        home = None if whole is None else homes[whole]
+            rooms.hold((stage, whole_on[whole]), whole.results[0], size, end)
+        whole_tile = None if whole is None else whole_on[whole]
 
         def room(
-            tile: int, at: int = at, need: _Need = need, stage: int = stage, home: int | None = home
+            tile: int,
+            at: int = at,
+            need: _Need = need,
+            stage: int = stage,
+            whole_tile: int | None = whole_tile,
         ) -> bool:
             free = slack.free if (stage, tile) in busy and need.op not in fixed else 0.0
-            return rooms.fits((stage, tile), at, need.extra(rooms, (stage, tile), home), free)
+            return rooms.fits((stage, tile), at, need.extra(rooms, (stage, tile), whole_tile), free)
 
         found = None
         if op not in fixed:
@@ -147,14 +151,14 @@ def assign_tiles(
             tiles[op] = ranked[0] if found is None else found
         key = (stage, tiles[op])
         if short is None and found is None and not (op in fixed and room(fixed[op])):
-            short = rooms.shortage(key, at, need.extra(rooms, key, home))
+            short = rooms.shortage(key, at, need.extra(rooms, key, whole_tile))
         for value in operands:
             if rooms.missing(key, value):
                 rooms.hold(key, value, request_bytes(value), _last(value, stage, stages, order))
         end = _last(result, stage, stages, order)
         if _is_view(op) and op.operands[0] in operands:
             rooms.share(key, result, op.operands[0], end)
-        elif whole is not None and homes[whole] == tiles[op]:
+        elif whole is not None and whole_on[whole] == tiles[op]:
             rooms.share(key, result, whole.results[0], end)
         elif rooms.missing(key, result):
             for part in operands if isinstance(op, rec.ConcatOp) else ():
@@ -197,11 +201,11 @@ class _Need:
     operands: list[SSAValue]
     whole: Operation | None
 
-    def extra(self, rooms: _Rooms, key: tuple[int, int], home: int | None) -> int:
+    def extra(self, rooms: _Rooms, key: tuple[int, int], whole_tile: int | None) -> int:
         """Bytes that the operation adds on the tile ``key``."""
         away = sum(request_bytes(v) for v in self.operands if rooms.missing(key, v))
         size = request_bytes(self.op.results[0])
-        if _is_view(self.op) or (self.whole is not None and home == key[1]):
+        if _is_view(self.op) or (self.whole is not None and whole_tile == key[1]):
             return away
         if isinstance(self.op, rec.ConcatOp):
             if not rooms.missing(key, self.op.results[0]):

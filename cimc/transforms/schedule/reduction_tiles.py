@@ -1,9 +1,10 @@
-"""Home tiles of lookups: spread over several tiles where that relieves the busiest router or vector unit.
+"""Reduction tiles of lookups: several where that relieves the busiest router or vector unit.
 
-A lookup's home takes the ids in, asks the owners, adds their answers and scales the sum; what it sends on is
-one pooled vector.  With all homes on the tile that needs the vectors, that tile's router also carries ids and
-partial answers, and its vector unit does all the adding.  All figures are expected ns per request that a unit
-is busy, in the terms of the cost model (one header a message, one operation time for each group of lanes).
+A lookup's reduction tile takes the ids in, asks the owners, adds their answers and scales the sum; what it
+sends on is one pooled vector.  With all of them on the tile that needs the vectors, that tile's router also
+carries ids and partial answers, and its vector unit does all the adding.  All figures are expected ns per
+request that a unit is busy, in the terms of the cost model (one header a message, one operation time for
+each group of lanes).
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from cimc.transforms.place.shard_list import Floats, Ints, expected_uses, tables
 
 _HEADER = _ID = _WORD = 32
 _CANDIDATES = 8
-"""Owners of a table that are tried as home, the busiest first."""
+"""Owners of a table that are tried as reduction tile, the busiest first."""
 _TRIED = 32
-"""Lookups that are tried for each move, those that keep their home busiest first."""
+"""Lookups that are tried for each move, those that keep theirs busiest first."""
 _FILL = 0.5
-"""Share of a scratchpad that results may take, none sharing memory, on a tile that becomes a home."""
+"""Share of a scratchpad that results may take, none sharing memory, on a tile that becomes one."""
 _LEAST = 1e-6
 _NEARLY = 1.1
-"""Times the least: among first homes that are busy up to this the one in the middle of the rows is chosen."""
+"""Times the least: among first tiles that are busy up to this the one in the middle of the rows is chosen."""
 _IN, _OUT, _VECTOR = range(3)
 """Units of a tile: router input, router output, vector unit."""
 
@@ -44,7 +45,7 @@ class _Flow:
     """One lookup: where its ids are answered, and how long that keeps units busy; ns per request.
 
     ``tile`` owners' routers ``[n]``; ``out``, ``back``: messages to and from each; ``bag``: from the host;
-    ``result``: to the consumer; ``pooling``: the home's vector unit.
+    ``result``: to the consumer; ``pooling``: that tile's vector unit.
     """
 
     op: cim.LookupOp
@@ -57,23 +58,23 @@ class _Flow:
 
     @property
     def weight(self) -> float:
-        """How much it keeps its home busy, more or less."""
+        """How much it keeps its reduction tile busy, more or less."""
         return self.bag + float(self.back.sum() + self.out.sum()) + self.pooling
 
-    def add(self, busy: Floats, home: int, consumer: int, sign: float) -> None:
-        """Add the flow with its home on a tile to ``busy`` (see :func:`_others`)."""
-        far = self.tile != home
+    def add(self, busy: Floats, reduction_tile: int, consumer: int, sign: float) -> None:
+        """Add the flow with its reduction tile on a tile to ``busy`` (see :func:`_others`)."""
+        far = self.tile != reduction_tile
         np.add.at(busy[_IN], self.tile[far], sign * self.out[far])
         np.add.at(busy[_OUT], self.tile[far], sign * self.back[far])
-        busy[_IN, home] += sign * (self.bag + float(self.back[far].sum()))
-        busy[_OUT, home] += sign * float(self.out[far].sum())
-        busy[_VECTOR, home] += sign * self.pooling
-        if home != consumer:
-            busy[_OUT, home] += sign * self.result
+        busy[_IN, reduction_tile] += sign * (self.bag + float(self.back[far].sum()))
+        busy[_OUT, reduction_tile] += sign * float(self.out[far].sum())
+        busy[_VECTOR, reduction_tile] += sign * self.pooling
+        if reduction_tile != consumer:
+            busy[_OUT, reduction_tile] += sign * self.result
             busy[_IN, consumer] += sign * self.result
 
 
-def spread_homes(
+def spread_reduction_tiles(
     chip: list[Operation],
     stages: dict[Operation, int],
     tiles: dict[Operation, int],
@@ -81,11 +82,11 @@ def spread_homes(
     data: CompilerContext,
     target: Target,
 ) -> tuple[dict[Operation, int], dict[str, Any]]:
-    """New homes for some of ``lookups`` (those whose ids stream in from outside).
+    """New reduction tiles for some of ``lookups`` (those whose ids stream in from outside).
 
-    First, a lookup whose rows are on another chip gets its home there, where that saves crossing more than a
+    First, a lookup whose rows are on another chip is reduced there, where that saves crossing more than a
     result.  Then, while a router port or a vector unit is the busiest unit (arrays are the others looked at),
-    one of the lookups with their home on its tile moves to an owner of its rows: the one that leaves the
+    one of the lookups that have it as reduction tile moves to an owner of its rows: the one that leaves the
     units of the two tiles least busy.
 
     Returns:
@@ -95,23 +96,23 @@ def spread_homes(
     flows = [_flow(op, data, target) for op in lookups]
     consumer = [tiles[f.op] for f in flows]
     held = _held(chip, stages, tiles)
-    home = _on_their_chips(busy, flows, consumer, held, stages, target)
+    reduction_tile = _on_their_chips(busy, flows, consumer, held, stages, target)
     before = float(busy.max(initial=0.0))
     enough = _busiest_array_ns(chip, data, target)
     while busy.max(initial=0.0) > max(enough, before * _LEAST):
         at = int(busy.argmax()) % target.n_tiles
-        move = _best_move(busy, at, flows, home, consumer, held, stages, target)
+        move = _best_move(busy, at, flows, reduction_tile, consumer, held, stages, target)
         if move is None:
             break
         number, there = move
         flow = flows[number]
-        flow.add(busy, home[number], consumer[number], -1.0)
+        flow.add(busy, reduction_tile[number], consumer[number], -1.0)
         flow.add(busy, there, consumer[number], 1.0)
         key = (stages[flow.op], there)
         held[key] = held.get(key, 0) + request_bytes(flow.op.result)
-        home[number] = there
+        reduction_tile[number] = there
     moved: dict[Operation, int] = {
-        f.op: there for f, there, old in zip(flows, home, consumer, strict=True) if there != old
+        f.op: there for f, there, old in zip(flows, reduction_tile, consumer, strict=True) if there != old
     }
     after = float(busy.max(initial=0.0))
     return moved, {"moved": len(moved), "lookups": len(flows), "ns_before": before, "ns_after": after}
@@ -143,12 +144,13 @@ def _on_their_chips(
     stages: dict[Operation, int],
     target: Target,
 ) -> list[int]:
-    """A first home for each lookup: the consumer, or a tile on the chip from which the least crosses.
+    """A first reduction tile for each lookup: the consumer, or a tile on the chip from which the least
+    crosses.
 
     Adds the flows to ``busy`` and the results of those away from the consumer to ``held``.
     """
     room = _FILL * target.tile.scratchpad_bytes
-    home = list(consumer)
+    reduction_tile = list(consumer)
     for number, flow in enumerate(flows):
         at = consumer[number]
         chip = flow.tile // target.tiles_per_chip
@@ -164,9 +166,9 @@ def _on_their_chips(
         if there != here and sent[there] - sent[here] > 2 * flow.result and fits:
             at = _centre(busy, flow, fits, consumer[number], target)
             held[key, at] = held.get((key, at), 0) + size
-            home[number] = at
+            reduction_tile[number] = at
         flow.add(busy, at, consumer[number], 1.0)
-    return home
+    return reduction_tile
 
 
 def _centre(busy: Floats, flow: _Flow, fits: list[int], consumer: int, target: Target) -> int:
@@ -191,16 +193,17 @@ def _best_move(
     busy: Floats,
     at: int,
     flows: list[_Flow],
-    home: list[int],
+    reduction_tile: list[int],
     consumer: list[int],
     held: dict[tuple[int, int], int],
     stages: dict[Operation, int],
     target: Target,
 ) -> tuple[int, int] | None:
-    """The lookup with its home on tile ``at`` and its new home that help the most; None if none does."""
+    """The lookup with its reduction tile on tile ``at`` and its new one that help the most; None if none
+    does."""
     room, busiest = _FILL * target.tile.scratchpad_bytes, float(busy.max())
     best: tuple[float, float, int, int] | None = None
-    here = [n for n in range(len(flows)) if home[n] == at]
+    here = [n for n in range(len(flows)) if reduction_tile[n] == at]
     for number in sorted(here, key=lambda n: (-flows[n].weight, n))[:_TRIED]:
         flow = flows[number]
         order = np.lexsort((flow.tile, -(flow.out + flow.back)))

@@ -19,7 +19,7 @@ from cimc.ir import cim, rec
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.target.spec import Target
 from cimc.transforms.schedule.assign_tiles import SLACK, Slack, assign_tiles
-from cimc.transforms.schedule.reduction_tiles import hoist, spread_homes
+from cimc.transforms.schedule.reduction_tiles import hoist, spread_reduction_tiles
 from cimc.transforms.schedule.scratchpad import Buffers
 from cimc.transforms.schedule.tiling.apply import split_large
 
@@ -35,12 +35,12 @@ class Schedule(ModulePass):
     where most of its operand bytes are, and one that only reads values from outside (a lookup) runs where
     the result is going.  ``cim.load`` brings values from outside onto a tile, ``cim.transfer`` moves values
     between tiles.  What no scratchpad holds is computed part by part (``plan.py``), and where one is full the
-    next tile helps out (``assign_tiles.py``).  With ``homes=spread`` lookups leave the tile that needs
-    their result where that relieves the busiest router port (``reduction_tiles.py``).  Every chip operation
-    gets ``cim.stage``, ``cim.tile`` and ``cim.at``.
+    next tile helps out (``assign_tiles.py``).  With ``reduction_tiles=spread`` lookups leave the tile that
+    needs their result where that relieves the busiest router port (``reduction_tiles.py``).  Every chip
+    operation gets ``cim.stage``, ``cim.tile`` and ``cim.at``.
 
     Options:
-        homes: ``consumer`` or ``spread``, see above.
+        reduction_tiles: ``consumer`` or ``spread``, see above.
         fill: share of a scratchpad that is counted on, the rest being lost between values; 0.95 if absent.
         free: share that tiles with layers leave to these; 0 if absent.
 
@@ -50,7 +50,7 @@ class Schedule(ModulePass):
     """
 
     name = "schedule"
-    homes: str = "consumer"
+    reduction_tiles: str = "consumer"
     fill: int | float | None = None
     free: int | float | None = None
 
@@ -104,13 +104,15 @@ class Schedule(ModulePass):
         data: CompilerContext,
         target: Target,
     ) -> dict[Operation, int]:
-        """Lookups that get another home than the tile that needs their result."""
-        if self.homes not in ("consumer", "spread"):
-            raise PassError("schedule.option", f"homes={self.homes} is neither consumer nor spread")
-        if self.homes == "consumer":
+        """Lookups that get another reduction tile than the tile that needs their result."""
+        if self.reduction_tiles not in ("consumer", "spread"):
+            raise PassError(
+                "schedule.option", f"reduction_tiles={self.reduction_tiles} is neither consumer nor spread"
+            )
+        if self.reduction_tiles == "consumer":
             return {}
         lookups = [o for o in chip if isinstance(o, cim.LookupOp) and streamed(o, stages[o], stages)]
-        moved, data.facts["homes"] = spread_homes(chip, stages, tiles, lookups, data, target)
+        moved, data.facts["homes"] = spread_reduction_tiles(chip, stages, tiles, lookups, data, target)
         return moved
 
 

@@ -1,5 +1,5 @@
 // RUN: cimc opt %s -p shard --target isaac32 --data %data 2>/dev/null | filecheck %s
-// Matrices are cut to arrays of 128 x 128 cells, four slices a weight; one product a gang of blocks.
+// Matrices are cut to arrays of 128 x 128 cells, four slices a weight; one product an array group.
 // DATA: w.int int8 [200, 40] 1 -2 3
 // DATA: w.scales float32 [40] 0.5
 // DATA: t.int int8 [300, 8] 1 2 3

@@ -131,7 +131,7 @@ def test_results_do_not_depend_on_the_split(dac_bits, scheme, compiled):
     for size in (1, 7, 40):
         parts = [kernel.noisy(x[b : b + size], 0, count, 100 + b) for b in range(0, 41, size)]
         assert (np.concatenate(parts) == whole).all()
-    # block by block: the gang does not matter
+    # block by block: the array group does not matter
     total = np.zeros_like(whole)
     for k in range(count):
         left, right = kernel.columns(k, 1)

@@ -77,7 +77,7 @@ def test_networks_of_odd_sizes(
     sizes: list[int], target: str, weights: int, acts: int, batch: int, small: bool
 ) -> None:
     made, ctx = mlp(sizes, target=target)
-    if small and ctx.target is not None:  # many blocks and gangs, also from few rows
+    if small and ctx.target is not None:  # many blocks and array groups, also from few rows
         cols = 16
         ctx.target = with_overrides(
             ctx.target,
@@ -320,7 +320,7 @@ def test_pipelines_print_what_they_parse() -> None:
         ("quantize,shard,shard", "pass.decided-already"),
         ("quantize,shard,place,lower", "pass.needs-schedule"),
         ("quantize,shard,place{strategy=magic}", "mapping.unknown-strategy"),
-        ("quantize,shard,place{spread=0.5}", "place.spread"),
+        ("quantize,shard,place{array_slack=0.5}", "place.array-slack"),
     ],
 )
 def test_wrong_pipelines_say_what_is_wrong(pipeline: str, code: str) -> None:

@@ -209,7 +209,7 @@ def test_results_do_not_depend_on_the_batch_split(which, name, monkeypatch):
     assert kernel.exact(x[:0], 0, len(blocks)).shape == (0, 6)
 
 
-def test_gangs_are_partial_products():
+def test_array_groups_are_partial_products():
     array = make_array(adc_bits=5)
     rng = np.random.default_rng(13)
     w, x, blocks, steps = random_case(rng, array, 8, 8, True, (30, 10), 8, 4, 5)  # 4 row cuts, 3 column cuts

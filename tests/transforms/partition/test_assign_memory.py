@@ -1,4 +1,4 @@
-"""Grouping, residence, copies and homes: decisions that move rows and never change a result."""
+"""Grouping, residence, copies and reduction tiles: decisions that move rows and never change a result."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ SMALL: dict[str, Any] = {
 
 PIPELINES = (
     f"group,shard,{END}",
-    f"group{{policy=co_occurrence}},shard,reside,replicate,{END}",
-    f"shard,reside{{policy=dram}},{END}",
-    f"group,shard,reside{{policy=hot_sram sram=600}},replicate{{budget=1.0}},{END}",
+    f"group{{policy=co_occurrence}},shard,assign-memory,replicate,{END}",
+    f"shard,assign-memory{{policy=dram}},{END}",
+    f"group,shard,assign-memory{{policy=hot_sram sram=600}},replicate{{budget=1.0}},{END}",
     f"shard,replicate{{budget=0.5 policy=log_frequency}},{END}",
     "shard,replicate{budget=0.5 policy=proportional},place{strategy=round_robin},schedule,lower",
-    "group,shard,reside{sram=0.001},place{spread=8},schedule{homes=spread},lower",
+    "group,shard,assign-memory{sram=0.001},place{array_slack=8},schedule{reduction_tiles=spread},lower",
 )
 
 
@@ -183,7 +183,7 @@ def test_hot_rows_go_to_sram() -> None:
     Pipeline.parse("quantize").run(made, ctx)
     hot = np.array([3, 99, 400, 650, 699])  # of both blocks, until they are grouped
     ctx.access["t1"] = Access(hot, np.full(5, 32), 32)
-    Pipeline.parse(f"group,shard,reside{{policy=hot_sram sram=6000}},{END}").run(made, ctx)
+    Pipeline.parse(f"group,shard,assign-memory{{policy=hot_sram sram=6000}},{END}").run(made, ctx)
     tables = {t["name"]: t for t in ctx.facts["residency"]}
     assert sum(sum(t["bytes"].values()) for t in tables.values()) == 7420
     held = sum(t["bytes"]["sram"] for t in tables.values())
@@ -214,8 +214,8 @@ def test_rows_that_were_not_seen_are_read_too() -> None:
 def test_what_the_arrays_cannot_hold_goes_to_dram() -> None:
     with pytest.raises(InfeasibleError, match="arrays") as caught:
         compiled(f"shard,{END}", SMALL)
-    assert "reside{policy=auto}" in str(caught.value.hint)
-    simulator, ctx = compiled(f"shard,reside{{sram=0.0}},{END}", SMALL)
+    assert "assign-memory{policy=auto}" in str(caught.value.hint)
+    simulator, ctx = compiled(f"shard,assign-memory{{sram=0.0}},{END}", SMALL)
     where = {t["name"]: t["rows"] for t in ctx.facts["residency"]}
     assert sum(rows["dram"] for rows in where.values()) > 0
     assert ctx.facts["reside"]["reads_per_request"]["dram"] >= 0
@@ -228,9 +228,9 @@ def test_what_the_arrays_cannot_hold_goes_to_dram() -> None:
 
 def test_nothing_is_in_dram_unless_a_policy_says_so() -> None:
     with pytest.raises(InfeasibleError):
-        compiled(f"shard,reside{{policy=rram}},{END}", SMALL)
+        compiled(f"shard,assign-memory{{policy=rram}},{END}", SMALL)
     with pytest.raises(InfeasibleError, match="bytes of DRAM") as caught:
-        compiled(f"shard,reside{{policy=dram}},{END}", {"chip.dram_bytes": 1000})
+        compiled(f"shard,assign-memory{{policy=dram}},{END}", {"chip.dram_bytes": 1000})
     assert caught.value.shortage.bound == 1000
 
 
@@ -240,24 +240,26 @@ def test_rows_rewritten_too_often_stay_out_of_cells() -> None:
     assert writes > ENDURANCE_WRITES
     for policy in ("rram", "hot_sram"):
         with pytest.raises(PassError) as caught:
-            compiled(f"shard,reside{{policy={policy} update_seconds=600 sram=0.0}},{END}")
-        assert caught.value.code == "reside.endurance"
-    _, ctx = compiled(f'shard,reside{{update_seconds=600 sram=0.0 updated="t1"}},{END}')
+            compiled(f"shard,assign-memory{{policy={policy} update_seconds=600 sram=0.0}},{END}")
+        assert caught.value.code == "assign-memory.endurance"
+    _, ctx = compiled(f'shard,assign-memory{{update_seconds=600 sram=0.0 updated="t1"}},{END}')
     where = {t["name"]: t["rows"] for t in ctx.facts["residency"]}
     assert where["t1"] == {"rram": 0, "sram": 0, "dram": 700}
     assert where["t0"]["rram"] == 37
     assert ctx.facts["reside"]["rewritten_too_often"] == ["t1"]
     assert ctx.facts["reside"]["writes"] == pytest.approx(writes)
     # once a week is 261 writes
-    _, ctx = compiled(f"shard,reside{{update_seconds=604800 sram=0.0}},{END}")
+    _, ctx = compiled(f"shard,assign-memory{{update_seconds=604800 sram=0.0}},{END}")
     assert sum(t["rows"]["dram"] for t in ctx.facts["residency"]) == 0
     # a device that lasts longer may hold them
-    _, ctx = compiled(f"shard,reside{{update_seconds=600 sram=0.0 endurance=1000000}},{END}")
+    _, ctx = compiled(f"shard,assign-memory{{update_seconds=600 sram=0.0 endurance=1000000}},{END}")
     assert sum(t["rows"]["dram"] for t in ctx.facts["residency"]) == 0
 
 
 def test_dram_of_several_chips_shares_the_load() -> None:
-    _, ctx = compiled(f"shard,reside{{policy=dram}},{END}", {"system.chips": 2, "chip.dram_bytes": 7000})
+    _, ctx = compiled(
+        f"shard,assign-memory{{policy=dram}},{END}", {"system.chips": 2, "chip.dram_bytes": 7000}
+    )
     chips = np.concatenate([dram_chip(places(ctx.program, f"t{n}")[:, cim.TILE]) for n in range(3)])
     assert set(chips.tolist()) == {0, 1}
 
@@ -291,9 +293,9 @@ def test_grouping_by_frequency_touches_fewer_arrays() -> None:
 
 def test_decisions_survive_the_text_form() -> None:
     made, ctx = dlrm()
-    Pipeline.parse("quantize,group,shard,reside{sram=0.001},replicate{budget=0.5 policy=log_frequency}").run(
-        made, ctx
-    )
+    Pipeline.parse(
+        "quantize,group,shard,assign-memory{sram=0.001},replicate{budget=0.5 policy=log_frequency}"
+    ).run(made, ctx)
     again = parse_ir(print_ir(made), ctx)
     assert print_ir(again) == print_ir(made)
     programs = []
@@ -311,19 +313,19 @@ def test_decisions_are_deterministic() -> None:
 @pytest.mark.parametrize(
     ("pipeline", "code"),
     [
-        ("shard,reside{policy=flash}", "reside.option"),
-        ("shard,reside{sram=-1}", "reside.option"),
-        ('shard,reside{updated="t9"}', "reside.option"),
+        ("shard,assign-memory{policy=flash}", "assign-memory.option"),
+        ("shard,assign-memory{sram=-1}", "assign-memory.option"),
+        ('shard,assign-memory{updated="t9"}', "assign-memory.option"),
         ("shard,replicate{budget=2.0}", "replicate.option"),
         ("shard,replicate{policy=often}", "mapping.unknown-strategy"),
         ("group{policy=colour}", "mapping.unknown-strategy"),
-        ("reside", "pass.needs-shard"),
+        ("assign-memory", "pass.needs-shard"),
         ("replicate", "pass.needs-shard"),
-        ("shard,place,reside", "pass.decided-already"),
+        ("shard,place,assign-memory", "pass.decided-already"),
         ("shard,place,replicate", "pass.decided-already"),
-        ("shard,replicate{budget=0.5 policy=log_frequency},reside", "pass.decided-already"),
+        ("shard,replicate{budget=0.5 policy=log_frequency},assign-memory", "pass.decided-already"),
         ("shard,place,group", "pass.decided-already"),
-        ("shard,place,schedule{homes=away}", "schedule.option"),
+        ("shard,place,schedule{reduction_tiles=away}", "schedule.option"),
     ],
 )
 def test_misuse_is_refused(pipeline: str, code: str) -> None:
@@ -344,20 +346,22 @@ def test_a_target_without_the_memories_says_so() -> None:
         }
     )
     with pytest.raises(PassError, match="no table SRAM"):
-        Pipeline.parse("quantize,shard,reside{policy=hot_sram}").run(made, ctx)
+        Pipeline.parse("quantize,shard,assign-memory{policy=hot_sram}").run(made, ctx)
     made, ctx2 = dlrm()
     ctx2.target = ctx.target
-    Pipeline.parse(f"quantize,shard,reside,{END}").run(made, ctx2)
+    Pipeline.parse(f"quantize,shard,assign-memory,{END}").run(made, ctx2)
     assert all(t["rows"]["sram"] == 0 for t in ctx2.facts["residency"])
 
 
-def test_homes_spread_where_a_router_is_the_bottleneck() -> None:
+def test_reduction_tiles_spread_where_a_router_is_the_bottleneck() -> None:
     """Slow links make the port of the tile that takes all bags the busiest unit by far."""
     requests = dlrm_requests(40, 9)
     slow = {"tile.link_gbps": 1.0}
     costs = []
-    for homes in ("consumer", "spread"):
-        simulator, ctx = compiled(f"shard,place{{spread=8}},schedule{{homes={homes}}},lower", slow)
+    for reduction_tiles in ("consumer", "spread"):
+        simulator, ctx = compiled(
+            f"shard,place{{array_slack=8}},schedule{{reduction_tiles={reduction_tiles}}},lower", slow
+        )
         out, activity = simulator.run(requests, "exact")
         costs.append((estimate(ctx.program, simulator.target, activity), out["y0"].tobytes()))
     assert ctx.facts["homes"]["moved"] > 0
@@ -367,8 +371,8 @@ def test_homes_spread_where_a_router_is_the_bottleneck() -> None:
     assert after.throughput_rps > before.throughput_rps
 
 
-def test_homes_stay_where_arrays_are_the_bottleneck() -> None:
-    _, ctx = compiled("shard,place,schedule{homes=spread},lower", {"array.step_ns": 1e6})
+def test_reduction_tiles_stay_where_arrays_are_the_bottleneck() -> None:
+    _, ctx = compiled("shard,place,schedule{reduction_tiles=spread},lower", {"array.step_ns": 1e6})
     assert ctx.facts["homes"]["moved"] == 0
 
 
@@ -381,7 +385,7 @@ def test_expected_blocks_touched() -> None:
 
 
 def test_residence_in_the_program_is_what_was_asked_for() -> None:
-    _, ctx = compiled(f"shard,reside{{policy=dram}},{END}")
+    _, ctx = compiled(f"shard,assign-memory{{policy=dram}},{END}")
     for name in ("t0", "t1", "t2"):
         assert (residence_of(places(ctx.program, name)) == Residence.DRAM).all()
 
@@ -399,7 +403,7 @@ def test_only_rows_in_cells_pass_a_converter() -> None:
     coarse = {"array.adc_min_lsb": 2}
     requests = dlrm_requests(20, 2)
     in_cells, _ = compiled(f"shard,{END}", coarse)
-    in_dram, _ = compiled(f"shard,reside{{policy=dram}},{END}", coarse)
+    in_dram, _ = compiled(f"shard,assign-memory{{policy=dram}},{END}", coarse)
     for matrix in in_cells.program.matrices:
         if matrix.kind == "table":
             written = in_cells.program.data[f"{matrix.name}.data"]
@@ -414,7 +418,7 @@ def test_only_rows_in_cells_pass_a_converter() -> None:
     ctx.target = with_overrides(ctx.target, coarse)
     Pipeline.parse("quantize").run(made, ctx)
     ctx.access["t1"] = Access(np.arange(600, 700), np.full(100, 9), 32)
-    Pipeline.parse(f"group,shard,reside{{policy=hot_sram sram=6000}},{END}").run(made, ctx)
+    Pipeline.parse(f"group,shard,assign-memory{{policy=hot_sram sram=6000}},{END}").run(made, ctx)
     mixed = Simulator(ctx.program, ctx.target)
     matrix = next(m for m in ctx.program.matrices if m.name == "t1")
     found, written = as_read(mixed, matrix), ctx.program.data["t1.data"]
@@ -428,19 +432,25 @@ def test_only_rows_in_cells_pass_a_converter() -> None:
 def test_pipelines_of_decisions() -> None:
     text = pipeline_for(
         group={"policy": "co_occurrence"},
-        reside={"policy": "hot_sram", "sram": 65536},
+        assign_memory={"policy": "hot_sram", "sram": 65536},
         replicate={},
-        place={"strategy": "ortools", "chips": "near", "spread": 2.5},
-        schedule={"homes": "spread"},
+        place={"strategy": "ortools", "chips": "near", "array_slack": 2.5},
+        schedule={"reduction_tiles": "spread"},
     )
     names = [p.name for p in Pipeline.parse(text).passes]
     assert names == [
-        "canonicalize", "fuse-recsys", "quantize", "group", "shard", "reside", "replicate", "place",
+        "canonicalize", "fuse-recsys", "quantize", "group", "shard", "assign-memory", "replicate", "place",
         "schedule", "lower",
     ]  # fmt: skip
-    for part in ('policy="co_occurrence"', "sram=65536", 'chips="near"', "spread=2.5", 'homes="spread"'):
+    for part in (
+        'policy="co_occurrence"',
+        "sram=65536",
+        'chips="near"',
+        "array_slack=2.5",
+        'reduction_tiles="spread"',
+    ):
         assert part in text
-    assert "reside" not in pipeline_for()
+    assert "assign-memory" not in pipeline_for()
     with pytest.raises(PassError) as caught:
         pipeline_for(place={"colour": "red"})
     assert caught.value.code == "mapping.unknown-option"  # those of the strategy are options of the pass
@@ -448,11 +458,11 @@ def test_pipelines_of_decisions() -> None:
 
 @pytest.mark.parametrize("name", bundles())
 def test_bundles_compile_and_change_no_result(name: str) -> None:
-    line = pipeline_of_bundle(name, chips="near", homes="spread")
+    line = pipeline_of_bundle(name, chips="near", reduction_tiles="spread")
     chosen = bundle(name)
     assert ("group{" in line) == (chosen.grouping != "in_order")
     assert ("replicate{" in line) == (chosen.replication != "none")
-    assert ("reside{" in line) == (chosen.residency != "rram")
+    assert ("assign-memory{" in line) == (chosen.residency != "rram")
     requests = dlrm_requests(20, 6)
     expected, _ = compiled(f"shard,{END}")[0].run(requests, "exact")
     made, ctx = dlrm()
@@ -464,7 +474,7 @@ def test_bundles_compile_and_change_no_result(name: str) -> None:
 
 def test_a_placement_strategy_is_a_bundle_without_extras() -> None:
     names = [p.name for p in Pipeline.parse(pipeline_of_bundle("greedy")).passes]
-    assert not {"group", "reside", "replicate"} & set(names)
+    assert not {"group", "assign-memory", "replicate"} & set(names)
     with pytest.raises(PassError) as caught:
         pipeline_of_bundle("nobody")
     assert caught.value.code == "mapping.unknown-strategy"

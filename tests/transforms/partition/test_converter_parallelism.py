@@ -67,7 +67,7 @@ def compiled(pipeline: str) -> Simulator:
 
 def test_results_and_conversions_stay_and_arrays_are_less_busy() -> None:
     requests = dlrm_requests(40, 3)
-    plain, spread = compiled("shard"), compiled("shard{spread=1}")
+    plain, spread = compiled("shard"), compiled("shard{converter_parallelism=1}")
     (want, before), (have, after) = (s.run(requests, "exact") for s in (plain, spread))
     np.testing.assert_array_equal(want["y0"], have["y0"])
     costs = [estimate(s.program, s.target, a) for s, a in ((plain, before), (spread, after))]
@@ -76,8 +76,8 @@ def test_results_and_conversions_stay_and_arrays_are_less_busy() -> None:
 
 
 def test_the_option_is_checked() -> None:
-    with pytest.raises(PassError, match="spread=2: a share"):
-        compiled("shard{spread=2}")
+    with pytest.raises(PassError, match="converter_parallelism=2: a share"):
+        compiled("shard{converter_parallelism=2}")
 
 
 def test_a_wide_layer_takes_more_arrays() -> None:

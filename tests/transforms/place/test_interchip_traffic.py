@@ -1,4 +1,4 @@
-"""What crosses between chips, and how tables and homes are placed so that little does."""
+"""What crosses between chips, and how tables and reduction tiles are placed so that little does."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ def test_bags_of_many_rows_are_added_up_on_the_chip_of_their_table() -> None:
 
         ids = {f"ids{n}": rng.integers(0, 3000, (32, reads)) for n in range(2)}
         found = []
-        for homes in ("consumer", "spread"):
+        for reduction_tiles in ("consumer", "spread"):
             made, ctx = module({name: tensor((-1, reads), i64) for name in ids}, body)
             ctx.calibration, ctx.target = ids, with_overrides(TARGET, slow)
-            Pipeline.parse(f"quantize,shard,place{{chips=near}},schedule{{homes={homes}}},lower").run(
-                made, ctx
-            )
+            Pipeline.parse(
+                f"quantize,shard,place{{chips=near}},schedule{{reduction_tiles={reduction_tiles}}},lower"
+            ).run(made, ctx)
             out, activity = Simulator(ctx.program, ctx.target).run(ids, "exact")
             found.append((out["y0"].tobytes(), estimate(ctx.program, ctx.target, activity).energy_pj))
         assert ctx.facts["homes"]["moved"] == moved

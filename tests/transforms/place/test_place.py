@@ -251,8 +251,8 @@ CHIPS = {"system.chips": 3, "chip.mesh": (2, 2), "tile.arrays": 4}
     "more",
     [
         "",
-        "reside{sram=0.001},",
-        "reside{sram=0.001 chips=near},",
+        "assign-memory{sram=0.001},",
+        "assign-memory{sram=0.001 chips=near},",
         "replicate{budget=0.5 policy=log_frequency},",
     ],
 )
@@ -421,7 +421,7 @@ def test_layers_larger_than_a_chip_are_placed_with_the_tables() -> None:
     [
         ("chips=far", "place.option"),
         ("dense=random", "mapping.unknown-strategy"),
-        ("spread=0", "place.spread"),
+        ("array_slack=0", "place.array-slack"),
     ],
 )
 def test_misuse_is_refused(options: str, code: str) -> None:

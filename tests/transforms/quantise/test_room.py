@@ -60,9 +60,9 @@ def random_model(
     st.sampled_from(
         [
             ("quantize", "shard", 8, 8),
-            ("quantize{weights=4}", "group,shard{spread=0.3}", 4, 4),
+            ("quantize{weights=4}", "group,shard{converter_parallelism=0.3}", 4, 4),
             ("quantize{tables=4}", "shard,replicate{budget=0.2}", 8, 4),
-            ("quantize{weights=3 tables=8}", "shard,reside{policy=rram}", 3, 8),
+            ("quantize{weights=3 tables=8}", "shard,assign-memory{policy=rram}", 3, 8),
         ]
     ),
 )
@@ -162,7 +162,7 @@ def test_ten_million_rows_are_refused_before_quantisation(
     chips = -(-error.shortage.demand // target.n_arrays)
     assert f"--target 'tsinghua28{{system.chips={chips}}}'" in str(error.hint)
     assert "quantize{weights=4" in str(error.hint)
-    assert "reside{policy=auto}" in str(error.hint)
+    assert "assign-memory{policy=auto}" in str(error.hint)
 
 
 def test_a_product_with_all_items_is_refused_too(tmp_path: Path, no_weights_read: None) -> None:
@@ -207,18 +207,18 @@ def test_what_moves_tables_out_of_the_arrays_is_taken_into_account() -> None:
     found = refused("place,", room)
     assert found is not None
     assert found.shortage.unit == "arrays"
-    assert refused("reside{policy=rram},place,", room) is not None
-    assert refused("reside,place,", room) is None
-    assert refused("reside{policy=dram},place,", room) is None
+    assert refused("assign-memory{policy=rram},place,", room) is not None
+    assert refused("assign-memory,place,", room) is None
+    assert refused("assign-memory{policy=dram},place,", room) is None
     little = room | {"chip.dram_bytes": 100, "tile.table_sram_bytes": 16}
     for policy, bound in (("auto", 100 + 2 * 16), ("dram", 100)):
-        found = refused(f"reside{{policy={policy}}},place,", little)
+        found = refused(f"assign-memory{{policy={policy}}},place,", little)
         assert found is not None
         assert (found.shortage.unit, found.shortage.bound) == ("bytes", bound)
         assert found.shortage.demand > bound
     # layers have no other memory
     tight = SMALL | {"tile.arrays": 1}
-    found = refused("reside,place,", tight)
+    found = refused("assign-memory,place,", tight)
     assert found is not None
     assert found.shortage.unit == "arrays"
 

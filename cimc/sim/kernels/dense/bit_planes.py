@@ -113,7 +113,7 @@ class RowGroup:
 
 @dataclass(frozen=True)
 class PlanesPlan:
-    """The ADC path of a gang: its row ranges, and the columns of its result."""
+    """The ADC path of an array group: its row ranges, and the columns of its result."""
 
     groups: list[RowGroup]
     plan: PhasePlan

@@ -1,4 +1,4 @@
-"""A gang of blocks prepared for the compiled kernels.
+"""A group of blocks prepared for the compiled kernels.
 
 Certified units (:mod:`cimc.isa.certificate`) are folded: per column, the sum of their digits times their
 significance is one integer again, small enough for a byte, and all of them make one integer product.  Since
@@ -59,7 +59,7 @@ class IntegerProduct:
 
 
 class NativePlan:
-    """The ADC path of a gang; equals the oracle to the bit.
+    """The ADC path of an array group; equals the oracle to the bit.
 
     ``cols``: columns of the result; ``signed``: whether inputs are; ``codes``: smallest and largest ADC code;
     ``by_table``: whether tables may be made.

@@ -90,14 +90,14 @@ class DenseKernel:
 
     def columns(self, first: int, count: int) -> tuple[int, int]:
         """First column, and one past the last, that ``count`` blocks from ``first`` contribute to."""
-        chosen = self._gang(first, count)
+        chosen = self._group(first, count)
         return int(chosen[:, COL0].min()), int((chosen[:, COL0] + chosen[:, COLS]).max())
 
     def conversions(self, first: int, count: int) -> int:
         """ADC conversions of one request: columns x slices x phases, summed over the blocks."""
-        return int(self._gang(first, count)[:, COLS].sum()) * self.slices * len(self.plan.phases)
+        return int(self._group(first, count)[:, COLS].sum()) * self.slices * len(self.plan.phases)
 
-    def _gang(self, first: int, count: int) -> NDArray[np.int64]:
+    def _group(self, first: int, count: int) -> NDArray[np.int64]:
         if first < 0 or count < 1 or first + count > len(self.blocks):
             raise ValueError(f"blocks {first}..{first + count - 1} of {len(self.blocks)}")
         return self.blocks[first : first + count].astype(np.int64)
@@ -210,7 +210,7 @@ class DenseKernel:
 
     def _plan_exact(self, first: int, count: int, low: int, high: int) -> Any:
         left, right = self.columns(first, count)
-        places = _places(self._gang(first, count))
+        places = _places(self._group(first, count))
         if not self.compiled:
             return ExactPlan.of(self.weights, _merge(places), left, right, self._x_max)
         from cimc.sim.kernels.dense.group_plan import IntegerProduct
@@ -242,7 +242,7 @@ class DenseKernel:
         """
         left, _ = self.columns(first, count)
         by_rows: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
-        for i, (r0, rows, c0, cols) in enumerate(_places(self._gang(first, count)), first):
+        for i, (r0, rows, c0, cols) in enumerate(_places(self._group(first, count)), first):
             by_rows.setdefault((r0, rows), []).append((c0, cols, i))
         found = []
         for (r0, rows), members in by_rows.items():

@@ -1,4 +1,4 @@
-"""Blocks of one gang on one range of rows: what every kernel is prepared from."""
+"""Blocks of one array group on one range of rows: what every kernel is prepared from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prepares the units of a gang that go through converters for the compiled kernels, and chooses among these.
+"""Prepares the units of an array group that go through converters, and chooses a kernel for them.
 
 One-bit phases run by table (``lut4.py``), others by integer products with a quantising epilogue
 (``dot_products.py``). Importing this module imports numba.

@@ -1,5 +1,5 @@
-// RUN: cimc opt %s -p 'reside{policy=hot_sram sram=2048}' --target tsinghua28 --data %data | filecheck %s
-// RUN: cimc opt %s -p 'reside{policy=dram}' --target tsinghua28 --data %data | filecheck %s --check-prefix DRAM
+// RUN: cimc opt %s -p 'assign-memory{policy=hot_sram sram=2048}' --target tsinghua28 --data %data | filecheck %s
+// RUN: cimc opt %s -p 'assign-memory{policy=dram}' --target tsinghua28 --data %data | filecheck %s --check-prefix DRAM
 // The block that is read most goes to SRAM, as far as 2048 bytes reach, or everything to DRAM.
 // DATA: cimc:ids:t int64 [3] 1 513 1030
 // DATA: cimc:counts:t int64 [3] 2 90 5
