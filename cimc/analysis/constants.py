@@ -93,6 +93,7 @@ class ConstantReader:
         self._inline: dict[onnx.ConstantOp, Array] = {}
         self._made: dict[onnx.NodeOp, Array] = {}
         self._narrow: dict[onnx.NodeOp, Array | None] = {}
+        self._extents: dict[onnx.NodeOp, tuple[int, ...] | None] = {}
 
     def is_constant(self, value: SSAValue) -> bool:
         """Whether :meth:`read` would give an array, unless the constants contradict each other."""
@@ -115,6 +116,15 @@ class ConstantReader:
                     array = decode(proto, None, "", Limits()).astype(_NARROW[proto.data_type])
             self._narrow[op] = array
         return self._narrow[op]
+
+    def untyped_shape(self, op: onnx.NodeOp) -> tuple[int, ...] | None:
+        """Extents of a ``Constant`` that the dialect cannot type, texts included; ``None`` of any other."""
+        if op not in self._extents:
+            value, extents = op.attribute("value"), None
+            if isinstance(value, DictionaryAttr):
+                extents = tuple(tensor_proto_of(value, self._store).dims)
+            self._extents[op] = extents
+        return self._extents[op]
 
     def read(self, value: SSAValue) -> Array | None:
         """The array of ``value``; ``None`` when it is not constant."""

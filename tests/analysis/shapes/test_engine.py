@@ -80,7 +80,7 @@ CONSTANTS: Arrays = {
     "s0": np.array(0), "s1": np.array(1), "c16": np.array([16]), "c432": np.array([-1, 27, 16]),
     "half": np.float32(0.5),
     "two": np.array([0, -1, 8]), "grid": np.array([2, 3]), "three": np.array(3),
-    "none": np.zeros(0, np.int64),
+    "none": np.zeros(0, np.int64), "names": np.array(["a", "b", "c"], object),
 }  # fmt: skip
 
 
@@ -109,6 +109,7 @@ CONSTANTS: Arrays = {
         ("float[B, 2, 5] x, float[5, 3] w", "y = MatMul(x, w)", "B, 2, 3"),
         ("float[B, 5] x, int64[N] i", "y = Gather<axis = 1>(x, i)", "B, N"),
         ("float[B, 5] x", "n = NonZero(x)\n y = Transpose(n)", "?0, 2"),
+        ("int64[B] i", "y = Gather(names, i)", "B"),
     ],
 )
 def test_shapes(inputs: str, body: str, shape: str) -> None:

@@ -157,9 +157,9 @@ def _one_hot(op: onnx.NodeOp, a: ShapeFacts) -> Info:
 
 
 @rule("Constant")
-def _narrow_constant(op: onnx.NodeOp, a: ShapeFacts) -> Info:
-    array = a.constants.narrow(op)
-    return Info() if array is None else Info(array.shape)
+def _untyped_constant(op: onnx.NodeOp, a: ShapeFacts) -> Info:
+    """Of texts, or of elements of a few bits: the dialect types neither."""
+    return Info(a.constants.untyped_shape(op))
 
 
 @rule("QuantizeLinear", "DequantizeLinear")
