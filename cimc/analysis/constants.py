@@ -193,7 +193,8 @@ class ConstantReader:
             scale = scale.reshape(wide)
             zero = zero.reshape(wide) if zero.size > 1 else zero
         shifted = data.astype(np.int64) - zero.astype(np.int64)
-        made: Array = shifted.astype(np.float32) * scale.reshape(scale.shape or ()).astype(np.float32)
+        with np.errstate(all="ignore"):  # a mask of infinity: its zeros are NaN, as for onnxruntime
+            made: Array = shifted.astype(np.float32) * scale.reshape(scale.shape or ()).astype(np.float32)
         return made if scale.size > 1 else made.reshape(data.shape)
 
     def _scaled(self, op: onnx.NodeOp) -> Array | None:

@@ -21,6 +21,7 @@ from cimc.cli.exhausted import exhausted
 from cimc.cli.output import write_stdout
 from cimc.cli.signals import Signals, install
 from cimc.cli.standard_streams import StdoutClosed, safe_streams
+from cimc.cli.warning_notes import warnings_as_notes
 from cimc.errors import CimcError
 
 COMMANDS = {
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = list(sys.argv[1:] if argv is None else argv)
     as_json, signals = "--json" in args, Signals()
-    with safe_streams():
+    with safe_streams(), warnings_as_notes():
         try:
             if argv is None:
                 install(signals)

@@ -125,18 +125,20 @@ def stranger() -> Iterator[Stranger]:
                 path.chmod(0o755)
 
 
-def test_a_stranger_places_with_ortools(stranger: Stranger) -> None:
+@pytest.mark.parametrize("filters", ["default", "error", "ignore"])
+def test_a_stranger_places_with_ortools(stranger: Stranger, filters: str) -> None:
     write_tiny(stranger.files)
     for path in stranger.files.iterdir():
         path.chmod(0o644)
     done = stranger.python(
         "-m", "cimc", "compile", "tiny.onnx", "-o", "tiny.cimc", "--calib", "calib.npz",
         "--pipeline", "canonicalize,fuse-recsys,quantize,group,shard,place{strategy=ortools},schedule,lower",
+        PYTHONWARNINGS=filters,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (stranger.files / "tiny.cimc").stat().st_size
-    assert done.stderr.count("KernelCacheWarning") == 1, done.stderr
-    assert "NUMBA_CACHE_DIR" in done.stderr
+    (said,) = (line for line in done.stderr.splitlines() if "NUMBA_CACHE_DIR" in line)
+    assert said.startswith("note: no folder to keep compiled kernels in can be written"), done.stderr
 
 
 def test_a_stranger_is_told_once_that_kernels_are_not_kept(stranger: Stranger) -> None:
