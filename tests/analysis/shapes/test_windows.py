@@ -69,6 +69,10 @@ def cases(draw: st.DrawFn) -> dict[str, Any]:
 @settings(max_examples=120, deadline=None, derandomize=True)
 @given(cases())
 def test_windows_agree_with_onnxruntime(case: dict[str, Any]) -> None:
+    kernel = case["kernel_shape"]
+    narrow = any(k < s for k, s in zip(kernel, case.get("strides", kernel), strict=True))
+    # onnxruntime pads less than nothing there, up to some version: its windows then start inside
+    assume(not (narrow and case.get("auto_pad", "").startswith("SAME")))
     assert hosted(pooled(**case)) == []
 
 
