@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         TargetError,
     )
     from cimc.mapping.assignment.strategy_registry import register_strategy
+    from cimc.remarks import Remark, Remarks, register_remark
     from cimc.sim.devices.model.load_device import register_device
     from cimc.support.load_plugin import load_plugin
     from cimc.target.load_target import load_target, register_target
@@ -50,6 +51,8 @@ _ERRORS = (
 _HOMES = {
     "Pipeline": "cimc.transforms.pipeline",
     "Program": "cimc.api",
+    "Remark": "cimc.remarks",
+    "Remarks": "cimc.remarks",
     "Result": "cimc.api",
     "compile": "cimc.api",
     "load_plugin": "cimc.support.load_plugin",
@@ -57,6 +60,7 @@ _HOMES = {
     "register_device": "cimc.sim.devices.model.load_device",
     "register_pass": "cimc.transforms.passes",
     "register_recogniser": "cimc.transforms.recognise",
+    "register_remark": "cimc.remarks",
     "register_strategy": "cimc.mapping.assignment.strategy_registry",
     "register_target": "cimc.target.load_target",
     **dict.fromkeys(_ERRORS, "cimc.errors"),
@@ -72,6 +76,8 @@ __all__ = [
     "Pipeline",
     "Program",
     "ProgramError",
+    "Remark",
+    "Remarks",
     "RequestError",
     "Result",
     "TargetError",
@@ -83,6 +89,7 @@ __all__ = [
     "register_device",
     "register_pass",
     "register_recogniser",
+    "register_remark",
     "register_strategy",
     "register_target",
 ]

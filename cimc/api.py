@@ -27,6 +27,7 @@ from cimc.ir.context import CompilerContext, Requests
 from cimc.ir.text import new_context
 from cimc.isa.artifact import load_program, save_program
 from cimc.isa.program import Program as Data
+from cimc.remarks import Remarks, SourceRemarks
 from cimc.sim.activity import Activity
 from cimc.sim.devices.model.device import Device
 from cimc.sim.devices.model.load_device import load_device
@@ -46,9 +47,6 @@ from cimc.transforms.passes import DEFAULT_PIPELINE
 from cimc.transforms.pipeline import Pipeline
 from cimc.workload.request_rules import checked_arrays
 from cimc.workload.traces import Trace
-
-GENERATED = "generated_weights"
-"""Name of the fact of a program that says which generated weights it holds."""
 
 AfterPass = Callable[[ModulePass, ModuleOp, CompilerContext, float], None]
 
@@ -135,10 +133,13 @@ class Program(Shown):
     @property
     def placement(self) -> dict[str, Any]:
         """Where every matrix lives, and how good the mapping is."""
-        found = self.data.facts.get("placement", {})
-        if not isinstance(found, dict):
-            raise ProgramError("program.corrupt", "what the program says of its placement is no table")
-        return Placement(found)
+        found = self.remarks.placement
+        return Placement({} if found is None else found.mapping())
+
+    @property
+    def remarks(self) -> Remarks:
+        """What passes found out and decided while it was compiled: ``remarks.placement.gap``."""
+        return self.data.remarks
 
     def _brief(self) -> str:
         return self.data._brief()
@@ -364,11 +365,11 @@ def prepare(
     if trace is not None:
         ctx.trace = accesses_of(trace if isinstance(trace, Trace) else Trace.load(Path(trace)))
     module = import_model(loaded, ctx)
-    ctx.facts.update(model=Path(model).name, model_digest=loaded.digest, pipeline=str(line))
+    ctx.model, ctx.model_digest, ctx.pipeline = Path(model).name, loaded.digest, str(line)
     if loaded.generated is not None:
         ctx.notes.append(loaded.generated.note)
-        if loaded.generated.tensors:
-            ctx.facts[GENERATED] = weights
+        if loaded.generated.tensors and weights is not None:
+            ctx.remark(SourceRemarks(weights))
     if unneeded := drop_unneeded_inputs(module, ctx):
         ctx.notes.append(f"inputs that no output depends on are not asked for: {', '.join(unneeded)}")
     if calib is None:

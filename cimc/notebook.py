@@ -7,9 +7,11 @@ from typing import Any
 
 from cimc.compare.check import Check
 from cimc.cost import Cost
+from cimc.remarks import Remark, Remarks
 from cimc.report.blocks import Block, facts, table
 from cimc.report.html import page
 from cimc.report.queueing import simulation_blocks
+from cimc.report.remark_tables import remark_blocks, remarks_blocks
 from cimc.report.summary import check_blocks, cost_blocks
 from cimc.sim.devices.model import device_table as devices
 from cimc.sim.devices.model.device import Device
@@ -57,4 +59,6 @@ _VIEWS: dict[type, Callable[[Any], list[Block]]] = {
     Device: _device,
     Study: study_blocks,
     Check: lambda check: check_blocks(check, ""),
+    Remarks: remarks_blocks,
+    Remark: remark_blocks,
 }

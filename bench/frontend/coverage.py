@@ -24,6 +24,7 @@ from cimc.frontend.import_graph import import_model
 from cimc.frontend.read.load_model import load_model
 from cimc.interpreter.evaluate import evaluate
 from cimc.ir.text import new_context
+from cimc.remarks import HostNode
 from cimc.transforms.onnx.canonicalize import Canonicalize
 from cimc.transforms.recognise.fuse_recsys import FuseRecsys
 
@@ -40,19 +41,20 @@ def line(path: Path) -> str:
     module = import_model(load_model(path), ctx)
     Canonicalize().apply(ctx, module)
     FuseRecsys().apply(ctx, module)
-    facts = ctx.facts["frontend"]
-    bags = sum(table["bags"] for table in facts["tables"])
-    products = sum(layer["in"] * layer["out"] for layer in facts["linear"])
+    found = ctx.remarks.recognition
+    assert found is not None
+    bags = sum(table.bags for table in found.tables)
+    products = sum(layer.inputs * layer.outputs for layer in found.linear)
     error = "not recorded"
     recorded = path.with_suffix(".npz")
     if recorded.exists():
         arrays = np.load(recorded, allow_pickle=False)
-        found = evaluate(module, ctx, {k[4:]: arrays[k] for k in arrays if k.startswith("in__")})
-        error = f"{max(_difference(found[k[5:]], arrays[k]) for k in arrays if k.startswith('out__')):.1g}"
-    counts = f"{facts['chip']}, {facts['folded']}, {len(facts['host'])}"
+        outputs = evaluate(module, ctx, {k[4:]: arrays[k] for k in arrays if k.startswith("in__")})
+        error = f"{max(_difference(outputs[k[5:]], arrays[k]) for k in arrays if k.startswith('out__')):.1g}"
+    counts = f"{found.chip}, {found.folded}, {len(found.host)}"
     return (
-        f"| `{path.stem}` | {len(facts['tables'])} ({bags}) | {len(facts['linear'])} | {products} "
-        f"| {counts} | {_remainder(facts['host'])} | {error} |\n"
+        f"| `{path.stem}` | {len(found.tables)} ({bags}) | {len(found.linear)} | {products} "
+        f"| {counts} | {_remainder(found.host)} | {error} |\n"
     )
 
 
@@ -60,12 +62,12 @@ def _difference(a: NDArray[Any], b: NDArray[Any]) -> float:
     return float(np.abs(a - b).max(initial=0)) if a.shape == b.shape else float("inf")
 
 
-def _remainder(host: Sequence[dict[str, str]]) -> str:
+def _remainder(host: Sequence[HostNode]) -> str:
     """Operators on the host with their number, those that prepare ids apart."""
     parts = []
     for prepares in (True, False):
-        chosen = [h for h in host if (h["reason"] == "index preparation") == prepares]
-        kinds = Counter(h["op"] for h in chosen)
+        chosen = [h for h in host if (h.reason == "index preparation") == prepares]
+        kinds = Counter(h.op for h in chosen)
         text = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
         if len(kinds) > 6:
             text = f"{len(chosen)} nodes of {len(kinds)} operators"

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+
+from cimc.remarks import Remarks
 
 _MOST_BITS = 8
 
 
-def remedies(facts: Mapping[str, Any], pipeline: str) -> list[str]:
-    """What to try, the most promising first: from the facts of a program and the pipeline that built it."""
+def remedies(remarks: Remarks, pipeline: str) -> list[str]:
+    """What to try, the most promising first: from the remarks of a program and the pipeline that built it."""
     found = []
-    clipped = sorted(facts.get("clipped_inputs", []), key=lambda each: -float(each["cost_db"]))
+    known = remarks.quantisation
+    clipped = [] if known is None else sorted(known.clipped_inputs, key=lambda each: -each.cost_db)
     if clipped:
         worst = clipped[0]
         found.append(
-            f"do not clip (quantize{{percentile=100}}): it costs the input of layer {worst['layer']} "
-            f"{worst['cost_db']:.0f} dB on the calibration requests"
+            f"do not clip (quantize{{percentile=100}}): it costs the input of layer {worst.layer} "
+            f"{worst.cost_db:.0f} dB on the calibration requests"
         )
     found.append("calibrate on representative requests (--calib)")
     widths = re.findall(r"\b(?:weights|acts|tables)=(\d+)", pipeline)

@@ -15,9 +15,9 @@ import numpy as np
 
 from cimc.cost.cost_model import steps
 from cimc.ir.cim import COLS, ROWS
-from cimc.ir.host_work import HostWork
 from cimc.isa.instructions import Instr
 from cimc.isa.program import ChipSegment, HostSegment, Program
+from cimc.remarks import HostWork, Remarks
 from cimc.sim.activity import Activity
 
 WHOLE = 0.99
@@ -145,18 +145,13 @@ def split_work(
     return OnChip(macs, lookups, requests, unknown, first)
 
 
-def on_chip_of_facts(facts: Mapping[str, Any]) -> OnChip:
-    """The shares of a model that has been through ``fuse-recsys``, by the facts that the pass left."""
-    work = facts.get("work", {})
-    chip = work.get("chip", {})
-    host = [HostWork(**each) for each in work.get("host", ())]
-    return split_work(
-        chip.get("arrays", 0.0), chip.get("vector", 0.0), chip.get("tables", 0.0), host, _noted(facts)
-    )
-
-
-def _noted(facts: Mapping[str, Any]) -> dict[str, str]:
-    return {entry["node"]: entry["reason"] for entry in facts.get("frontend", {}).get("host", ())}
+def on_chip_of_remarks(remarks: Remarks) -> OnChip:
+    """The shares of a model that has been through ``fuse-recsys``, by the remark that the pass left."""
+    known = remarks.recognition
+    if known is None or known.work is None:
+        return split_work(0.0, 0.0, 0.0, (), {})
+    chip = known.work.chip
+    return split_work(chip.arrays, chip.vector, chip.tables, known.work.host, known.reasons)
 
 
 def _part(split: Split) -> bool:
@@ -185,10 +180,11 @@ def on_chip(program: Program, activity: Activity | None = None) -> OnChip:
                 elif item.name == "gather" and item.ref("src").constant:
                     gathered += step.loop * item.number("n") * item.number("inner")
     if activity is None:
-        known = program.facts.get("work", {})
-        host = [HostWork(**each) for each in known.get("host", ())]
-        tables = known.get("chip", {}).get("tables")
-        if not known and any(isinstance(s, HostSegment) for s in program.segments):
+        said = program.remarks.recognition
+        work = None if said is None else said.work
+        host = [] if work is None else list(work.host)
+        tables = None if work is None else work.chip.tables
+        if work is None and any(isinstance(s, HostSegment) for s in program.segments):
             host = [HostWork("host segments", "-", None, None, "the program does not say what they do")]
         return split_work(arrays, vector, tables, host, reasons, gathered=gathered)
     requests = max(activity.requests, 1)
@@ -236,4 +232,5 @@ def _reasons(program: Program) -> dict[str, str]:
             for text in segment.reasons:
                 operator, _, reason = text.partition(": ")
                 by_operator.setdefault(operator, reason)
-    return by_operator | _noted(program.facts)
+    said = program.remarks.recognition
+    return by_operator if said is None else by_operator | said.reasons

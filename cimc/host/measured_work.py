@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from cimc.host.runtime import HostRunner
-from cimc.ir.host_work import HostWork
 from cimc.ir.onnx.multiplications import LOOKUPS, MACS, UNCHANGED, Extent, Node, Product, Work, work_of
+from cimc.remarks.host_work import HostWork
 
 _DECIDED = frozenset(
     ("Compress", "If", "Loop", "NonMaxSuppression", "NonZero", "SequenceAt", "SequenceMap", "SplitToSequence")

@@ -11,6 +11,7 @@ from xdsl.context import Context
 
 from cimc.errors import CimcError, PassError
 from cimc.ir.tensor_store import TensorStore
+from cimc.remarks import Remark, Remarks
 from cimc.support.plugins.origin import Origin
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ class CompilerContext(Context):
         calibration: requests whose activations set quantisation and ADC ranges.
         calibration_synthetic: whether those requests were invented by cimc.
         no_calibration: why there are none, where cimc tried to invent them.
-        facts: what passes found out for the report (placement, recogniser misses, ...); JSON-able.
+        model: name of the model's file, and ``model_digest`` of what is in it.
+        pipeline: the passes under way, with the options that they have by now; empty for passes run singly.
+        remarks: what passes found out and decided, by type; see :meth:`remark`.
         samples: per matrix, quantised calibration inputs ``int32[samples, rows]`` of its MVMs.
         access: per table, the ids that requests look up and how often: those of ``trace``, otherwise those of
             calibration requests.
@@ -61,7 +64,10 @@ class CompilerContext(Context):
     calibration_synthetic: bool = False
     no_calibration: CimcError | None = None
     seed: int = 0
-    facts: dict[str, Any] = field(default_factory=dict)
+    model: str = ""
+    model_digest: str = ""
+    pipeline: str = ""
+    remarks: Remarks = field(default_factory=Remarks)
     samples: dict[str, NDArray[np.int32]] = field(default_factory=dict)
     access: dict[str, Access] = field(default_factory=dict)
     trace: dict[str, Access] = field(default_factory=dict)
@@ -69,6 +75,14 @@ class CompilerContext(Context):
     notes: list[str] = field(default_factory=list)
     plugins: dict[Origin, None] = field(default_factory=dict)
     imported: bool = False
+
+    def remark(self, found: Remark) -> None:
+        """Keep what a pass has to say, instead of what it said before.
+
+        Raises:
+            PassError: ``pass.bad-remark``, for one of a plug-in that is not registered, or is no JSON.
+        """
+        self.remarks = self.remarks.having(found)
 
     def clone(self) -> CompilerContext:
         """An independent copy (arrays are shared: they are immutable)."""
@@ -79,7 +93,8 @@ class CompilerContext(Context):
         copy.target, copy.calibration = self.target, self.calibration
         copy.calibration_synthetic, copy.seed = self.calibration_synthetic, self.seed
         copy.no_calibration = self.no_calibration
-        copy.facts, copy.samples = dict(self.facts), dict(self.samples)
+        copy.model, copy.model_digest, copy.pipeline = self.model, self.model_digest, self.pipeline
+        copy.remarks, copy.samples = self.remarks, dict(self.samples)
         copy.access, copy.trace = dict(self.access), dict(self.trace)
         copy.program, copy.notes = self.program, list(self.notes)
         copy.imported, copy.plugins = self.imported, dict(self.plugins)

@@ -18,6 +18,7 @@ from cimc.errors import Location, ProgramError
 from cimc.ir.tensor_store import digest_of
 from cimc.isa.encoding import decode, encode
 from cimc.isa.program import FORMAT_VERSION, ChipSegment, Header, HostSegment, Matrix, Port, Program
+from cimc.remarks import Remarks
 from cimc.support.io.files import atomic_file
 from cimc.support.io.generated import GeneratedIntegers, restored
 from cimc.support.io.tensorfile import map_tensors, write_tensors
@@ -59,7 +60,7 @@ def describe(program: Program) -> tuple[dict[str, Any], bytes]:
         "header": header,
         "segments": segments,
         "matrices": [dataclasses.asdict(m) for m in program.matrices],
-        "facts": program.facts,
+        "facts": program.remarks.to_json(),
         "generated": {name: array.to_json() for name, array in generated(program).items()},
     }
     return description, bytes(code)
@@ -96,7 +97,8 @@ def restore(
         raise TypeError("the facts are no object")
     made = {name: restored(recipe) for name, recipe in description["generated"].items()}
     data = {**data, **cast(dict[str, NDArray[Any]], made)}
-    return Program(header, tuple(segments), matrices, constants, data, description["facts"])
+    remarks = Remarks.from_json(description["facts"])
+    return Program(header, tuple(segments), matrices, constants, data, remarks)
 
 
 def _build(cls: Any, fields: dict[str, Any]) -> Any:
@@ -183,8 +185,8 @@ def load_program(path: Path) -> Program:
     The file is read once, block by block, for the digests; its arrays stay on disk until they are used.
 
     Raises:
-        ProgramError: ``program.unreadable``, ``program.not-cimc``, ``program.version`` or
-            ``program.corrupt``.
+        ProgramError: ``program.unreadable``, ``program.not-cimc``, ``program.version``,
+            ``program.bad-remark`` or ``program.corrupt``.
     """
     from safetensors import SafetensorError
 
@@ -220,5 +222,8 @@ def load_program(path: Path) -> Program:
         empty = np.zeros(0, np.uint8)
         data = {name[5:]: array for name, array in arrays.items() if name.startswith("data/")}
         return restore(description, arrays.get(_CODE, empty).tobytes(), arrays.get(_CONSTANTS, empty), data)
+    except ProgramError as error:
+        error.location = error.location or where
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ProgramError("program.corrupt", f"malformed description: {error!r}", location=where) from None

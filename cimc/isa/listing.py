@@ -134,7 +134,7 @@ def parse_program(text: str, arrays: Mapping[str, NDArray[Any]], file: str = "<t
 
     Raises:
         ProgramError: ``isa.syntax`` with file and line; ``isa.other-data`` when the arrays are not those that
-            the text was written with.
+            the text was written with; ``program.bad-remark`` for what no pass can have said.
     """
     return _Parser(file, dict(arrays)).parse(text)
 
@@ -185,6 +185,9 @@ class _Parser:
         }
         try:
             return restore(whole, bytes(self.code), constants, data)
+        except ProgramError as error:
+            error.location = error.location or Location(file=self.file)
+            raise
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise self.fail(f"the description is malformed: {error!r}") from None
 

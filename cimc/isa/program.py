@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cimc.isa.instructions import Instr
+from cimc.remarks import Remarks
 from cimc.support.shown import Shown, counted, some
 
 FORMAT_VERSION = 2
@@ -120,20 +124,37 @@ class Header(Shown):
 
 @dataclass(repr=False)
 class Program(Shown):
-    """A compiled model: header, segments in order of execution, matrix directory, constants and data."""
+    """A compiled model: header, segments in order of execution, matrix directory, constants and data.
+
+    ``remarks`` say what compilation found out and decided; nothing that executes the program reads them.
+    """
 
     header: Header
     segments: tuple[ChipSegment | HostSegment, ...]
     matrices: tuple[Matrix, ...]
     constants: NDArray[np.uint8]
     data: dict[str, NDArray[Any]] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
+    remarks: Remarks = field(default_factory=Remarks)
 
     def _brief(self) -> str:
         header, segments = self.header, counted(len(self.segments), "segment")
         matrices = f"{len(self.matrices)} matri{'x' if len(self.matrices) == 1 else 'ces'}"
         instructions = counted(self.instruction_count, "instruction")
         return f"{header.model!r} for {header.target}: {instructions} in {segments}, {matrices}"
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """The remarks as plain JSON, read only.
+
+        .. deprecated:: 0.2
+            Read :attr:`remarks`, which have types: ``remarks.placement.gap``.
+        """
+        warnings.warn(
+            "Program.facts is deprecated: read Program.remarks, such as remarks.placement.gap",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return MappingProxyType(self.remarks.to_json())
 
     @property
     def chip_segments(self) -> tuple[ChipSegment, ...]:

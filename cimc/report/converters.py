@@ -5,34 +5,35 @@ from __future__ import annotations
 from typing import Any
 
 from cimc.isa.program import Program
+from cimc.remarks import LayerRanges, LookupPrice, TablePooling
 from cimc.report.blocks import Block, facts, table
 from cimc.support.quantities import count, joules, percent, seconds
 
 
 def to_json(program: Program) -> dict[str, Any]:
     """``adc_ranges``, an object per layer, and ``pooling``, one per table."""
-    return {
-        "adc_ranges": program.facts.get("adc_ranges", []),
-        "pooling": program.facts.get("pooling", []),
-    }
+    said = program.remarks.sharding
+    return {"adc_ranges": [], "pooling": []} if said is None else said.to_json()
 
 
 def blocks(program: Program) -> list[Block]:
     """The same for people: a line per layer, and one per kind of lookup."""
-    layers, tables = program.facts.get("adc_ranges", []), program.facts.get("pooling", [])
+    said = program.remarks.sharding
     out: list[Block] = []
-    if layers:
+    if said is None:
+        return out
+    if said.adc_ranges:
         out.append(
             table(
                 "ADC ranges (SQNR of the layer's output on its calibration inputs)",
                 ("layer", "ranges", ">step", ">inputs", ">clipped", ">SQNR"),
-                (_layer(each) for each in layers),
+                (_layer(each) for each in said.adc_ranges),
             )
         )
-    if tables:
-        groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-        for each in tables:
-            key = (each["decision"], each["reason"], each["chunk_rows"], each["error_bound"])
+    if said.pooling:
+        groups: dict[tuple[str, str, int, int], list[TablePooling]] = {}
+        for each in said.pooling:
+            key = (each.decision, each.reason, each.chunk_rows, each.error_bound)
             groups.setdefault(key, []).append(each)
         lines: list[tuple[str, object]] = []
         for (decision, reason, rows, bound), members in groups.items():
@@ -41,39 +42,32 @@ def blocks(program: Program) -> list[Block]:
     return out
 
 
-def _layer(each: dict[str, Any]) -> tuple[object, ...]:
-    low, high = each["step_min"], each["step_max"]
-    quality = (
-        "-" if not each["samples"] else "no loss" if each["sqnr_db"] is None else f"{each['sqnr_db']:.1f} dB"
-    )
-    clipped = "-" if each["clipped"] is None else f"{100 * each['clipped']:.2g} %"
-    return (
-        each["layer"], each["ranges"], str(low) if low == high else f"{low}-{high}", each["samples"] or "-",
-        clipped, quality,
-    )  # fmt: skip
+def _layer(each: LayerRanges) -> tuple[object, ...]:
+    low, high = each.step_min, each.step_max
+    quality = "-" if not each.samples else "no loss" if each.sqnr_db is None else f"{each.sqnr_db:.1f} dB"
+    clipped = "-" if each.clipped is None else f"{100 * each.clipped:.2g} %"
+    steps = str(low) if low == high else f"{low}-{high}"
+    return (each.layer, each.ranges, steps, each.samples or "-", clipped, quality)
 
 
 def _lookups(
-    decision: str, reason: str, rows: int, bound: int, members: list[dict[str, Any]]
+    decision: str, reason: str, rows: int, bound: int, members: list[TablePooling]
 ) -> list[tuple[str, object]]:
     tables = f"{count(len(members))} table{'s' * (len(members) != 1)}"
     error = "exactly" if bound == 0 else f"within {bound} of the table's integers"
     how = f"added up {count(rows)} rows at a time" if decision == "pool" else "read one row at a time"
     lines: list[tuple[str, object]] = [(decision, f"{tables} {how}, {error}: {reason}")]
-    if all(each["pool"] is not None for each in members):
-        ways = {way: _together(members, way) for way in ("pool", "read")}
+    pooled = [each.pool for each in members if each.pool is not None]
+    if len(pooled) == len(members):
+        read = [each.read for each in members]
         prices = " against ".join(
-            f"{joules(pj)} and {seconds(ns)} of array time {text}"
-            for (pj, ns), text in ((ways["pool"], "pooled"), (ways["read"], "row by row"))
+            f"{joules(sum(p.pj for p in found))} and {seconds(sum(p.ns for p in found))} of array time {text}"
+            for found, text in ((pooled, "pooled"), (read, "row by row"))
         )
-        lines.append(("", f"one lookup in each: {prices}{_saving(ways)}"))
+        lines.append(("", f"one lookup in each: {prices}{_saving(pooled, read)}"))
     return lines
 
 
-def _together(members: list[dict[str, Any]], way: str) -> tuple[float, float]:
-    return sum(each[way]["pj"] for each in members), sum(each[way]["ns"] for each in members)
-
-
-def _saving(ways: dict[str, tuple[float, float]]) -> str:
-    pooled, read = ways["pool"][0], ways["read"][0]
-    return f" ({percent(1 - pooled / read)} less energy)" if read > 0 and pooled < read else ""
+def _saving(pooled: list[LookupPrice], read: list[LookupPrice]) -> str:
+    less, more = sum(each.pj for each in pooled), sum(each.pj for each in read)
+    return f" ({percent(1 - less / more)} less energy)" if more > 0 and less < more else ""

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from cimc.isa.program import Program
+from cimc.remarks import TableMemories, json_of
+from cimc.remarks.record import Record
 from cimc.report.blocks import Block, facts, table
 from cimc.support.quantities import count, percent, size
 
 _KINDS = (("rram", "cells"), ("sram", "SRAM"), ("dram", "DRAM"))
-_DECISIONS = ("grouping", "reside", "replication", "chips", "homes")
 
 
 def to_json(program: Program) -> dict[str, Any]:
     """``tables``: an entry per table; ``decisions``: what the passes that ran say about themselves."""
-    return {
-        "tables": list(program.facts.get("residency", [])),
-        "decisions": {name: program.facts[name] for name in _DECISIONS if name in program.facts},
+    said = program.remarks
+    decisions: dict[str, Record | None] = {
+        "grouping": said.grouping,
+        "reside": said.residence,
+        "replication": said.replication,
+        "chips": None if said.placement is None else said.placement.chips,
+        "homes": None if said.schedule is None else said.schedule.reduction_tiles,
     }
+    return {
+        "tables": [json_of(each) for each in _tables(program)],
+        "decisions": {name: json_of(found) for name, found in decisions.items() if found is not None},
+    }
+
+
+def _tables(program: Program) -> tuple[TableMemories, ...]:
+    said = program.remarks.placement
+    return () if said is None else said.residency
 
 
 def blocks(program: Program) -> list[Block]:
     """The same for people; nothing for a program without tables."""
-    found = program.facts.get("residency", [])
+    found = _tables(program)
     if not found:
         return []
     out: list[Block] = [
@@ -31,13 +46,15 @@ def blocks(program: Program) -> list[Block]:
             ("name", ">in cells", ">SRAM", ">DRAM", ">bytes", ">copies", "grouping", ">reads", ">blocks"),
             (
                 (
-                    t["name"],
-                    *(count(t["rows"][kind]) for kind, _ in _KINDS),
-                    size(sum(t["bytes"].values())),
-                    count(t["copies"]),
-                    t["grouping"],
-                    f"{sum(t['reads'].values()):.2f}",
-                    f"{t['blocks_touched']:.2f}" + ("" if t["known"] else " ?"),
+                    t.name,
+                    count(t.rows.rram),
+                    count(t.rows.sram),
+                    count(t.rows.dram),
+                    size(t.bytes.rram + t.bytes.sram + t.bytes.dram),
+                    count(t.copies),
+                    t.grouping,
+                    f"{t.reads.rram + t.reads.sram + t.reads.dram:.2f}",
+                    f"{t.blocks_touched:.2f}" + ("" if t.known else " ?"),
                 )
                 for t in found
             ),
@@ -46,17 +63,17 @@ def blocks(program: Program) -> list[Block]:
     lines: list[tuple[str, object]] = [
         ("columns", "rows by memory; reads of rows and row blocks touched per request, as expected"),
     ]
-    if not all(t["known"] for t in found):
+    if not all(t.known for t in found):
         lines.append(("", "?: no accesses are known; every row counts alike"))
     lines += _memories(found)
     lines += _mapping(program)
     return [*out, facts("Mapping", lines)]
 
 
-def _memories(found: list[dict[str, Any]]) -> list[tuple[str, object]]:
-    rows = {kind: sum(t["rows"][kind] for t in found) for kind, _ in _KINDS}
-    held = {kind: sum(t["bytes"][kind] for t in found) for kind, _ in _KINDS}
-    reads = {kind: sum(t["reads"][kind] for t in found) for kind, _ in _KINDS}
+def _memories(found: Sequence[TableMemories]) -> list[tuple[str, object]]:
+    rows: dict[str, int] = {kind: sum(getattr(t.rows, kind) for t in found) for kind, _ in _KINDS}
+    held: dict[str, int] = {kind: sum(getattr(t.bytes, kind) for t in found) for kind, _ in _KINDS}
+    reads: dict[str, float] = {kind: sum(getattr(t.reads, kind) for t in found) for kind, _ in _KINDS}
     total = sum(reads.values())
     return [
         (
@@ -71,30 +88,31 @@ def _memories(found: list[dict[str, Any]]) -> list[tuple[str, object]]:
 
 def _mapping(program: Program) -> list[tuple[str, object]]:
     lines: list[tuple[str, object]] = []
-    copied = program.facts.get("replication")
+    said = program.remarks
+    copied = said.replication
     if copied is not None:
         lines.append(
             (
                 "copies",
-                f"{count(copied['copies'])} of {count(copied['blocks_copied'])} blocks ({copied['policy']})",
+                f"{count(copied.copies)} of {count(copied.blocks_copied)} blocks ({copied.policy})",
             )
         )
-    chosen = program.facts.get("homes")
-    if chosen is not None:
+    moved = None if said.schedule is None else said.schedule.reduction_tiles
+    if moved is not None:
         lines.append(
             (
                 "homes",
-                f"{chosen['moved']} of {chosen['lookups']} lookups moved; busiest router port or vector unit "
-                f"expected to be busy for {chosen['ns_after']:,.0f} ns instead of {chosen['ns_before']:,.0f}",
+                f"{moved.moved} of {moved.lookups} lookups moved; busiest router port or vector unit "
+                f"expected to be busy for {moved.ns_after:,.0f} ns instead of {moved.ns_before:,.0f}",
             )
         )
-    placed = program.facts.get("placement", {})
-    if placed.get("bound"):
+    placed = said.placement
+    if placed is not None and placed.bound:
         lines.append(
             (
                 "bottleneck",
-                f"busiest tile {placed['bottleneck']:,.1f} cell columns converted per request, "
-                f"lower bound {placed['bound']:,.1f} ({percent(placed['gap'])} above), {placed['strategy']}",
+                f"busiest tile {placed.bottleneck:,.1f} cell columns converted per request, "
+                f"lower bound {placed.bound:,.1f} ({percent(placed.gap)} above), {placed.strategy}",
             )
         )
     return lines

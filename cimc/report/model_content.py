@@ -12,12 +12,13 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Operation
 
 from cimc.analysis.demand import demand_of
-from cimc.cost.on_chip import OnChip, on_chip_of_facts
+from cimc.cost.on_chip import OnChip, on_chip_of_remarks
 from cimc.frontend.read.load_model import LoadedModel
 from cimc.ir import rec
 from cimc.ir.context import CompilerContext
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.types import element_from_onnx, element_of, element_to_dtype, is_float, shape_of, symbol
+from cimc.remarks import json_of
 from cimc.report.blocks import Block, facts, table
 from cimc.report.on_chip_share import on_chip_blocks
 from cimc.support.quantities import count, percent, size
@@ -109,12 +110,13 @@ def inspect_json(
     """The object of ``cimc inspect --json``; ``module`` has been through ``fuse-recsys``."""
     found = _nodes(imported, module, ctx)
     tables, layers = _tables(module, ctx), _layers(module)
+    said = ctx.remarks.recognition
     kinds: dict[str, Counter[str]] = {}
     for node in found:
         kinds.setdefault(node.op, Counter())[node.place] += 1
     return {
-        "model": ctx.facts.get("model"),
-        "model_digest": ctx.facts.get("model_digest"),
+        "model": ctx.model or None,
+        "model_digest": ctx.model_digest or None,
         "opset": imported.opset,
         "inputs": list(imported.inputs),
         "outputs": list(imported.outputs),
@@ -127,9 +129,9 @@ def inspect_json(
         "tables": tables,
         "layers": layers,
         "macs": sum(layer["macs"] for layer in layers),
-        "on_chip": on_chip_of_facts(ctx.facts).to_json(),
+        "on_chip": on_chip_of_remarks(ctx.remarks).to_json(),
         "host_segments": sum(isinstance(o, rec.HostOp) for o in _main(module).body.block.ops),
-        "misses": list(ctx.facts.get("misses", [])),
+        "misses": [] if said is None else [json_of(each) for each in said.misses],
         "target": _fit(module, target) if target is not None else None,
         "notes": list(ctx.notes),
     }
@@ -144,7 +146,8 @@ def _nodes(imported: Imported, module: ModuleOp, ctx: CompilerContext) -> list[N
         else:
             heavy = isinstance(op, rec.EmbeddingBagOp | rec.LinearOp)
             _note(became, op, ARRAYS if heavy else VECTOR, op.name)
-    reasons = {entry["node"]: entry["reason"] for entry in ctx.facts.get("frontend", {}).get("host", ())}
+    said = ctx.remarks.recognition
+    reasons = {} if said is None else said.reasons
     out = []
     for name, kind in imported.nodes:
         place, becomes = became.get(name, (GONE, ""))

@@ -94,7 +94,8 @@ def hosts(program: Program) -> list[dict[str, Any]]:
 
 def to_json(program: Program, target: Target) -> dict[str, Any]:
     """Matrices, instructions, segments and quality of the mapping."""
-    quality = {k: v for k, v in program.facts.get("placement", {}).items() if k != "matrices"}
+    said = program.remarks.placement
+    quality = {} if said is None else {k: v for k, v in said.mapping().items() if k != "matrices"}
     return {
         "matrices": [
             {**asdict(place), "tiles": list(place.tiles)} for place in matrix_places(program, target)

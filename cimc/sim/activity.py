@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.ir.host_work import HostWork
+from cimc.remarks.host_work import HostWork
 from cimc.support.shown import Shown, counted
 
 Site = tuple[int, int, int]

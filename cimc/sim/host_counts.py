@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cimc.errors import CimcError
 from cimc.host.measured_work import Counted, instrumented
 from cimc.host.runtime import HostRunner
-from cimc.ir.host_work import HostWork
+from cimc.remarks.host_work import HostWork
 from cimc.support.once import Once
 
 _KEPT = 64

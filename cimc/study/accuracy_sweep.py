@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from cimc.api import GENERATED, Program, compile
+from cimc.api import Program, compile
 from cimc.compare.reference import part_outputs, reference_outputs
 from cimc.errors import CimcError, InfeasibleError, PassError, RequestError
 from cimc.isa.jagged import jagged_in_program
@@ -213,7 +213,7 @@ class _Work:
             found = Towers(
                 Program.load(s.model), None if s.item_program is None else Program.load(s.item_program)
             )
-            if GENERATED in found.main.data.facts:
+            if found.main.remarks.source is not None:
                 raise RequestError(
                     "request.no-reference",
                     "the program holds generated weights: its outputs mean nothing",

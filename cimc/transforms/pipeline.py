@@ -137,7 +137,7 @@ def _adjusted(
         passes = checkpoint.adjusted(error.shortage)
         if passes is not None:
             checkpoint.restore(module, ctx)
-            ctx.facts["pipeline"] = str(Pipeline(passes))
+            ctx.pipeline = str(Pipeline(passes))
             return passes, checkpoint.number
     raise error
 

@@ -128,7 +128,7 @@ def test_every_spelling_is_compiled_with_its_scales(form: str, tmp_path: Path) -
     program = cimc.compile(tmp_path / "m.onnx", target="isaac32", calib=inputs)
     (matrix,) = program.data.matrices
     assert f"{matrix.name}.row_scales" in program.data.data
-    assert program.data.facts["frontend"]["host"] == []
+    assert program.data.remarks.recognition.host == ()
     expected = run_onnx(found.proto, inputs)
     assert check_outputs(expected, program.run(inputs).outputs, Bound()).passed
 

@@ -266,8 +266,8 @@ def _executed(
             _executed(half, place, size, known, found)
         return
     if place != FOLDED:
-        found.seen["chip"] += ctx.facts["frontend"]["chip"]
-        found.seen["host"] += len(ctx.facts["frontend"]["host"])
+        found.seen["chip"] += ctx.remarks.recognition.chip
+        found.seen["host"] += len(ctx.remarks.recognition.host)
     _equal(cases, batch, known, actual, f"{place} {size or ''}", found, exact=place == FOLDED)
 
 

@@ -124,6 +124,6 @@ def test_no_attribute_is_passed_over() -> None:
             if isinstance(array, np.ndarray) and array.dtype.kind in "fiub":
                 assert actual[name].dtype == array.dtype, label
                 np.testing.assert_allclose(actual[name], array, rtol=1e-3, atol=1e-4, err_msg=label)
-        seen["chip" if ctx.facts["frontend"]["chip"] else "host"] += 1
+        seen["chip" if ctx.remarks.recognition.chip else "host"] += 1
     assert seen["chip"] > 100
     assert seen["host"] > 100

@@ -92,9 +92,8 @@ def into_the_tree(folder: Path, name: str, text: str) -> Path:
     """A copy of the package with a file of a guide, which does not register itself there."""
     tree = folder / "tree"
     shutil.copytree(ROOT / "cimc", tree / "cimc", ignore=shutil.ignore_patterns("__pycache__"))
-    plain = re.sub(
-        r"^(@(cimc\.)?register_|from \S+ import register_|import cimc$).*\n", "", text, flags=re.MULTILINE
-    )
+    registers = r"^(@(cimc\.)?register_(?!remark)|from \S+ import register_|import cimc$).*\n"
+    plain = re.sub(registers, "", text, flags=re.MULTILINE)
     (tree / "cimc" / "transforms" / "recognise" / name).write_text(plain)
     return tree
 

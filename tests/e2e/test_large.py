@@ -32,12 +32,12 @@ def compiled(model: Model, folder: Path, scratchpad: int) -> tuple[cimc.Program,
 
     def after(done: ModulePass, module: ModuleOp, ctx: CompilerContext, seconds: float) -> None:
         if done.name == "fuse-recsys":
-            seen["host"] = ctx.facts["frontend"]["host"]
+            seen["host"] = ctx.remarks.recognition.host
         if done.name == "quantize":
             seen["quantised"] = evaluate(module, ctx, model.requests)
         if done.name == "schedule":
             seen["scheduled"] = evaluate(module, ctx, model.requests)
-            seen["cut"] = {c["node"]: c["pieces"] for c in ctx.facts.get("cut", [])}
+            seen["cut"] = {c.node: c.pieces for c in ctx.remarks.schedule.cut}
 
     target = with_overrides(load_target("tsinghua28"), {"tile.scratchpad_bytes": scratchpad})
     return cimc.compile(folder / "m.onnx", target, model.requests, after=after), seen
@@ -141,7 +141,7 @@ def test_what_cannot_be_cut_is_on_the_host_and_says_why(tmp_path: Path) -> None:
     m.outputs.append(m.op("Softmax", m.op("MatMul", turned, m.op("Transpose", turned, perm=[0, 2, 1]))))
     program, seen = compiled(m, tmp_path, 512)
     assert seen["host"]
-    assert all("cannot be cut to fit a scratchpad of 512" in h["reason"] for h in seen["host"])
+    assert all("cannot be cut to fit a scratchpad of 512" in h.reason for h in seen["host"])
     agrees(program, seen, m, tmp_path)
 
 

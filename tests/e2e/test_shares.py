@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 import cimc
-from cimc.cost.on_chip import OnChip, on_chip_of_facts
+from cimc.cost.on_chip import OnChip, on_chip_of_remarks
 from cimc.frontend.import_graph import import_model
 from cimc.frontend.read.load_model import load_model
 from cimc.ir.context import Requests
@@ -39,7 +39,7 @@ def by_shapes(path: Path) -> OnChip:
     ctx.target = load_target("tsinghua28")
     module = import_model(load_model(path), ctx)
     Pipeline.parse("canonicalize,fuse-recsys").run(module, ctx)
-    return on_chip_of_facts(ctx.facts)
+    return on_chip_of_remarks(ctx.remarks)
 
 
 def shares_of(path: Path, requests: Requests) -> OnChip:

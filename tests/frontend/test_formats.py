@@ -43,7 +43,7 @@ def compiled(
 
     def after(done: Any, module: Any, ctx: Any, seconds: float) -> None:
         if done.name == "fuse-recsys":
-            host.extend(ctx.facts["frontend"]["host"])
+            host.extend(ctx.remarks.recognition.host)
 
     program = cimc.compile(path, calib=X, after=after)
     outputs = program.run(X, mode="exact").outputs
@@ -99,7 +99,7 @@ def test_an_unknown_scale_stays_on_the_host(tmp_path: Path) -> None:
         node("DynamicQuantizeMatMul", ["x", "w", "s"], ["y"], MS),
     ]
     _, host = compiled(nodes, {"w": W}, tmp_path)
-    assert "com.microsoft.DynamicQuantizeMatMul" in {h["op"] for h in host}
+    assert "com.microsoft.DynamicQuantizeMatMul" in {h.op for h in host}
 
 
 def bfloat(name: str, *dims: int) -> TensorProto:

@@ -40,10 +40,10 @@ def newest(proto: onnx.ModelProto) -> onnx.ModelProto:
 def compare(proto: onnx.ModelProto, requests: Requests) -> None:
     later = newest(proto)
     before, after = fuse(proto), fuse(later)
-    old, new = before.ctx.facts["frontend"], after.ctx.facts["frontend"]
-    assert len(new["host"]) <= len(old["host"])
-    for kind in ("tables", "linear"):
-        assert len(new[kind]) == len(old[kind])
+    old, new = before.ctx.remarks.recognition, after.ctx.remarks.recognition
+    assert len(new.host) <= len(old.host)
+    assert len(new.tables) == len(old.tables)
+    assert len(new.linear) == len(old.linear)
     outputs = evaluate(after.module, after.ctx, requests)
     for name, expected in run_onnx(later, requests).items():
         np.testing.assert_allclose(outputs[name], expected, rtol=1e-3, atol=1e-4)

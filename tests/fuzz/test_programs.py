@@ -18,6 +18,8 @@ from cimc.errors import CimcError
 from cimc.isa.artifact import load_program, save_program
 from cimc.isa.listing import arrays_of, format_program, parse_program
 from cimc.isa.program import Program as Data
+from cimc.report import converters, placement
+from cimc.report.blocks import plain
 from models.tiny import tiny_dlrm
 from tests.fuzz.hostile_programs import load_signed, signed_description, write_signed
 
@@ -101,6 +103,36 @@ def test_descriptions_that_lie(compiled: tuple[Path, dict[str, np.ndarray]], tmp
         write_signed(path, json.dumps(description), arrays)
         seen.add(attempt(path, inputs))
     assert {"program.corrupt", "isa.invalid", "ran"} <= seen, seen
+
+
+def test_remarks_that_lie(compiled: tuple[Path, dict[str, np.ndarray]], tmp_path: Path) -> None:
+    """What passes said, with any value at any place: it loads and runs, or is refused by name."""
+    original, inputs = compiled
+    text, arrays = load_signed(original)
+    rng, path, seen = random.Random(3), tmp_path / "m.cimc", set()
+    sections = [p for p in _places(json.loads(text)) if p[0] == "facts" and len(p) > 1]
+    for _ in range(MUTANTS):
+        description = json.loads(text)
+        *where, last = rng.choice(sections)
+        parent: Any = description
+        for key in where:
+            parent = parent[key]
+        extreme = rng.choice((*EXTREMES, float("nan"), float("inf"), -1e999, "delete", "extra"))
+        if extreme == "delete":
+            del parent[last]
+        elif extreme == "extra" and isinstance(parent, dict):
+            parent["no such key"] = 1
+        else:
+            parent[last] = extreme
+        write_signed(path, json.dumps(description), arrays)
+        code = attempt(path, inputs)
+        seen.add(code)
+        if code == "ran":
+            program = cimc.Program.load(path)
+            program.save(tmp_path / "again.cimc")
+            assert cimc.Program.load(tmp_path / "again.cimc").remarks == program.remarks
+            plain([*placement.blocks(program.data, program.target), *converters.blocks(program.data)])
+    assert seen == {"program.bad-remark", "ran"}
 
 
 def test_arrays_that_lie(compiled: tuple[Path, dict[str, np.ndarray]], tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from onnx import helper
 
 from cimc.host.measured_work import instrumented
 from cimc.host.runtime import HostRunner, run_onnx
-from cimc.ir.host_work import HostWork
 from cimc.ir.onnx.multiplications import Node, work_of
+from cimc.remarks.host_work import HostWork
 from cimc.transforms.onnx.canonicalize import Canonicalize
 from cimc.transforms.recognise.fuse_recsys import FuseRecsys
 from tests.transforms.recognise.fusing import Arrays, imported, model
@@ -128,7 +128,7 @@ def test_shapes_say_the_same(name: str) -> None:
     module, ctx = imported(model(graph(body, inputs, rank=rank), weights))
     Canonicalize().apply(ctx, module)
     FuseRecsys(only=("elementwise",)).apply(ctx, module)
-    work = [HostWork(**each) for each in ctx.facts["work"]["host"]]
+    work = ctx.remarks.recognition.work.host
     if name in BATCH_UNKNOWN:
         assert all(w.why for w in work)
         assert any(None in (w.macs, w.lookups) for w in work)

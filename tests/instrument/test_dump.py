@@ -15,7 +15,7 @@ from cimc.ir.context import compiler_context
 from cimc.ir.tensor_store import TensorStore
 from cimc.ir.text import new_context
 from cimc.transforms.pipeline import Pipeline
-from tests.transforms.stand_ins import Ask, Hold, Mark
+from tests.transforms.stand_ins import Ask, Asked, Hold, Mark
 
 
 class Keep(Mark):
@@ -25,7 +25,8 @@ class Keep(Mark):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         data = compiler_context(ctx, self.name)
-        asked = data.facts.get("asked", 0)
+        said = data.remarks.of(Asked)
+        asked = 0 if said is None else said.bytes
         data.store.put(f"of{asked}", np.full(2, asked))
         data.store.remove("given")
 

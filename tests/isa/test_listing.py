@@ -14,7 +14,9 @@ from cimc.errors import ProgramError
 from cimc.isa.artifact import to_bytes
 from cimc.isa.listing import arrays_of, format_program, parse_program
 from cimc.isa.program import ChipSegment, Header, HostSegment, Matrix, Port, Program
+from cimc.remarks import Remarks
 from tests.isa.strategies import instructions
+from tests.remarks.strategies import remarks
 
 _TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 _NAME = st.text(string.ascii_letters + string.digits + "./_:#\" '=", min_size=1, max_size=12)
@@ -53,10 +55,14 @@ def programs(draw: st.DrawFn) -> Program:
     kinds = zip(names, ("i1", "i4", "f4"), strict=False)
     data: dict[str, Any] = {name: rng.integers(-9, 9, (2, 3)).astype(kind) for name, kind in kinds}
     constants = rng.integers(0, 255, draw(st.integers(0, 5))).astype(np.uint8)
-    facts = draw(st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), _JSON, max_size=2))
+    others = draw(
+        st.dictionaries(st.from_regex(r"[a-z]{1,4}-[a-z_]{1,4}", fullmatch=True), _JSON, max_size=2)
+    )
+    said = draw(remarks())
+    found = Remarks.from_json({**said.to_json(), **others})
     return Program(
         draw(_HEADERS), tuple(draw(st.lists(_SEGMENTS, max_size=3))),
-        tuple(draw(st.lists(_MATRICES, max_size=2))), constants, data, facts,
+        tuple(draw(st.lists(_MATRICES, max_size=2))), constants, data, found,
     )  # fmt: skip
 
 

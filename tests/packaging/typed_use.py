@@ -5,8 +5,9 @@ Were ``cimc`` untyped, everything would be ``Any``, which the types that are nam
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, assert_type
+from typing import Any, ClassVar, assert_type
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,24 @@ requests: dict[str, NDArray[Any]] = {"x": np.zeros((2, 3), np.float32)}
 program = cimc.compile("model.onnx", target="tsinghua28", calib=requests)
 assert_type(program, cimc.Program)
 assert_type(program.notes, tuple[str, ...])
+
+assert_type(program.remarks, cimc.Remarks)
+if program.remarks.placement is not None:
+    assert_type(program.remarks.placement.gap, float)
+    assert_type(program.remarks.placement.matrices[0].tiles, tuple[int, ...])
+if program.remarks.sharding is not None:
+    assert_type(program.remarks.sharding.adc_ranges[0].sqnr_db, float | None)
+
+
+@cimc.register_remark("count")
+@dataclass(frozen=True)
+class Counted(cimc.Remark):
+    name: ClassVar[str] = "count"
+    found: int
+
+
+counted = program.remarks.of(Counted)
+assert_type(counted, Counted | None)
 
 result = program.run(requests, mode="adc", threads=2)
 assert_type(result, cimc.Result)
@@ -38,4 +57,6 @@ except cimc.CimcError as error:
 # A checker that sees the types reports each of these; an ignore that nothing needs is an error by itself.
 cimc.compile(3)  # type: ignore[arg-type]
 program.run(requests, mode="nosuch")  # type: ignore[arg-type]
+program.remarks.placement.gap  # type: ignore[union-attr]  # noqa: B018
+Counted("three")  # type: ignore[arg-type]
 cimc.nosuch  # type: ignore[attr-defined]  # noqa: B018

@@ -83,6 +83,7 @@ def objects(program: cimc.Program, arrays: dict[str, np.ndarray]) -> Iterator[An
     result, simulation = program.run(arrays), program.simulate(arrays, timeline=3)
     cost = result.cost
     yield from (program, program.data, program.data.header, program.target, program.placement)
+    yield from (program.remarks, *program.remarks)
     yield from (result, result.activity, result.events, cost, cost.energy, cost.area, cost.events)
     yield from (simulation, simulation.arrivals, simulation.template, simulation.played, simulation.spans)
     yield from (*result.activity.lookups.values(), load_device("wan2022"), cimc.load_target("isaac32"))
@@ -121,6 +122,7 @@ def test_tables_are_those_of_the_command_line(made: tuple[cimc.Program, dict[str
     result = program.run(arrays)
     assert "Energy by component" in read(result._repr_html_()).text
     assert "Where it lives" in read(program._repr_html_()).text
+    assert "Placement: matrices" in read(program.remarks._repr_html_()).text
     assert "Busiest units" in read(program.simulate(arrays)._repr_html_()).text
     assert "Every figure" in read(program.target._repr_html_()).text
     assert "Every figure" in read(load_device("wan2022")._repr_html_()).text

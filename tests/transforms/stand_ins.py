@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, StringAttr
@@ -11,12 +12,31 @@ from xdsl.passes import ModulePass
 
 from cimc.errors import InfeasibleError, Shortage
 from cimc.ir.context import CompilerContext, compiler_context
+from cimc.remarks import Remark, register_remark
 from cimc.transforms.instrumentation import Instrument
+
+
+@register_remark("mark")
+@dataclass(frozen=True)
+class Marks(Remark):
+    """The labels of those that ran."""
+
+    name: ClassVar[str] = "mark"
+    labels: tuple[str, ...]
+
+
+@register_remark("ask")
+@dataclass(frozen=True)
+class Asked(Remark):
+    """How much was asked for last."""
+
+    name: ClassVar[str] = "ask"
+    bytes: int
 
 
 @dataclass(frozen=True)
 class Mark(ModulePass):
-    """Leaves its name in the module, in the notes and in the facts."""
+    """Leaves its name in the module, in the notes and in the remarks."""
 
     name = "mark"
     label: str = ""
@@ -25,7 +45,8 @@ class Mark(ModulePass):
         data = compiler_context(ctx, self.name)
         op.attributes[f"ran.{self.label}"] = StringAttr(self.label)
         data.notes.append(self.label)
-        data.facts[self.label] = True
+        said = data.remarks.of(Marks)
+        data.remark(Marks((*(said.labels if said else ()), self.label)))
 
 
 @dataclass(frozen=True)
@@ -38,7 +59,7 @@ class Ask(Mark):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         super().apply(ctx, op)
-        compiler_context(ctx, self.name).facts["asked"] = self.bytes
+        compiler_context(ctx, self.name).remark(Asked(self.bytes))
 
     def adjusted(self, shortage: Shortage) -> Ask | None:
         fits = shortage.resource == self.resource and self.bytes > 1
@@ -55,9 +76,9 @@ class Hold(Mark):
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         super().apply(ctx, op)
-        asked = compiler_context(ctx, self.name).facts["asked"]
-        if asked > self.bytes:
-            raise InfeasibleError(Shortage(self.resource, asked, self.bytes, "bytes"))
+        said = compiler_context(ctx, self.name).remarks.of(Asked)
+        if said is not None and said.bytes > self.bytes:
+            raise InfeasibleError(Shortage(self.resource, said.bytes, self.bytes, "bytes"))
 
 
 class Diary(Instrument):

@@ -8,6 +8,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from cimc.errors import InfeasibleError
 from cimc.ir.text import new_context
+from cimc.remarks import Remarks
 from cimc.transforms.pipeline import Pipeline
 from cimc.transforms.retries import Checkpoint
 from tests.transforms.stand_ins import Ask, Diary, Hold, Mark
@@ -39,7 +40,8 @@ def test_nothing_of_an_attempt_stays_behind() -> None:
     assert not [line for line in diary.lines if line.startswith("again")]
     assert str(again) == str(module)
     assert ctx.notes == fresh.notes == ["first", "ask", "hold"]
-    assert ctx.facts == {**fresh.facts, "pipeline": str(settled)}
+    assert ctx.remarks == fresh.remarks
+    assert (ctx.pipeline, fresh.pipeline) == (str(settled), "")
 
 
 def test_the_nearest_pass_that_can_help_does() -> None:
@@ -77,4 +79,4 @@ def test_a_checkpoint_brings_everything_back() -> None:
     assert str(module) != before
     kept.restore(module, ctx)
     assert str(module) == before
-    assert (list(ctx.store), ctx.seed, ctx.notes, ctx.facts) == (["w"], 0, [], {})
+    assert (list(ctx.store), ctx.seed, ctx.notes, ctx.remarks) == (["w"], 0, [], Remarks())

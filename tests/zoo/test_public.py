@@ -31,9 +31,9 @@ def test_models_are_on_the_chip(name: str, tmp_path: Path) -> None:
     model = build()
     proto = proto_of(model, opset)
     fused = fuse(proto)
-    frontend = fused.ctx.facts["frontend"]
-    assert {h["reason"] for h in frontend["host"]} == ({INDEX_PREPARATION} if name in PREPARED else set())
-    assert frontend["tables"]
+    frontend = fused.ctx.remarks.recognition
+    assert {h.reason for h in frontend.host} == ({INDEX_PREPARATION} if name in PREPARED else set())
+    assert frontend.tables
     fused.check(model.requests, 1e-4)
 
     path = tmp_path / "m.onnx"

@@ -35,7 +35,7 @@ def test_everything_is_on_the_chip(name: str, tmp_path: Path) -> None:
     model = ZOO[name]()
     proto = model.proto()
     fused = fuse(proto)
-    assert fused.ctx.facts["frontend"]["host"] == []
+    assert fused.ctx.remarks.recognition.host == ()
     fused.check(model.requests, 1e-4)
     path = tmp_path / "m.onnx"
     onnx.save(proto, path)
@@ -56,7 +56,7 @@ def test_equal_weights_are_placed_once() -> None:
 
 def test_normalisation_behind_a_layer_is_part_of_it() -> None:
     fused = fuse(ZOO["DeepFM"]().proto())
-    assert "batch-normalization" not in fused.ctx.facts["frontend"]["recognised"]
+    assert "batch-normalization" not in fused.ctx.remarks.recognition.recognised
     assert sum("folded" in str(op.properties["weight"]) for op in fused.ops("rec.linear")) == 1
 
 

@@ -57,7 +57,7 @@ def command(
     ctx = new_context()
     ctx.target = chosen
     module = import_model(loaded, ctx)
-    ctx.facts.update(model=model.name, model_digest=loaded.digest)
+    ctx.model, ctx.model_digest = model.name, loaded.digest
     imported = read_imported(module, loaded)
     Pipeline.parse("canonicalize,fuse-recsys").run(module, ctx)
     payload = inspect_json(imported, module, ctx, chosen)

@@ -136,7 +136,7 @@ def _read(file: Path, data: Path | None, seed: int) -> tuple[CompilerContext, Mo
 
         loaded = load_model(file)
         module = import_model(loaded, ctx)
-        ctx.facts.update(model=file.name, model_digest=loaded.digest)
+        ctx.model, ctx.model_digest = file.name, loaded.digest
         return ctx, module
     module = parse_ir(read_text(file), ctx, "<stdin>" if str(file) == "-" else str(file))
     if data is not None:

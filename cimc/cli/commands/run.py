@@ -143,7 +143,7 @@ def command(
         from cimc.compare.remedies import remedies
 
         header = loaded.data.header
-        failed = check.error("the program", mode, remedies(loaded.data.facts, header.pipeline))
+        failed = check.error("the program", mode, remedies(loaded.remarks, header.pipeline))
     done = Run(
         loaded.data,
         loaded.target,
@@ -177,13 +177,13 @@ def command(
 
 
 def _has_reference(program: Program) -> None:
-    from cimc.api import GENERATED
     from cimc.errors import RequestError
 
-    if GENERATED in program.data.facts:
+    source = program.remarks.source
+    if source is not None:
         raise RequestError(
             "request.no-reference",
-            f"the program holds {program.data.facts[GENERATED]} weights, which onnxruntime does not have: "
+            f"the program holds {source.generated_weights} weights, which onnxruntime does not have: "
             "there is nothing to check it against",
             hint="compile with the data files beside the model, or run without --check",
         )

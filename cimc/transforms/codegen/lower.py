@@ -86,20 +86,17 @@ class _Lowering:
         kinds = input_signature(self.function)
         target = self.data.target
         assert target is not None
-        facts = self.data.facts
         header = Header(
-            model=str(facts.get("model", "")), model_digest=str(facts.get("model_digest", "")),
+            model=self.data.model, model_digest=self.data.model_digest,
             target=target.name, target_digest=target.digest,
             target_json=canonical_json(target.model_dump(mode="json")),
-            pipeline=str(facts.get("pipeline", "")), seed=self.data.seed, inputs=tuple(kinds),
+            pipeline=self.data.pipeline, seed=self.data.seed, inputs=tuple(kinds),
             outputs=tuple((n, self.shared.name(v)) for n, v in zip(self.outputs, end.arguments, strict=True)),
             notes=tuple(self.data.notes), plugins=records(self.data.plugins),
         )  # fmt: skip
         matrices = tuple(self.matrix(m) for m in self.matrices)
-        kept = {k: v for k, v in facts.items() if k not in ("model", "model_digest", "pipeline")}
-        return Program(
-            header, tuple(segments), matrices, self.shared.constants.array(), self.program_data, kept
-        )
+        constants = self.shared.constants.array()
+        return Program(header, tuple(segments), matrices, constants, self.program_data, self.data.remarks)
 
     def matrix(self, op: cim.MatrixOp) -> Matrix:
         store, name = self.data.store, op.symbol

@@ -14,6 +14,7 @@ from xdsl.pattern_rewriter import GreedyRewritePatternApplier, PatternRewriteWal
 
 from cimc.frontend.export_graph import opset_of
 from cimc.ir.context import compiler_context
+from cimc.remarks import SimplificationRemarks
 from cimc.transforms.onnx.simplify import RULES
 from cimc.transforms.onnx.simplify.cleanup import merge_equal, remove_unused
 from cimc.transforms.onnx.simplify.fold import Folder
@@ -26,7 +27,7 @@ class Canonicalize(ModulePass):
 
     Takes and gives a module whose functions are of the ``onnx`` dialect; also works inside the bodies of
     loops and ifs.  Fast-math it is not: floats are computed by onnxruntime or left alone.  How often each
-    rule was applied stands in ``ctx.facts["canonicalize"]``.
+    rule was applied stands in ``ctx.remarks.simplification``.
 
     Attributes:
         max_fold: constants of more elements are neither folded nor made.
@@ -53,4 +54,4 @@ class Canonicalize(ModulePass):
             if isinstance(function, FuncOp):
                 function.update_function_type()  # type: ignore[no-untyped-call]
         cc.notes += [note for note in dict.fromkeys(folder.notes) if note not in cc.notes]
-        cc.facts["canonicalize"] = {name: counts[name] for name in sorted(counts) if counts[name]}
+        cc.remark(SimplificationRemarks({name: counts[name] for name in sorted(counts) if counts[name]}))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.ir.cim import COL0, COLS, ROW0, ROWS
+from cimc.remarks import LayerRanges
 from cimc.target.cell_encoding import encode_weights, input_phases, phase_plan
 from cimc.target.spec import Array
 from cimc.transforms.partition.adc_steps import MAX_SAMPLES, clip_free_steps, column_sums, thinned
@@ -16,7 +17,7 @@ from cimc.transforms.partition.adc_steps import MAX_SAMPLES, clip_free_steps, co
 Integers = NDArray[np.integer[Any]]
 
 
-def layer_facts(
+def layer_ranges(
     name: str,
     kind: str,
     samples: Integers | None,
@@ -28,25 +29,16 @@ def layer_facts(
     weight_bits: int,
     input_bits: int,
     signed: bool,
-) -> dict[str, Any]:
-    """Facts of one layer: kind of range, smallest and largest step, and on calibration inputs SQNR and clips.
+) -> LayerRanges:
+    """The remark on one layer: kind of range, extreme steps; SQNR and clips on calibration inputs.
 
     ``samples [n, K]`` or ``None``, ``weights [K, N]``, ``scales [N]`` of its columns, ``steps`` ``[blocks,
     slices, phases]``.  ``sqnr_db`` compares the layer's output (before bias) with and without converters;
     ``None`` where nothing is lost or there are no samples.  ``clipped`` is the share of conversions that left
     the codes.
     """
-    facts: dict[str, Any] = {
-        "layer": name,
-        "ranges": kind,
-        "step_min": int(steps.min()),
-        "step_max": int(steps.max()),
-        "samples": 0,
-        "sqnr_db": None,
-        "clipped": None,
-    }
     if samples is None or not len(samples):
-        return facts
+        return LayerRanges(name, kind, int(steps.min()), int(steps.max()), 0, None, None)
     x = thinned(samples)
     plan = phase_plan(input_bits, signed, array.dac_bits, array.signed_inputs)
     drive = input_phases(x, plan)
@@ -70,10 +62,11 @@ def layer_facts(
         lost = ((held * lsb - sums) * significance).sum(axis=(0, 1))
         error[:, c0 : c0 + cols] += lost.reshape(len(x), cols)
     wanted = x.astype(np.float64) @ weights.astype(np.float64)  # integers below 2**53
-    facts["samples"] = min(len(samples), MAX_SAMPLES)
-    facts["clipped"] = float(f"{clipped / max(conversions, 1):.4g}")
-    facts["sqnr_db"] = _decibels(_energy(wanted, scales), _energy(error.astype(np.float64), scales))
-    return facts
+    return LayerRanges(
+        name, kind, int(steps.min()), int(steps.max()), samples=min(len(samples), MAX_SAMPLES),
+        sqnr_db=_decibels(_energy(wanted, scales), _energy(error.astype(np.float64), scales)),
+        clipped=float(f"{clipped / max(conversions, 1):.4g}"),
+    )  # fmt: skip
 
 
 def _energy(values: NDArray[np.float64], scales: NDArray[np.float32]) -> float:

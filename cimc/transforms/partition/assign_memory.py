@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from cimc.errors import InfeasibleError, PassError, Shortage
 from cimc.ir import cim
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.residence import Residence
+from cimc.remarks import CountsByMemory, ReadsByMemory, ResidenceRemarks
 from cimc.target.spec import Target
 from cimc.transforms.place.assign_chips import Blocks, rooms
 from cimc.transforms.place.pack_arrays import ArrayGroup, array_groups_of, first_fit_count, largest
@@ -75,7 +75,7 @@ class AssignMemory(ModulePass):
         worn = self._worn(places)
         residence = self._choose(places, worn, target, array_groups_of(op, data, target))
         _mark(tables_of(matrices), places, residence, data)
-        data.facts["reside"] = self._report(places, residence, worn)
+        data.remark(self._remarks(places, residence, worn))
 
     # -- options ------------------------------------------------------------------------------------
 
@@ -181,18 +181,18 @@ class AssignMemory(ModulePass):
             "endurance if your device is known to last longer",
         )
 
-    def _report(self, places: Places, residence: NDArray[np.int8], worn: Mask) -> dict[str, Any]:
-        where = {kind.name.lower(): residence == int(kind) for kind in Residence}
-        return {
-            "policy": self.policy,
-            "writes": self.writes,
-            "endurance": self.endurance,
-            "endurance_source": ENDURANCE_SOURCE if self.endurance == ENDURANCE_WRITES else "given",
-            "blocks": {name: int(mask.sum()) for name, mask in where.items()},
-            "bytes": {name: int(places.nbytes[mask].sum()) for name, mask in where.items()},
-            "reads_per_request": {name: float(places.uses[mask].sum()) for name, mask in where.items()},
-            "rewritten_too_often": sorted({places.names[m] for m in places.matrix[worn].tolist()}),
-        }
+    def _remarks(self, places: Places, residence: NDArray[np.int8], worn: Mask) -> ResidenceRemarks:
+        where = [residence == int(kind) for kind in (Residence.RRAM, Residence.SRAM, Residence.DRAM)]
+        return ResidenceRemarks(
+            policy=self.policy,
+            writes=self.writes,
+            endurance=self.endurance,
+            endurance_source=ENDURANCE_SOURCE if self.endurance == ENDURANCE_WRITES else "given",
+            blocks=CountsByMemory(*(int(mask.sum()) for mask in where)),
+            bytes=CountsByMemory(*(int(places.nbytes[mask].sum()) for mask in where)),
+            reads_per_request=ReadsByMemory(*(float(places.uses[mask].sum()) for mask in where)),
+            rewritten_too_often=tuple(sorted({places.names[m] for m in places.matrix[worn].tolist()})),
+        )
 
 
 def _option(message: str, hint: str | None = None) -> PassError:

@@ -12,6 +12,7 @@ from xdsl.dialects.builtin import ModuleOp
 from cimc.ir import cim
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.mapping.grouping import GROUPINGS, group
+from cimc.remarks import GroupingRemarks
 from cimc.support.io.streaming import blocks
 from cimc.transforms.chosen_options import Choice, ChoosingPass
 from cimc.transforms.place.shard_list import tables_of
@@ -46,7 +47,7 @@ class Group(ChoosingPass):
                 f"group: no accesses are known of {_some(unread)}, whose rows keep their order; "
                 "give a trace or calibration requests"
             )
-        data.facts["grouping"] = {"policy": self.policy, "seed": self.seed, "unread": unread}
+        data.remark(GroupingRemarks(self.policy, self.seed, tuple(unread)))
 
     def _order(self, matrix: cim.TableOp, data: CompilerContext, height: int) -> bool:
         """Set the slots of a table; whether any access of it is known."""

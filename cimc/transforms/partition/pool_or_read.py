@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +19,7 @@ from cimc.errors import PassError
 from cimc.ir import cim
 from cimc.ir.cim import COLS, ROW0
 from cimc.ir.rec import shape
+from cimc.remarks import LookupPrice, TablePooling
 from cimc.target import cell_encoding
 from cimc.target.spec import Array, Target
 from cimc.transforms.partition.adc_steps import pool_rows
@@ -30,64 +29,6 @@ POOL = ("auto", "pool", "read")
 
 _WORD_BITS = 32  # a row number and a result on the bus, as in the cost model
 _PROBABILITIES = 1 << 22  # binomial terms held at a time
-
-
-@dataclass(frozen=True)
-class Price:
-    """What one lookup costs in the arrays, on average.
-
-    Attributes:
-        activations: times that some block is activated.
-        pj: energy of rows, conversions, steps, shift-adds, additions and bus.
-        ns: array time: steps of all activations, one after the other.
-    """
-
-    activations: float
-    pj: float
-    ns: float
-
-    def to_json(self) -> dict[str, float]:
-        """The price as an object."""
-        return {"activations": self.activations, "pj": self.pj, "ns": self.ns}
-
-
-@dataclass(frozen=True)
-class Decision:
-    """How the lookups of one table are done.
-
-    Attributes:
-        decision: ``pool`` or ``read``.
-        reason: why.
-        rows: most rows per step (1 when rows are read).
-        step: the ADC's step.
-        error_bound: largest error of an element of one conversion result, in integers of the table.
-        ids: mean ids per lookup that the prices assume.
-        pool, read: price of one lookup either way; ``pool`` is ``None`` where it is impossible.
-    """
-
-    table: str
-    decision: str
-    reason: str
-    rows: int
-    step: int
-    error_bound: int
-    ids: float
-    pool: Price | None
-    read: Price
-
-    def to_json(self) -> dict[str, Any]:
-        """The decision as an object of the program's facts."""
-        return {
-            "table": self.table,
-            "decision": self.decision,
-            "reason": self.reason,
-            "chunk_rows": self.rows,
-            "step": self.step,
-            "error_bound": self.error_bound,
-            "ids_per_lookup": _rounded(self.ids),
-            "pool": None if self.pool is None else self.pool.to_json(),
-            "read": self.read.to_json(),
-        }
 
 
 def check_option(pool: str) -> None:
@@ -103,7 +44,7 @@ def decide(
     reads: NDArray[np.float64] | None,
     target: Target,
     pool: str = "auto",
-) -> Decision:
+) -> TablePooling:
     """Choose for one table whose block table is ``blocks``.
 
     Args:
@@ -148,7 +89,9 @@ def decide(
         decision, reason = "read", "costs less than pooling"
     rows = most if decision == "pool" else 1
     bound = error_bound(array, matrix.bits.value.data, step)
-    return Decision(matrix.sym_name.data, decision, reason, rows, step, bound, ids, pooled, read)
+    return TablePooling(
+        matrix.sym_name.data, decision, reason, rows, step, bound, _rounded(ids), pooled, read
+    )
 
 
 def adds_rows(op: cim.LookupOp) -> bool:
@@ -229,7 +172,7 @@ def _expected_chunks(shares: NDArray[np.float64], n: int, chunk: int) -> float:
 
 def _price(
     activations: float, ids: float, added: float, blocks: NDArray[np.int32], slices: int, target: Target
-) -> Price:
+) -> LookupPrice:
     """Price of a lookup of ``ids`` rows in so many activations, ``added`` of them added to an earlier one."""
     array, tile = target.array, target.tile
     widths = blocks[blocks[:, ROW0] == blocks[0, ROW0], COLS].astype(int).tolist() if len(blocks) else []
@@ -243,7 +186,7 @@ def _price(
         pj += activations * each + added * 2 * width * float(tile.shift_add_pj)
         pj += ids * (steps * float(array.row_pj) + _WORD_BITS * float(tile.bus_pj_per_bit))
         ns += activations * steps * float(array.step_ns)
-    return Price(_rounded(activations), _rounded(pj), _rounded(ns))
+    return LookupPrice(_rounded(activations), _rounded(pj), _rounded(ns))
 
 
 def _rounded(value: float) -> float:

@@ -14,6 +14,7 @@ from cimc.ir import cim
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.residence import Residence
 from cimc.mapping.replication import REPLICATIONS, ReplicationProblem, replicate
+from cimc.remarks import ReplicationRemarks
 from cimc.transforms.chosen_options import Choice, ChoosingPass
 from cimc.transforms.place.pack_arrays import array_groups_of, copy_arrays, first_fit_count, largest
 from cimc.transforms.place.shard_list import Ints, Places, tables_of
@@ -66,17 +67,19 @@ class Replicate(ChoosingPass):
         plan = replicate(problem, self.policy, **{**least, **self.chosen_options("policy")})
         copies = _that_fit(plan.copies, places, cells, int(self.budget * free), target.array.cols)
         _write(tables_of(matrices), places, cells, copies, data)
-        data.facts["replication"] = {
-            "policy": self.policy,
-            "budget": self.budget,
-            "free_arrays": free,
-            "copies": int((copies - 1).sum()),
-            "blocks_copied": int((copies > 1).sum()),
-            "heaviest_before": float(places.load[cells].max(initial=0.0)),
-            "heaviest": float((places.load[cells] / copies).max(initial=0.0)),
-            "bound": plan.bound,
-            "effort": dict(plan.effort),
-        }
+        data.remark(
+            ReplicationRemarks(
+                policy=self.policy,
+                budget=self.budget,
+                free_arrays=free,
+                copies=int((copies - 1).sum()),
+                blocks_copied=int((copies > 1).sum()),
+                heaviest_before=float(places.load[cells].max(initial=0.0)),
+                heaviest=float((places.load[cells] / copies).max(initial=0.0)),
+                bound=plan.bound,
+                effort=dict(plan.effort),
+            )
+        )
 
 
 def _that_fit(wanted: Ints, places: Places, cells: Ints, arrays: int, cols: int) -> Ints:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +23,11 @@ from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.types import symbol
 from cimc.isa.certificate import certify, shares
+from cimc.remarks import LayerRanges, ShardingRemarks, TablePooling
 from cimc.support.blas import one_thread
 from cimc.target.spec import Target
 from cimc.transforms.partition import pool_or_read
-from cimc.transforms.partition.adc_quality import layer_facts
+from cimc.transforms.partition.adc_quality import layer_ranges
 from cimc.transforms.partition.adc_steps import RANGES, choose_ranges
 from cimc.transforms.partition.converter_parallelism import Layer, widths
 from cimc.transforms.place.shard_list import row_block_reads
@@ -54,8 +54,8 @@ class Shard(ModulePass):
     (:mod:`cimc.transforms.partition.converter_parallelism`).
 
     Precondition: matrices without blocks.  Postcondition: every matrix has its ``cim.shards``, a layer its
-    ``cim.adc`` with the clip-free certificate, a table its ``cim.pooling``; facts ``adc_ranges`` (per layer)
-    and ``pooling`` (per table).
+    ``cim.adc`` with the clip-free certificate, a table its ``cim.pooling``;
+    :class:`~cimc.remarks.ShardingRemarks`.
     """
 
     name = "shard"
@@ -78,8 +78,8 @@ class Shard(ModulePass):
         uses: dict[str, list[cim.LookupOp]] = {}
         for lookup in [o for o in main_function(op).body.block.ops if isinstance(o, cim.LookupOp)]:
             uses.setdefault(symbol(lookup.table), []).append(lookup)
-        layers: list[dict[str, Any]] = []
-        tables: list[dict[str, Any]] = []
+        layers: list[LayerRanges] = []
+        tables: list[TablePooling] = []
         groups: dict[str, tuple[ArrayGroups, NDArray[np.int32]]] = {}
         matrices = cim.matrices_of(op)
         for matrix in matrices:
@@ -92,7 +92,7 @@ class Shard(ModulePass):
                     groups[name] = self._layer(matrix, columns[name], data, target, layers)
                 elif isinstance(matrix, cim.TableOp):
                     self._table(matrix, uses.get(name, []), data, target, tables)
-        data.facts["adc_ranges"], data.facts["pooling"] = layers, tables
+        data.remark(ShardingRemarks(tuple(layers), tuple(tables)))
         for mvm in [o for o in main_function(op).body.block.ops if isinstance(o, cim.MvmOp)]:
             name = symbol(mvm.matrix)
             _split(mvm, *groups[name])
@@ -126,7 +126,7 @@ class Shard(ModulePass):
         width: int,
         data: CompilerContext,
         target: Target,
-        facts: list[dict[str, Any]],
+        remarks: list[LayerRanges],
     ) -> tuple[ArrayGroups, NDArray[np.int32]]:
         """Shard a layer into blocks of ``width`` columns; returns its array groups and its block table."""
         name, bits = matrix.sym_name.data, matrix.bits.value.data
@@ -139,8 +139,8 @@ class Shard(ModulePass):
         ranges = choose_ranges(
             samples if calibrated else None, weights, blocks, target.array, bits, inputs, signed
         )
-        facts.append(
-            layer_facts(
+        remarks.append(
+            layer_ranges(
                 name, "calibrated" if calibrated else "clip-free", samples, weights,
                 data.store[symbol(matrix.scales)], blocks, ranges, target.array, bits, inputs, signed,
             )
@@ -164,7 +164,7 @@ class Shard(ModulePass):
         uses: list[cim.LookupOp],
         data: CompilerContext,
         target: Target,
-        facts: list[dict[str, Any]],
+        remarks: list[TablePooling],
     ) -> None:
         """Shard a table, and decide whether its rows are pooled in the array."""
         name = matrix.sym_name.data
@@ -174,9 +174,9 @@ class Shard(ModulePass):
         )  # fmt: skip
         reads = row_block_reads(matrix, target.array.rows, data)
         chosen = pool_or_read.decide(matrix, uses, blocks, reads, target, self.pool)
-        facts.append(chosen.to_json())
+        remarks.append(chosen)
         matrix.decide(_shards(matrix, data, target, blocks))
-        matrix.decide(cim.PoolingOp(name, chosen.rows, chosen.step))
+        matrix.decide(cim.PoolingOp(name, chosen.chunk_rows, chosen.step))
         if chosen.step > 1:
             cause = (
                 f"the ADC's finest step is {chosen.step}"

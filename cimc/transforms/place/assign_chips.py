@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import InfeasibleError, Shortage
+from cimc.remarks import ChipAssignment
 from cimc.target.spec import Target
 from cimc.transforms.place.interchip_traffic import Demand, crossings
 from cimc.transforms.place.pack_arrays import ArrayGroup, arrays_of
@@ -22,11 +22,11 @@ _NO_LINK = 1e12
 
 @dataclass(frozen=True)
 class ChipPlacement:
-    """Chip of each place and each array group, and what a report says about it."""
+    """Chip of each place and each array group, and what there is to say of it."""
 
     of_item: Ints
     of_group: Ints
-    facts: dict[str, Any]
+    remark: ChipAssignment
 
 
 def assign_chips(
@@ -59,26 +59,26 @@ def assign_chips(
     """
     chips, of_group = rooms(groups, target)
     if policy == "solve":
-        of_item, facts = _solved(places, items, chips, target, seed)
-        return ChipPlacement(of_item, of_group, facts)
+        of_item, remark = _solved(places, items, chips, target, seed)
+        return ChipPlacement(of_item, of_group, remark)
     if policy == "near":
-        of_item, facts = _nearest(places, items, groups, target, demand)
-        return ChipPlacement(of_item, of_group, facts)
+        of_item, remark = _nearest(places, items, groups, target, demand)
+        return ChipPlacement(of_item, of_group, remark)
     filling = _Filling(places, items, chips, target)
     for run in _tables(places, items):
         filling.deal(run)
-    return ChipPlacement(filling.of_item, of_group, {})
+    return ChipPlacement(filling.of_item, of_group, ChipAssignment(policy))
 
 
 def _nearest(
     places: Places, items: Ints, groups: list[ArrayGroup], target: Target, demand: Demand | None
-) -> tuple[Ints, dict[str, Any]]:
+) -> tuple[Ints, ChipAssignment]:
     """The chips of ``near``, and for the report tables that stay together and what is expected to cross."""
     order = _densest(places, items)
     spread = _Filling(places, items, rooms(groups, target)[0], target)
     spread.in_turn(order)
     if demand is None:
-        return spread.of_item, {}
+        return spread.of_item, ChipAssignment("near")
     tables = _tables(places, items)
     found = crossings(places, items, spread.of_item, demand, target).apart
     best, least, kept = spread.of_item, float(found.sum()), 0
@@ -105,7 +105,7 @@ def _nearest(
         gain = crossings(places, items, whole, demand, target).whole < found
         if 0 < np.count_nonzero(gain) < len(gain):
             consider(gain)
-    return best, {"tables_together": kept, "crossing_bits": least}
+    return best, ChipAssignment("near", tables_together=kept, crossing_bits=least)
 
 
 class _Filling:
@@ -164,7 +164,7 @@ def rooms(groups: list[ArrayGroup], target: Target) -> tuple[list[ChipRoom], Int
 
 def _solved(
     places: Places, items: Ints, chips: list[ChipRoom], target: Target, seed: int
-) -> tuple[Ints, dict[str, Any]]:
+) -> tuple[Ints, ChipAssignment]:
     from cimc.mapping.chips import ChipProblem, place_on_chips
 
     half = max(chip.free for chip in chips) // 2
@@ -191,13 +191,14 @@ def _solved(
     of_item = np.zeros(len(items), np.int64)
     for piece, chip in zip(pieces, solution.chips.tolist(), strict=True):
         of_item[piece] = chip
-    return of_item, {
-        "bottleneck_ns": solution.bottleneck_ns,
-        "bound_ns": solution.bound_ns,
-        "optimal": solution.optimal,
-        "produced_by": solution.produced_by,
-        "effort": dict(solution.effort),
-    }
+    return of_item, ChipAssignment(
+        "solve",
+        bottleneck_ns=solution.bottleneck_ns,
+        bound_ns=solution.bound_ns,
+        optimal=solution.optimal,
+        produced_by=solution.produced_by,
+        effort=dict(solution.effort),
+    )
 
 
 def _tables(places: Places, items: Ints) -> list[Ints]:

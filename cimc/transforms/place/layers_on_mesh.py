@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from cimc.analysis.request_size import request_bytes
 from cimc.interpreter.evaluate import main_function
 from cimc.ir import cim, rec
 from cimc.ir.types import symbol
+from cimc.remarks import LayersOnMesh
 from cimc.target.spec import Target
 from cimc.transforms.place.pack_arrays import ArrayGroup
 
@@ -26,11 +26,11 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class DensePlacement:
-    """Tile of each array group on the first chip, the tile that most lookups feed, and what a report says."""
+    """Tile of each array group on the first chip, the tile that most lookups feed, and the remark."""
 
     tiles: Ints
     consumer: int | None
-    facts: dict[str, Any]
+    remark: LayersOnMesh
 
 
 @dataclass(frozen=True)
@@ -80,15 +80,15 @@ def place_dense(
     evaluation = solution.evaluation
     fed = found.lookups
     consumer = int(solution.sites[max(fed, key=lambda g: (fed[g], -g))]) if fed else None
-    facts = {
-        "method": method,
-        "produced_by": solution.produced_by,
-        "effort": dict(solution.effort),
-        "bit_hops": evaluation.cost,
-        "bound": evaluation.bound,
-        "gap": evaluation.gap if np.isfinite(evaluation.gap) else None,
-    }
-    return DensePlacement(solution.sites, consumer, facts)
+    remark = LayersOnMesh(
+        method=method,
+        produced_by=solution.produced_by,
+        effort=dict(solution.effort),
+        bit_hops=evaluation.cost,
+        bound=evaluation.bound,
+        gap=evaluation.gap if np.isfinite(evaluation.gap) else None,
+    )
+    return DensePlacement(solution.sites, consumer, remark)
 
 
 def _traffic(module: ModuleOp, groups: list[ArrayGroup]) -> _Traffic:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from cimc.ir.residence import SRAM_ARRAY, Residence, dram_tile
 from cimc.mapping import PlacementProblem, evaluate
 from cimc.mapping.assignment.strategy_registry import STRATEGIES
 from cimc.mapping.mesh.mesh_solve import QUADRATIC_METHODS
+from cimc.remarks import ChipAssignment, MatrixPlacement, PlacementRemarks
 from cimc.target.positions import middle_tile
 from cimc.target.spec import Target
 from cimc.transforms.chosen_options import Choice, ChoosingPass
@@ -27,7 +27,7 @@ from cimc.transforms.place.memory_remarks import residency
 from cimc.transforms.place.pack_arrays import ArrayGroup, Packing, array_groups_of, pack
 from cimc.transforms.place.replica_anti_affinity import spread_copies
 from cimc.transforms.place.shard_list import Places, tables_of
-from cimc.transforms.place.solve_per_chip import Placed, solve_parts
+from cimc.transforms.place.solve_per_chip import solve_parts
 from cimc.transforms.place.sram_dram import place_in_dram, place_in_sram
 from cimc.transforms.quantise.room import no_room
 
@@ -83,7 +83,7 @@ class Place(ChoosingPass):
         groups = array_groups_of(op, data, target)
         rows = np.full((places.count, 3), -1, np.int64)  # tile, array, offset of each place
         try:
-            packing, group_chip = self.pack(places, groups, target, data, Demand.collect(op, data))
+            packing, group_chip, chips = self.pack(places, groups, target, Demand.collect(op, data))
             fixed = None if self.dense == "together" else self._dense(op, groups, target, data)
             centre = middle_tile(target) if fixed is None or fixed.consumer is None else fixed.consumer
             problem = _problem(places, packing, groups, centre, target)
@@ -104,30 +104,44 @@ class Place(ChoosingPass):
             )
         layers = _in_cells(rows, tiles, packing, groups, matrices)
         _write(rows, layers, places, matrices, data, target)
-        facts = self.report(problem, solution, tiles, packing, matrices, data)
-        if packing.arrays > packing.primary:
-            facts |= {"copy_arrays": packing.arrays - packing.primary, "copies_sharing_a_tile": together}
-        if fixed is not None:
-            facts["dense"] = fixed.facts
-        data.facts["placement"] = facts
-        data.facts["residency"] = residency(matrices, places, data)
+        evaluation, copied = evaluate(problem, tiles), packing.arrays - packing.primary
+        data.remark(
+            PlacementRemarks(
+                strategy=self.strategy,
+                seed=self.seed,
+                produced_by=solution.produced_by,
+                effort=solution.effort,
+                bottleneck=evaluation.bottleneck,
+                bound=evaluation.bottleneck_bound,
+                gap=evaluation.gap,
+                hops=evaluation.hops,
+                hops_bound=evaluation.hops_bound,
+                items=problem.n_items,
+                table_arrays=packing.primary,
+                matrices=tuple(_placed(matrix, data) for matrix in matrices),
+                residency=residency(matrices, places, data),
+                copy_arrays=copied or None,
+                copies_sharing_a_tile=together if copied else None,
+                dense=None if fixed is None else fixed.remark,
+                chips=chips,
+            )
+        )
 
     def pack(
-        self, places: Places, groups: list[ArrayGroup], target: Target, data: CompilerContext, demand: Demand
-    ) -> tuple[Packing, Ints]:
-        """Places in cells to arrays, and the chip of each array group (-1 for any)."""
+        self, places: Places, groups: list[ArrayGroup], target: Target, demand: Demand
+    ) -> tuple[Packing, Ints, ChipAssignment | None]:
+        """Places in cells to arrays, the chip of each array group (-1 for any), and the remark on chips."""
         strategy = "first_fit" if self.strategy in ("round_robin", "first_fit") else "greedy"
         items = places.where(Residence.RRAM)
         if self.chips == "flat" or target.system.chips == 1:
             whole = pack(places, items, target, strategy, self.array_slack, self.seed)
-            return whole, np.full(len(groups), -1, np.int64)
+            return whole, np.full(len(groups), -1, np.int64), None
         chips = assign_chips(self.chips, places, items, groups, target, self.seed, demand)
-        data.facts["chips"] = {"policy": self.chips, **chips.facts}
         parts = [
             pack(places, items[chips.of_item == chip], target, strategy, self.array_slack, self.seed)
             for chip in range(target.system.chips)
         ]
-        return Packing.joined(parts), chips.of_group
+        return Packing.joined(parts), chips.of_group, chips.remark
 
     def _dense(
         self, op: ModuleOp, groups: list[ArrayGroup], target: Target, data: CompilerContext
@@ -148,50 +162,24 @@ class Place(ChoosingPass):
         rows[items, 0] = dram_tile(0) - chip
         rows[items, 2] = 0
 
-    def report(
-        self,
-        problem: PlacementProblem,
-        solution: Placed,
-        tiles: Ints,
-        packing: Packing,
-        matrices: list[cim.MatrixOp],
-        data: CompilerContext,
-    ) -> dict[str, Any]:
-        """What the summary and benchmarks print about the placement."""
-        evaluation = evaluate(problem, tiles)
-        where = []
-        for matrix in matrices:
-            blocks = matrix.block_table(data.store)
-            slices = matrix.shards().slices.value.data
-            cells = blocks[blocks[:, cim.ARRAY] >= 0]
-            where.append(
-                {
-                    "name": matrix.sym_name.data,
-                    "kind": matrix.kind,
-                    "rows": matrix.rows.value.data,
-                    "cols": matrix.cols.value.data,
-                    "bits": matrix.bits.value.data,
-                    "slices": slices,
-                    "blocks": len(blocks),
-                    "tiles": np.unique(blocks[blocks[:, cim.TILE] >= 0, cim.TILE]).tolist(),
-                    "arrays": _distinct_arrays(cells),
-                    "cells": int((cells[:, cim.ROWS].astype(np.int64) * cells[:, cim.COLS]).sum()) * slices,
-                }
-            )
-        return {
-            "strategy": self.strategy,
-            "seed": self.seed,
-            "produced_by": solution.produced_by,
-            "effort": solution.effort,
-            "bottleneck": evaluation.bottleneck,
-            "bound": evaluation.bottleneck_bound,
-            "gap": evaluation.gap,
-            "hops": evaluation.hops,
-            "hops_bound": evaluation.hops_bound,
-            "items": problem.n_items,
-            "table_arrays": packing.primary,
-            "matrices": where,
-        }
+
+def _placed(matrix: cim.MatrixOp, data: CompilerContext) -> MatrixPlacement:
+    """Where a matrix ended."""
+    blocks = matrix.block_table(data.store)
+    slices = matrix.shards().slices.value.data
+    cells = blocks[blocks[:, cim.ARRAY] >= 0]
+    return MatrixPlacement(
+        name=matrix.sym_name.data,
+        kind=matrix.kind,
+        rows=matrix.rows.value.data,
+        cols=matrix.cols.value.data,
+        bits=matrix.bits.value.data,
+        slices=slices,
+        blocks=len(blocks),
+        tiles=tuple(np.unique(blocks[blocks[:, cim.TILE] >= 0, cim.TILE]).tolist()),
+        arrays=_distinct_arrays(cells),
+        cells=int((cells[:, cim.ROWS].astype(np.int64) * cells[:, cim.COLS]).sum()) * slices,
+    )
 
 
 def _distinct_arrays(blocks: NDArray[np.int32]) -> int:

@@ -22,6 +22,7 @@ from cimc.ir import cim, rec
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.types import symbol, tensor
+from cimc.remarks import ClippedInput, QuantisationRemarks
 from cimc.support.io.generated import GeneratedArray, GeneratedIntegers
 from cimc.support.io.streaming import blocks
 from cimc.transforms.quantise.calibration import CLIP_COST_DB, LARGEST, Seen, Widths, non_negative, observe
@@ -29,8 +30,6 @@ from cimc.transforms.quantise.imported_scales import Drive, drive_of, fitted_tab
 from cimc.transforms.quantise.room import require_room
 from cimc.transforms.quantise.scale_rows import fitted_rows, narrowest, quantize_rows
 
-CLIPPED = "clipped_inputs"
-"""Name of the fact: layers whose input clipping spoils, and what it costs."""
 SMALLEST = float(np.finfo(np.float32).tiny)
 """A scale below this would be subnormal, with few bits or none: what it stands for is taken as zero."""
 
@@ -52,7 +51,7 @@ class Quantize(ModulePass):
     no more bits than their integers need.
 
     Precondition: no bare ``onnx`` operation.  Postcondition: no ``rec.linear`` or ``rec.embedding_bag``;
-    fact ``clipped_inputs``: the layers that lose more than
+    :class:`~cimc.remarks.QuantisationRemarks`: the layers that lose more than
     :data:`~cimc.transforms.quantise.calibration.CLIP_COST_DB` by clipping.
     """
 
@@ -86,9 +85,8 @@ class Quantize(ModulePass):
             return
         require_room(op, data, target, self.weights, self.table_bits)
         seen = observe(op, data, Widths(float(self.percentile), self.acts))
-        data.facts[CLIPPED] = [
-            found for layer in layers if (found := _clipped(layer, seen, self, data.notes))
-        ]
+        clipped = [found for layer in layers if (found := _clipped(layer, seen, self, data.notes))]
+        data.remark(QuantisationRemarks(tuple(clipped)))
         tool = _Rewriter(self, op, data, seen, target.max_weight)
         for layer in layers:
             tool.linear(layer)
@@ -297,8 +295,8 @@ class _Rewriter:
             self.data.store.remove(name)
 
 
-def _clipped(op: rec.LinearOp, seen: Seen, options: Quantize, notes: list[str]) -> dict[str, Any] | None:
-    """The fact of a layer whose input clipping spoils, with a note; ``None`` where it costs little."""
+def _clipped(op: rec.LinearOp, seen: Seen, options: Quantize, notes: list[str]) -> ClippedInput | None:
+    """The remark on a layer whose input clipping spoils, with a note; ``None`` where it costs little."""
     found = seen.clipping.get(op)
     if found is None or found.cost_db <= CLIP_COST_DB:
         return None
@@ -308,7 +306,7 @@ def _clipped(op: rec.LinearOp, seen: Seen, options: Quantize, notes: list[str]) 
         f"{found.range.largest:.3g}, to {found.range.reach:.3g}: that costs {found.cost_db:.0f} dB of SQNR "
         "on the calibration requests; quantize{percentile=100} clips nothing"
     )
-    return {"layer": label, "cost_db": round(found.cost_db, 1)}
+    return ClippedInput(label, round(found.cost_db, 1))
 
 
 def _replace(op: Operation, new: list[Operation]) -> None:

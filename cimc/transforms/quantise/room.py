@@ -21,11 +21,10 @@ def require_room(module: ModuleOp, data: CompilerContext, target: Target, weight
     """
     from cimc.transforms.pipeline import Pipeline
 
-    text = data.facts.get("pipeline")
-    if not text:
+    if not data.pipeline:
         return
     try:
-        passes = Pipeline.parse(str(text)).passes
+        passes = Pipeline.parse(data.pipeline).passes
     except PassError:  # of a pipeline with passes of the user's own
         return
     if not any(each.name == "place" for each in passes):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import FunctionType, ModuleOp
@@ -23,6 +22,7 @@ from cimc.ir.onnx import dialect as onnx
 from cimc.ir.rec import shape
 from cimc.ir.text import verify_ir
 from cimc.ir.types import symbol
+from cimc.remarks import HostNode, ModelLayer, ModelTable, NearMiss, RecognitionRemarks, Work
 from cimc.transforms.matching.graph import Graph
 from cimc.transforms.onnx.batch_major.lift import batch_first
 from cimc.transforms.onnx.composites.operators import Made, expand, has_compound, torn_apart
@@ -50,8 +50,8 @@ class FuseRecsys(ModulePass):
             operations stay on the host by default, as nothing is won by the trip.
         scratchpad: share of a tile's scratchpad that values may take before they stay on the host.
 
-    Facts: ``frontend`` (where every node went), ``misses`` (what nearly matched, per recogniser), ``work``
-    (MACs and looked-up values per request, of the chip and of each node on the host).
+    Leaves :class:`~cimc.remarks.RecognitionRemarks`: where every node went, what nearly matched, and the work
+    of the chip and of each node on the host.
     """
 
     name = "fuse-recsys"
@@ -90,15 +90,7 @@ class FuseRecsys(ModulePass):
         make_segments(graph)
         names = {_stand_in(o, graph, made): name for o, name in found.items()}
         _update_type(function)
-        ctx.facts["frontend"] = _facts(graph, names)
-        ctx.facts["work"] = {"chip": chip_work(graph), "host": [asdict(each) for each in host_work(graph)]}
-        ctx.facts["misses"] = [
-            {k: v for k, v in asdict(m).items() if k != "near"}
-            for node, found in graph.misses.items()
-            if node in graph.hosted and node in names
-            for m in found.values()
-            if m.near
-        ]
+        ctx.remark(_remarks(graph, names))
 
     def _recognised(
         self, function: FuncOp, module: ModuleOp, ctx: CompilerContext
@@ -242,29 +234,36 @@ def _update_type(function: FuncOp) -> None:
     )
 
 
-def _facts(graph: Graph, names: dict[onnx.NodeOp, tuple[str, str]]) -> dict[str, Any]:
-    """What the report says of the frontend; JSON-able, in node order."""
+def _remarks(graph: Graph, names: dict[onnx.NodeOp, tuple[str, str]]) -> RecognitionRemarks:
+    """Where every node went, in node order."""
     ops = list(graph.function.body.block.ops)
     bags = [o for o in ops if isinstance(o, rec.EmbeddingBagOp)]
     uses = Counter(symbol(b.table) for b in bags)
     tables = {symbol(b.table): (b.rows.value.data, b.dim.value.data) for b in bags}
-    linear = [
-        {"name": symbol(o.weight), "node": onnx.name_of(o), "in": shape(o.x)[-1], "out": o.units.value.data}
+    linear = (
+        ModelLayer(symbol(o.weight), onnx.name_of(o), shape(o.x)[-1], o.units.value.data)
         for o in ops
         if isinstance(o, rec.LinearOp)
-    ]
-    return {
-        "nodes": len(names),
-        "chip": sum(o in graph.claimed for o in names),
-        "folded": sum(o not in graph.claimed and o not in graph.hosted for o in names),
-        "recognised": dict(sorted(Counter(graph.claimed.values()).items())),
-        "host": [
-            {"op": kind, "node": name, "reason": graph.hosted[o]}
-            for o, (name, kind) in names.items()
-            if o in graph.hosted
-        ],
-        "segments": sum(isinstance(o, rec.HostOp) for o in ops),
-        "batch": str(graph.batch) if graph.batch is not None else None,
-        "tables": [{"name": n, "rows": r, "dim": d, "bags": uses[n]} for n, (r, d) in tables.items()],
-        "linear": linear,
-    }
+    )
+    near = (
+        NearMiss(m.recogniser, m.node, m.reason)
+        for node, found in graph.misses.items()
+        if node in graph.hosted and node in names
+        for m in found.values()
+        if m.near
+    )
+    return RecognitionRemarks(
+        nodes=len(names),
+        chip=sum(o in graph.claimed for o in names),
+        folded=sum(o not in graph.claimed and o not in graph.hosted for o in names),
+        recognised=dict(sorted(Counter(graph.claimed.values()).items())),
+        host=tuple(
+            HostNode(kind, name, graph.hosted[o]) for o, (name, kind) in names.items() if o in graph.hosted
+        ),
+        segments=sum(isinstance(o, rec.HostOp) for o in ops),
+        batch=str(graph.batch) if graph.batch is not None else None,
+        tables=tuple(ModelTable(n, r, d, uses[n]) for n, (r, d) in tables.items()),
+        linear=tuple(linear),
+        misses=tuple(near),
+        work=Work(chip_work(graph), tuple(host_work(graph))),
+    )

@@ -19,20 +19,17 @@ from cimc.analysis.shapes.dims import Dim, Poly
 from cimc.analysis.shapes.engine import ShapeAnalysis
 from cimc.analysis.shapes.rules.control_flow import trips_of
 from cimc.ir import rec
-from cimc.ir.host_work import HostWork
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.multiplications import UNCHANGED, Extent, Node, Product, work_of
 from cimc.ir.types import DYNAMIC, NoneType, element_of, is_float, shape_of
+from cimc.remarks import ChipWork, HostWork
 from cimc.transforms.matching.graph import Graph
 
 Count = float | None
 
 
-def chip_work(graph: Graph) -> dict[str, Any]:
-    """MACs of ``arrays`` and ``vector`` unit, and looked-up values of ``tables``, per request.
-
-    ``tables`` is ``None`` where bags hold a varying number of ids.
-    """
+def chip_work(graph: Graph) -> ChipWork:
+    """Work of the chip per request, from the shapes of the function."""
     arrays = vector = 0
     tables: int | None = 0
     for op in graph.function.body.block.ops:
@@ -48,7 +45,7 @@ def chip_work(graph: Graph) -> dict[str, Any]:
             ids = rec.shape(op.ids)[1:]
             known = op.layout.data == "fixed" and DYNAMIC not in ids
             tables = tables + prod(ids) * op.dim.value.data if known and tables is not None else None
-    return {"arrays": arrays, "vector": vector, "tables": tables}
+    return ChipWork(arrays, vector, tables)
 
 
 def host_work(graph: Graph) -> list[HostWork]:

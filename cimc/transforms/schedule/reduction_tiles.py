@@ -23,6 +23,7 @@ from cimc.ir.context import CompilerContext
 from cimc.ir.residence import Residence, residence_of
 from cimc.ir.types import symbol
 from cimc.isa.directory import serving_tiles, with_replicas
+from cimc.remarks import MovedLookups
 from cimc.target.spec import Target
 from cimc.transforms.place.shard_list import Floats, Ints, expected_uses, tables_of
 
@@ -81,7 +82,7 @@ def spread_reduction_tiles(
     lookups: list[cim.LookupOp],
     data: CompilerContext,
     target: Target,
-) -> tuple[dict[Operation, int], dict[str, Any]]:
+) -> tuple[dict[Operation, int], MovedLookups]:
     """New reduction tiles for some of ``lookups`` (those whose ids stream in from outside).
 
     First, a lookup whose rows are on another chip is reduced there, where that saves crossing more than a
@@ -115,7 +116,7 @@ def spread_reduction_tiles(
         f.op: there for f, there, old in zip(flows, reduction_tile, consumer, strict=True) if there != old
     }
     after = float(busy.max(initial=0.0))
-    return moved, {"moved": len(moved), "lookups": len(flows), "ns_before": before, "ns_after": after}
+    return moved, MovedLookups(len(moved), len(flows), before, after)
 
 
 def hoist(moved: Iterable[Operation]) -> None:

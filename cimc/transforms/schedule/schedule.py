@@ -17,6 +17,7 @@ from cimc.errors import InfeasibleError, PassError, Shortage
 from cimc.interpreter.evaluate import main_function
 from cimc.ir import cim, rec
 from cimc.ir.context import CompilerContext, compiler_context, target_of
+from cimc.remarks import MovedLookups, ScheduleRemarks
 from cimc.target.spec import Target
 from cimc.transforms.schedule.assign_tiles import SLACK, Slack, assign_tiles
 from cimc.transforms.schedule.reduction_tiles import hoist, spread_reduction_tiles
@@ -61,8 +62,6 @@ class Schedule(ModulePass):
             matrix.placement()
         function = main_function(op)
         cut = split_large(op, function, data, target, assign_stages)
-        if cut:
-            data.facts["cut"] = cut
         stages = assign_stages(function)
         chip = [o for o in function.body.block.ops if is_chip(o)]
         tiles, short = assign_tiles(stages, chip, data, target, self._slack)
@@ -70,11 +69,12 @@ class Schedule(ModulePass):
             raise InfeasibleError(
                 short, subject=f"schedule{{fill={self._slack.fill} free={self._slack.free}}}"
             )
-        moved = self._moved(chip, stages, tiles, data, target)
+        moved, remark = self._moved(chip, stages, tiles, data, target)
         tiles |= moved
         hoist(moved)
         _communicate(function, stages, tiles, frozenset(moved))
-        data.facts["scratchpad"] = _allocate(function, stages, tiles, target)
+        used = _allocate(function, stages, tiles, target)
+        data.remark(ScheduleRemarks(used, tuple(cut), remark))
         _annotate(function, stages, tiles)
 
     def adjusted(self, shortage: Shortage) -> Schedule | None:
@@ -103,17 +103,16 @@ class Schedule(ModulePass):
         tiles: dict[Operation, int],
         data: CompilerContext,
         target: Target,
-    ) -> dict[Operation, int]:
+    ) -> tuple[dict[Operation, int], MovedLookups | None]:
         """Lookups that get another reduction tile than the tile that needs their result."""
         if self.reduction_tiles not in ("consumer", "spread"):
             raise PassError(
                 "schedule.option", f"reduction_tiles={self.reduction_tiles} is neither consumer nor spread"
             )
         if self.reduction_tiles == "consumer":
-            return {}
+            return {}, None
         lookups = [o for o in chip if isinstance(o, cim.LookupOp) and streamed(o, stages[o], stages)]
-        moved, data.facts["homes"] = spread_reduction_tiles(chip, stages, tiles, lookups, data, target)
-        return moved
+        return spread_reduction_tiles(chip, stages, tiles, lookups, data, target)
 
 
 def is_chip(op: Operation) -> bool:
@@ -230,7 +229,7 @@ class _Tile:
 
 def _allocate(
     function: FuncOp, stages: dict[Operation, int], tiles: dict[Operation, int], target: Target
-) -> dict[str, int]:
+) -> dict[int, int]:
     """Addresses for all values; returns the bytes used per tile."""
     memory: dict[tuple[int, int], _Tile] = {}
     order = {op: n for n, op in enumerate(function.body.block.ops)}
@@ -260,13 +259,13 @@ def _allocate(
                 and (not is_chip(op) or stages[op] != stages[source])
             ):
                 memory[stages[source], tiles[source]].buffers.use(operand, end)
-    used: dict[str, int] = {}
+    used: dict[int, int] = {}
     for (_, number), tile in memory.items():
         top = tile.buffers.assign(target.tile.scratchpad_bytes, number)
-        used[str(number)] = max(used.get(str(number), 0), top)
+        used[number] = max(used.get(number, 0), top)
         for op, result in tile.values:
             op.attributes[cim.ADDRESS_ATTR] = IntegerAttr(tile.buffers.address(result), 64)
-    return dict(sorted(used.items(), key=lambda item: int(item[0])))
+    return dict(sorted(used.items()))
 
 
 def _place_result(op: Operation, result: SSAValue, buffers: Buffers, at: int) -> None:

@@ -32,7 +32,7 @@ def pooled(kind: str, extents: list[int], opset: int = 22, **attributes: Any) ->
 
 
 def hosted(found: Fused) -> list[str]:
-    return [h["op"] for h in found.ctx.facts["frontend"]["host"]]
+    return [h.op for h in found.ctx.remarks.recognition.host]
 
 
 @st.composite

@@ -118,7 +118,9 @@ def _with(simulator: Simulator, change: Any) -> Simulator:
         if matrix.kind == "table":
             change(matrix, arrays, arrays[f"{matrix.name}.blocks"].copy())
     return Simulator(
-        Program(program.header, program.segments, program.matrices, program.constants, arrays, program.facts),
+        Program(
+            program.header, program.segments, program.matrices, program.constants, arrays, program.remarks
+        ),
         simulator.target,
     )
 

@@ -62,7 +62,7 @@ class Case:
         onnx.save(self.model, self.path)
 
     def run(self, pass_: Canonicalize | None = None) -> tuple[list[str], dict[str, int], ModuleOp]:
-        """Canonicalise; the node kinds left, the facts and the module; results must be the same bytes."""
+        """Canonicalise: the node kinds left, the rules applied, the module; results are the same bytes."""
         module, ctx = canonical(self.path, pass_)
         x = np.random.default_rng(0).standard_normal((4, 2, 3)).astype(np.float32)
         plain = HostRunner(optimise=False)
@@ -71,7 +71,7 @@ class Case:
         assert before["y"].shape == after["y"].shape
         assert before["y"].tobytes() == after["y"].tobytes()
         kinds = [op.kind for op in module.walk() if isinstance(op, NodeOp)]
-        return kinds, ctx.facts["canonicalize"], module
+        return kinds, ctx.remarks.simplification.applied, module
 
 
 I64 = np.int64
@@ -186,9 +186,9 @@ def test_each_rule(
     weights: dict[str, object],
     left: list[str],
 ) -> None:
-    kinds, facts, _ = Case(tmp_path, nodes, **weights).run()
+    kinds, applied, _ = Case(tmp_path, nodes, **weights).run()
     assert kinds == left
-    assert facts[rule] >= 1
+    assert applied[rule] >= 1
 
 
 @pytest.mark.parametrize(
@@ -242,9 +242,9 @@ def test_an_input_with_fixed_extents_has_a_known_shape(tmp_path: Path) -> None:
         node("Neg", ["t"], ["unused"]),
     ]
     case = Case(tmp_path, nodes, dims=(4, 2, 3), u=np.array([-1], I64))
-    kinds, facts, _ = case.run()
+    kinds, applied, _ = case.run()
     assert kinds == ["Reshape"]
-    assert facts["fold-shape"] == 2
+    assert applied["fold-shape"] == 2
 
 
 def test_a_lying_intermediate_shape_is_not_believed(tmp_path: Path) -> None:
@@ -268,9 +268,9 @@ def test_rules_reach_into_bodies_and_constant_ifs_are_inlined(tmp_path: Path) ->
 
     choose = node("If", ["c"], ["y"], then_branch=branch("t", "Exp"), else_branch=branch("e", "Abs"))
     weights = {"k": np.ones(2, np.float32)}
-    kinds, facts, _ = Case(tmp_path, [choose], c=np.False_, **weights).run()
+    kinds, applied, _ = Case(tmp_path, [choose], c=np.False_, **weights).run()
     assert kinds == ["Abs"]
-    assert facts["inline-constant-if"] == 1
+    assert applied["inline-constant-if"] == 1
     dynamic = [
         node("ReduceMax", ["x"], ["m"], keepdims=0),
         node("Greater", ["m", "zero"], ["c"]),
@@ -322,7 +322,7 @@ def test_doubling_constants_stop_at_the_cap(tmp_path: Path) -> None:
     nodes += [node("Shape", ["c40"], ["s"]), node("Expand", ["x", "s"], ["y"])]
     case = Case(tmp_path, nodes, c0=np.ones(1, np.float32))
     module, ctx = canonical(case.path, Canonicalize(max_fold=1000))
-    assert ctx.facts["canonicalize"]["fold-constants"] == 9
+    assert ctx.remarks.simplification.applied["fold-constants"] == 9
     arrays = [
         ctx.store[op.symbol.root_reference.data] for op in module.walk() if isinstance(op, InitializerOp)
     ]
@@ -352,7 +352,7 @@ def test_a_node_that_cannot_run_is_left_and_the_others_are_folded(tmp_path: Path
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     module, ctx = canonical(path)
     assert [op.kind for op in module.walk() if isinstance(op, NodeOp)] == ["Reshape", "Add", "Sub"]
-    assert ctx.facts["canonicalize"]["fold-constants"] == 1
+    assert ctx.remarks.simplification.applied["fold-constants"] == 1
 
 
 def test_small_results_stand_in_the_text_and_large_ones_in_the_store(tmp_path: Path) -> None:
@@ -368,7 +368,7 @@ def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
     text = print_ir(module)
     Canonicalize().apply(ctx, module)
     assert print_ir(module) == text
-    assert ctx.facts["canonicalize"] == {}
+    assert ctx.remarks.simplification.applied == {}
 
 
 def test_a_plain_context_is_refused() -> None:

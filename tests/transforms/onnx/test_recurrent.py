@@ -90,11 +90,11 @@ def recurrent(
 
 
 def hosted(found: Fused) -> set[str]:
-    return {h["op"] for h in found.ctx.facts["frontend"]["host"]}
+    return {h.op for h in found.ctx.remarks.recognition.host}
 
 
 def layers(found: Fused) -> list[str]:
-    return [layer["name"] for layer in found.ctx.facts["frontend"]["linear"]]
+    return [layer.name for layer in found.ctx.remarks.recognition.linear]
 
 
 ONE = ("Relu", "Tanh", "Sigmoid", "Softsign", "Softplus", "LeakyRelu", "Elu", "HardSigmoid")
@@ -395,7 +395,7 @@ def test_sequence_recommenders_are_on_the_chip(name: str, tmp_path: Path) -> Non
     model = SEQUENCES[name]()
     proto = model.proto()
     found = fuse_whole(proto)
-    assert found.ctx.facts["frontend"]["host"] == []
+    assert found.ctx.remarks.recognition.host == ()
     found.check(model.requests, 1e-4)
     path, requests = tmp_path / "m.onnx", tmp_path / "r.npz"
     onnx.save(proto, path)

@@ -17,7 +17,7 @@ from cimc.metrics.scores import sqnr_db
 from cimc.sim.kernels.dense.mvm import DenseKernel
 from cimc.target import load_target
 from cimc.target.cell_encoding import max_weight, phase_plan
-from cimc.transforms.partition.adc_quality import layer_facts
+from cimc.transforms.partition.adc_quality import layer_ranges
 from cimc.transforms.partition.adc_steps import choose_ranges
 from cimc.transforms.partition.shard import dense_blocks
 from models.tiny import mlp, requests_for
@@ -36,17 +36,17 @@ def test_expected_sqnr_is_that_of_the_kernel(
     samples = rng.integers(*phase_plan(8, signed, array.dac_bits, array.signed_inputs).bounds, (20, rows))
     blocks, _ = dense_blocks(rows, cols, array.rows, 5, 16)
     steps = choose_ranges(samples, weights, blocks, array, 8, 8, signed)
-    facts = layer_facts("l", "calibrated", samples, weights, scales, blocks, steps, array, 8, 8, signed)
+    found = layer_ranges("l", "calibrated", samples, weights, scales, blocks, steps, array, 8, 8, signed)
     kernel = DenseKernel(weights, blocks, steps, array, 8, 8, signed)
     out = kernel.adc(samples.astype(np.int8 if signed else np.uint8), 0, len(blocks))
     exact = samples.astype(np.int64) @ weights.astype(np.int64)
     expected = sqnr_db(exact * scales.astype(np.float64), out * scales.astype(np.float64))
     if math.isinf(expected):
-        assert facts["sqnr_db"] is None or not exact.any()
+        assert found.sqnr_db is None or not exact.any()
     else:
-        assert facts["sqnr_db"] == pytest.approx(expected, abs=0.006)
-    assert (facts["step_min"], facts["step_max"], facts["samples"]) == (steps.min(), steps.max(), 20)
-    assert 0.0 <= facts["clipped"] < 1.0
+        assert found.sqnr_db == pytest.approx(expected, abs=0.006)
+    assert (found.step_min, found.step_max, found.samples) == (steps.min(), steps.max(), 20)
+    assert 0.0 <= found.clipped < 1.0
 
 
 def compiled(folder: Path, ranges: str, calib: dict[str, Any]) -> cimc.Program:
@@ -64,14 +64,14 @@ def test_clip_free_ranges_never_clip_and_calibrated_ones_lose_less(tmp_path: Pat
     kinds = {}
     for ranges in ("calibrated", "clip-free"):
         program = compiled(tmp_path, ranges, calib)
-        facts = program.data.facts["adc_ranges"]
-        assert [each["ranges"] for each in facts] == [ranges, ranges]
+        found = program.data.remarks.sharding.adc_ranges
+        assert [each.ranges for each in found] == [ranges, ranges]
         assert program.data.header.pipeline.count(f'ranges="{ranges}"') == 1
-        kinds[ranges] = facts
+        kinds[ranges] = found
     for loose, tight in zip(kinds["clip-free"], kinds["calibrated"], strict=True):
-        assert loose["clipped"] == 0.0
-        assert loose["step_max"] >= tight["step_max"]
-        assert tight["sqnr_db"] > loose["sqnr_db"] + 3
+        assert loose.clipped == 0.0
+        assert loose.step_max >= tight.step_max
+        assert tight.sqnr_db > loose.sqnr_db + 3
     extreme = {"x": np.where(np.arange(40) % 2, 1e3, -1e3).astype(np.float32)[None].repeat(3, 0)}
     exact, adc = (program.run(extreme, mode).outputs["y"] for mode in ("exact", "adc"))  # type: ignore[arg-type]
     assert np.abs(exact - adc).max() < 0.2 * np.abs(exact).max()  # far outside of calibration, still no clip
@@ -82,7 +82,7 @@ def test_without_samples_the_range_is_clip_free() -> None:
     weights = np.ones((4, 2), np.int8)
     blocks, _ = dense_blocks(4, 2, array.rows, 8, 16)
     steps = choose_ranges(None, weights, blocks, array, 8, 8, False)
-    facts = layer_facts(
+    found = layer_ranges(
         "l", "clip-free", None, weights, np.ones(2, np.float32), blocks, steps, array, 8, 8, False
     )
-    assert (facts["samples"], facts["sqnr_db"], facts["clipped"]) == (0, None, None)
+    assert (found.samples, found.sqnr_db, found.clipped) == (0, None, None)

@@ -21,6 +21,7 @@ from cimc.isa.artifact import to_bytes
 from cimc.isa.directory import RowDirectory, places_of
 from cimc.isa.program import Matrix, Program
 from cimc.isa.verify import verify_program
+from cimc.remarks import CountsByMemory, ReadsByMemory
 from cimc.sim.executor import Simulator
 from cimc.target.overrides import with_overrides
 from cimc.transforms.partition.assign_memory import ENDURANCE_WRITES, SECONDS_PER_YEAR
@@ -118,7 +119,7 @@ def test_any_slots_copies_and_residences_give_the_same_results(data: st.DataObje
         if copies:
             arrays[f"{matrix.name}.replicas"] = np.array(copies, np.int32)
     moved = Program(
-        program.header, program.segments, program.matrices, program.constants, arrays, program.facts
+        program.header, program.segments, program.matrices, program.constants, arrays, program.remarks
     )
     verify_program(moved, target)
     other = Simulator(moved, target)
@@ -158,7 +159,7 @@ def test_copies_lie_on_different_tiles() -> None:
         simulator, ctx = compiled(
             f"shard,replicate{{budget=0.3 policy=log_frequency}},place{{strategy={strategy}}},schedule,lower"
         )
-        assert ctx.facts["placement"]["copies_sharing_a_tile"] == 0
+        assert ctx.remarks.placement.copies_sharing_a_tile == 0
         total = 0
         for matrix in ctx.program.matrices:
             directory = RowDirectory(ctx.program, matrix)
@@ -166,15 +167,15 @@ def test_copies_lie_on_different_tiles() -> None:
                 tiles = directory.entries[directory.primary == block, cim.TILE]
                 assert len(set(tiles.tolist())) == len(tiles)
                 total += len(tiles) - 1
-        assert total == ctx.facts["replication"]["copies"] > 0
-        assert simulator.target.n_arrays >= ctx.facts["placement"]["table_arrays"]
+        assert total == ctx.remarks.replication.copies > 0
+        assert simulator.target.n_arrays >= ctx.remarks.placement.table_arrays
 
 
 def test_more_copies_than_tiles_share_some() -> None:
     simulator, ctx = compiled(
         f"shard,replicate{{budget=1.0 policy=log_frequency}},{END}", {"chip.mesh": (3, 1), "tile.arrays": 20}
     )
-    assert ctx.facts["replication"]["copies"] > 0
+    assert ctx.remarks.replication.copies > 0
     assert simulator.target.n_tiles == 3
 
 
@@ -184,12 +185,12 @@ def test_hot_rows_go_to_sram() -> None:
     hot = np.array([3, 99, 400, 650, 699])  # of both blocks, until they are grouped
     ctx.access["t1"] = Access(hot, np.full(5, 32), 32)
     Pipeline.parse(f"group,shard,assign-memory{{policy=hot_sram sram=6000}},{END}").run(made, ctx)
-    tables = {t["name"]: t for t in ctx.facts["residency"]}
-    assert sum(sum(t["bytes"].values()) for t in tables.values()) == 7420
-    held = sum(t["bytes"]["sram"] for t in tables.values())
+    tables = {t.name: t for t in ctx.remarks.placement.residency}
+    assert sum(t.bytes.rram + t.bytes.sram + t.bytes.dram for t in tables.values()) == 7420
+    held = sum(t.bytes.sram for t in tables.values())
     assert 0 < held <= 6000
-    assert tables["t1"]["rows"] == {"rram": 188, "sram": 512, "dram": 0}
-    assert tables["t1"]["reads"] == {"rram": 0, "sram": 5, "dram": 0}
+    assert tables["t1"].rows == CountsByMemory(188, 512, 0)
+    assert tables["t1"].reads == ReadsByMemory(0, 5, 0)
     assert sorted(ctx.program.data["t1.slots"][hot].tolist()) == [0, 1, 2, 3, 4]
 
 
@@ -216,9 +217,9 @@ def test_what_the_arrays_cannot_hold_goes_to_dram() -> None:
         compiled(f"shard,{END}", SMALL)
     assert "assign-memory{policy=auto}" in str(caught.value.hint)
     simulator, ctx = compiled(f"shard,assign-memory{{sram=0.0}},{END}", SMALL)
-    where = {t["name"]: t["rows"] for t in ctx.facts["residency"]}
-    assert sum(rows["dram"] for rows in where.values()) > 0
-    assert ctx.facts["reside"]["reads_per_request"]["dram"] >= 0
+    where = {t.name: t.rows for t in ctx.remarks.placement.residency}
+    assert sum(rows.dram for rows in where.values()) > 0
+    assert ctx.remarks.residence.reads_per_request.dram >= 0
     requests = dlrm_requests(20, 1)
     _, activity = simulator.run(requests, "exact")
     cost = estimate(ctx.program, simulator.target, activity)
@@ -243,17 +244,17 @@ def test_rows_rewritten_too_often_stay_out_of_cells() -> None:
             compiled(f"shard,assign-memory{{policy={policy} update_seconds=600 sram=0.0}},{END}")
         assert caught.value.code == "assign-memory.endurance"
     _, ctx = compiled(f'shard,assign-memory{{update_seconds=600 sram=0.0 updated="t1"}},{END}')
-    where = {t["name"]: t["rows"] for t in ctx.facts["residency"]}
-    assert where["t1"] == {"rram": 0, "sram": 0, "dram": 700}
-    assert where["t0"]["rram"] == 37
-    assert ctx.facts["reside"]["rewritten_too_often"] == ["t1"]
-    assert ctx.facts["reside"]["writes"] == pytest.approx(writes)
+    where = {t.name: t.rows for t in ctx.remarks.placement.residency}
+    assert where["t1"] == CountsByMemory(0, 0, 700)
+    assert where["t0"].rram == 37
+    assert ctx.remarks.residence.rewritten_too_often == ("t1",)
+    assert ctx.remarks.residence.writes == pytest.approx(writes)
     # once a week is 261 writes
     _, ctx = compiled(f"shard,assign-memory{{update_seconds=604800 sram=0.0}},{END}")
-    assert sum(t["rows"]["dram"] for t in ctx.facts["residency"]) == 0
+    assert sum(t.rows.dram for t in ctx.remarks.placement.residency) == 0
     # a device that lasts longer may hold them
     _, ctx = compiled(f"shard,assign-memory{{update_seconds=600 sram=0.0 endurance=1000000}},{END}")
-    assert sum(t["rows"]["dram"] for t in ctx.facts["residency"]) == 0
+    assert sum(t.rows.dram for t in ctx.remarks.placement.residency) == 0
 
 
 def test_dram_of_several_chips_shares_the_load() -> None:
@@ -271,8 +272,8 @@ def test_a_table_without_accesses_keeps_its_order() -> None:
     Pipeline.parse(f"group,shard,{END}").run(made, ctx)
     assert "t1.slots" not in ctx.program.data
     assert any("no accesses are known of t1" in note for note in ctx.notes)
-    entry = next(t for t in ctx.facts["residency"] if t["name"] == "t1")
-    assert (entry["known"], entry["grouping"]) == (False, "in_order")
+    entry = next(t for t in ctx.remarks.placement.residency if t.name == "t1")
+    assert (entry.known, entry.grouping) == (False, "in_order")
 
 
 def test_grouping_by_frequency_touches_fewer_arrays() -> None:
@@ -283,11 +284,11 @@ def test_grouping_by_frequency_touches_fewer_arrays() -> None:
     ctx.access["t1"] = Access(ids, np.array([32, 32, 32]), 32)
     before, after = made.clone(), made
     Pipeline.parse(f"shard,{END}").run(before, ctx)
-    touched = next(t for t in ctx.facts["residency"] if t["name"] == "t1")["blocks_touched"]
+    touched = next(t for t in ctx.remarks.placement.residency if t.name == "t1").blocks_touched
     assert touched > 1.5
     Pipeline.parse(f"group,shard,{END}").run(after, ctx)
-    found = next(t for t in ctx.facts["residency"] if t["name"] == "t1")
-    assert found["blocks_touched"] == 1.0
+    found = next(t for t in ctx.remarks.placement.residency if t.name == "t1")
+    assert found.blocks_touched == 1.0
     assert sorted(ctx.program.data["t1.slots"][ids].tolist()) == [0, 1, 2]
 
 
@@ -350,7 +351,7 @@ def test_a_target_without_the_memories_says_so() -> None:
     made, ctx2 = dlrm()
     ctx2.target = ctx.target
     Pipeline.parse(f"quantize,shard,assign-memory,{END}").run(made, ctx2)
-    assert all(t["rows"]["sram"] == 0 for t in ctx2.facts["residency"])
+    assert all(t.rows.sram == 0 for t in ctx2.remarks.placement.residency)
 
 
 def test_reduction_tiles_spread_where_a_router_is_the_bottleneck() -> None:
@@ -364,8 +365,8 @@ def test_reduction_tiles_spread_where_a_router_is_the_bottleneck() -> None:
         )
         out, activity = simulator.run(requests, "exact")
         costs.append((estimate(ctx.program, simulator.target, activity), out["y0"].tobytes()))
-    assert ctx.facts["homes"]["moved"] > 0
-    assert ctx.facts["homes"]["ns_after"] < ctx.facts["homes"]["ns_before"]
+    assert ctx.remarks.schedule.reduction_tiles.moved > 0
+    assert ctx.remarks.schedule.reduction_tiles.ns_after < ctx.remarks.schedule.reduction_tiles.ns_before
     (before, result), (after, same) = costs
     assert result == same
     assert after.throughput_rps > before.throughput_rps
@@ -373,7 +374,7 @@ def test_reduction_tiles_spread_where_a_router_is_the_bottleneck() -> None:
 
 def test_reduction_tiles_stay_where_arrays_are_the_bottleneck() -> None:
     _, ctx = compiled("shard,place,schedule{reduction_tiles=spread},lower", {"array.step_ns": 1e6})
-    assert ctx.facts["homes"]["moved"] == 0
+    assert ctx.remarks.schedule.reduction_tiles.moved == 0
 
 
 def test_expected_blocks_touched() -> None:

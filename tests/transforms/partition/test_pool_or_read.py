@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import cimc
 from cimc.errors import CimcError
+from cimc.remarks import TablePooling
 from cimc.sim.kernels.lookups.pooled_rows import adc_levels
 from cimc.target import load_target, preset_names
 from cimc.target.cell_encoding import max_weight
@@ -90,19 +91,19 @@ def compiled(folder: Path, options: str = "", target: str | Target = "tsinghua28
     return cimc.compile(path, target, requests(), PIPELINE % options)
 
 
-def decisions(program: cimc.Program) -> dict[str, dict[str, Any]]:
-    return {each["table"]: each for each in program.data.facts["pooling"]}
+def decisions(program: cimc.Program) -> dict[str, TablePooling]:
+    return {each.table: each for each in program.data.remarks.sharding.pooling}
 
 
 def test_bags_are_pooled_and_single_rows_read(folder: Path) -> None:
     program = compiled(folder)
     single, first, second = decisions(program).values()
-    assert (single["decision"], single["chunk_rows"]) == ("read", 1)
-    assert "no lookup adds rows" in single["reason"]
+    assert (single.decision, single.chunk_rows) == ("read", 1)
+    assert "no lookup adds rows" in single.reason
     for bag in (first, second):
-        assert (bag["decision"], bag["chunk_rows"], bag["step"], bag["error_bound"]) == ("pool", 18, 1, 0)
-        assert bag["pool"]["pj"] < bag["read"]["pj"]
-        assert bag["pool"]["ns"] < bag["read"]["ns"]
+        assert (bag.decision, bag.chunk_rows, bag.step, bag.error_bound) == ("pool", 18, 1, 0)
+        assert bag.pool.pj < bag.read.pj
+        assert bag.pool.ns < bag.read.ns
     assert [m.pool_rows for m in program.data.matrices if m.kind == "table"] == [1, 18, 18]
 
 
@@ -113,7 +114,7 @@ def test_the_price_is_what_the_cost_model_charges(folder: Path) -> None:
         program = compiled(folder, options)
         way = "pool" if not options else "read"
         run = program.run(requests(), "exact")
-        prices = [each[way] or each["read"] for each in decisions(program).values()]
+        prices = [getattr(each, way) or each.read for each in decisions(program).values()]
         array = target.array
         events = run.events
         charged = (
@@ -125,10 +126,10 @@ def test_the_price_is_what_the_cost_model_charges(folder: Path) -> None:
             2 * float(target.tile.shift_add_pj) + 32 * float(target.tile.bus_pj_per_bit)
         ) + events["lookup.ids"] * 32 * float(target.tile.bus_pj_per_bit)
         # A bag may hold a row twice, which takes a step more than the expectation knows of.
-        assert sum(p["pj"] for p in prices) == pytest.approx(charged + digital, rel=0.12)
-        assert sum(p["activations"] for p in prices) == pytest.approx(events["lookup.activations"], rel=0.12)
+        assert sum(p.pj for p in prices) == pytest.approx(charged + digital, rel=0.12)
+        assert sum(p.activations for p in prices) == pytest.approx(events["lookup.activations"], rel=0.12)
         steps = events["array.steps.lookup"] * float(array.step_ns)
-        assert sum(p["ns"] for p in prices) == pytest.approx(steps, rel=0.12)
+        assert sum(p.ns for p in prices) == pytest.approx(steps, rel=0.12)
 
 
 def test_prices_follow_the_rows_to_where_group_puts_them(folder: Path) -> None:
@@ -148,7 +149,7 @@ def test_prices_follow_the_rows_to_where_group_puts_them(folder: Path) -> None:
         program = cimc.compile(path, target, sent, pipeline)
         (only,) = decisions(program).values()
         activations = program.run(sent, "exact").events["lookup.activations"]
-        assert only["pool"]["activations"] == pytest.approx(activations, rel=0.15)
+        assert only.pool.activations == pytest.approx(activations, rel=0.15)
         found[order] = activations
     assert found["frequency"] == 1.0
     assert found["in_order"] > 2.0
@@ -156,7 +157,7 @@ def test_prices_follow_the_rows_to_where_group_puts_them(folder: Path) -> None:
 
 def test_reading_when_asked_gives_the_same_results(folder: Path) -> None:
     pooled, read = compiled(folder), compiled(folder, '{pool="read"}')
-    assert all(each["decision"] == "read" for each in decisions(read).values())
+    assert all(each.decision == "read" for each in decisions(read).values())
     one, other = pooled.run(requests(), "adc"), read.run(requests(), "adc")
     for name in one.outputs:
         np.testing.assert_array_equal(one.outputs[name], other.outputs[name])
@@ -167,23 +168,23 @@ def test_a_converter_too_coarse_for_a_digit_reads(folder: Path) -> None:
     target = with_overrides(load_target("tsinghua28"), {"array.adc_bits": 3})
     program = compiled(folder, '{pool="pool"}', target)
     for each in decisions(program).values():
-        assert (each["decision"], each["chunk_rows"], each["step"]) == ("read", 1, 3)
-        assert each["error_bound"] == 16  # one level of each slice, which weigh 1 and 15
-        assert each["pool"] is None
+        assert (each.decision, each.chunk_rows, each.step) == ("read", 1, 3)
+        assert each.error_bound == 16  # one level of each slice, which weigh 1 and 15
+        assert each.pool is None
     assert any("read one at a time" in note for note in program.notes)
 
 
 def test_pool_when_asked(folder: Path) -> None:
     found = decisions(compiled(folder, '{pool="pool"}'))
-    assert [each["decision"] for each in found.values()] == ["read", "pool", "pool"]
-    assert list(found.values())[1]["reason"] == "asked for (pool=pool)"
+    assert [each.decision for each in found.values()] == ["read", "pool", "pool"]
+    assert list(found.values())[1].reason == "asked for (pool=pool)"
 
 
 def test_the_chunk_is_what_the_converter_holds(folder: Path) -> None:
     for name in ("isaac32", "neurram130"):
         target = load_target(name)
         for each in decisions(compiled(folder, "", target)).values():
-            assert each["chunk_rows"] == (pool_rows(target.array)[0] if each["decision"] == "pool" else 1)
+            assert each.chunk_rows == (pool_rows(target.array)[0] if each.decision == "pool" else 1)
 
 
 @pytest.mark.parametrize("option", ['{pool="sometimes"}', '{ranges="tight"}'])

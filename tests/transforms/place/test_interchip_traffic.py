@@ -55,10 +55,10 @@ def test_tables_of_many_reads_stay_together_beside_hot_rows(
     demand.result_bits[0] *= 3  # two more lookups
     items = np.arange(places.count)
     found = assign_chips("near", places, items, [], target, 0, demand)
-    assert found.facts["tables_together"] == kept
+    assert found.remark.tables_together == kept
     assert found.of_item.tolist() == chips
     crossing = crossings(places, items, found.of_item, demand, target).apart
-    assert found.facts["crossing_bits"] == pytest.approx(crossing.sum())
+    assert found.remark.crossing_bits == pytest.approx(crossing.sum())
 
 
 def test_bags_of_many_rows_are_added_up_on_the_chip_of_their_table() -> None:
@@ -86,8 +86,8 @@ def test_bags_of_many_rows_are_added_up_on_the_chip_of_their_table() -> None:
             ).run(made, ctx)
             out, activity = Simulator(ctx.program, ctx.target).run(ids, "exact")
             found.append((out["y0"].tobytes(), estimate(ctx.program, ctx.target, activity).energy_pj))
-        assert ctx.facts["homes"]["moved"] == moved
-        assert ctx.facts["chips"]["tables_together"] == 2 * moved
+        assert ctx.remarks.schedule.reduction_tiles.moved == moved
+        assert ctx.remarks.placement.chips.tables_together == 2 * moved
         (result, before), (same, after) = found
         assert result == same
         assert (after < 0.8 * before) if moved else (after == before)

@@ -285,9 +285,9 @@ def test_tables_go_whole_to_chips_and_layers_to_the_first() -> None:
 
 def test_chips_by_the_solver_come_with_a_bound() -> None:
     _, ctx = compiled("shard,place{chips=solve}", CHIPS)
-    facts = ctx.facts["chips"]
-    assert facts["optimal"]
-    assert 0 < facts["bound_ns"] <= facts["bottleneck_ns"] <= facts["bound_ns"] * (1 + 1e-7)
+    said = ctx.remarks.placement.chips
+    assert said.optimal
+    assert 0 < said.bound_ns <= said.bottleneck_ns <= said.bound_ns * (1 + 1e-7)
     assert all(len(chips) == 1 for chips in chips_of(ctx, "table").values())
 
 
@@ -337,7 +337,7 @@ def test_many_copies_of_one_block_on_small_chips(chips: str) -> None:
     small = {"system.chips": 6, "chip.mesh": (2, 1), "tile.arrays": 4}
     copies = "replicate{budget=0.9 policy=log_frequency}"
     simulator, ctx = compiled(f"group,shard,{copies},place{{chips={chips}}}", small)
-    assert ctx.facts["replication"]["copies"] > 8
+    assert ctx.remarks.replication.copies > 8
     requests = dlrm_requests(20, 4)
     expected = compiled("shard,place", small)[0].run(requests, "exact")[0]["y0"]
     assert simulator.run(requests, "exact")[0]["y0"].tobytes() == expected.tobytes()
@@ -357,7 +357,7 @@ def test_every_strategy_writes_each_weight_as_often_as_it_has_copies(strategy: s
     requests = dlrm_requests(20, 4)
     placed = f"place{{strategy={strategy} chips={chips}}}"
     simulator, ctx = compiled(f"group,shard,replicate{{budget=0.5 policy=log_frequency}},{placed}", CHIPS)
-    assert ctx.facts["replication"]["copies"] > 0
+    assert ctx.remarks.replication.copies > 0
     columns: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for matrix in ctx.program.matrices:
         taken = places_of(ctx.program, matrix)
@@ -389,9 +389,9 @@ def test_layers_on_the_mesh(method: str) -> None:
     simulator, ctx = compiled(f"shard,place{{dense={method}}}", {})
     expected, _ = compiled("shard,place", {})[0].run(requests, "exact")
     assert simulator.run(requests, "exact")[0]["y0"].tobytes() == expected["y0"].tobytes()
-    facts = ctx.facts["placement"]["dense"]
-    assert facts["method"] == method
-    assert 0 < facts["bound"] <= facts["bit_hops"]
+    said = ctx.remarks.placement.dense
+    assert said.method == method
+    assert 0 < said.bound <= said.bit_hops
     tiles = [
         tile
         for m in ctx.program.matrices
@@ -403,7 +403,7 @@ def test_layers_on_the_mesh(method: str) -> None:
 
 def test_neighbouring_layers_are_neighbours() -> None:
     near, far = (
-        compiled(f"shard,place{{dense={method}}}", {})[1].facts["placement"]["dense"]["bit_hops"]
+        compiled(f"shard,place{{dense={method}}}", {})[1].remarks.placement.dense.bit_hops
         for method in ("anneal", "row_major")
     )
     assert near <= far
@@ -412,7 +412,7 @@ def test_neighbouring_layers_are_neighbours() -> None:
 def test_layers_larger_than_a_chip_are_placed_with_the_tables() -> None:
     small = {"system.chips": 8, "chip.mesh": (1, 1), "tile.arrays": 2}
     _, ctx = compiled("shard,place{dense=greedy}", small)
-    assert "dense" not in ctx.facts["placement"]
+    assert ctx.remarks.placement.dense is None
     assert any("more arrays than a chip has" in note for note in ctx.notes)
 
 

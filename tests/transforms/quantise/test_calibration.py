@@ -258,22 +258,22 @@ def test_costly_clipping_is_noted_and_named_by_a_failed_check(tmp_path: Path) ->
     x[0, 0] = 7
     found, program = quality(model, x, with_percentile("90"))
     assert any("percentile=90 clips" in note for note in program.notes)
-    assert all(each["cost_db"] > CLIP_COST_DB for each in program.data.facts["clipped_inputs"])
+    assert all(each.cost_db > CLIP_COST_DB for each in program.data.remarks.quantisation.clipped_inputs)
     one, zero = ({"y": np.full(3, value, np.float32)} for value in (1, 0))
-    hints = remedies(program.data.facts, program.data.header.pipeline)
+    hints = remedies(program.remarks, program.data.header.pipeline)
     error = check_outputs(one, zero, Bound()).error("it", "adc", hints)
     assert error.hint is not None
     assert error.hint.startswith("do not clip (quantize{percentile=100})")
     assert "more bits" not in error.hint
     better, free = quality(model, x, with_percentile("100"))
     assert better > found
-    assert free.data.facts["clipped_inputs"] == []
+    assert free.data.remarks.quantisation.clipped_inputs == ()
 
 
 def test_requests_of_the_small_dlrm_meet_no_note() -> None:
     made, ctx = dlrm()
     Pipeline.parse("quantize").run(made, ctx)
-    assert ctx.facts["clipped_inputs"] == []
+    assert ctx.remarks.quantisation.clipped_inputs == ()
 
 
 # -- no requests --------------------------------------------------------------------------------------

@@ -22,9 +22,9 @@ def synthesize(path: Path, seed: int = 0, count: int = 64) -> dict[str, np.ndarr
     """Requests for the model in a file; neither module nor context may change."""
     ctx, loaded = new_context(), load_model(path)
     module = import_model(loaded, ctx)
-    before = print_ir(module), sorted(ctx.store), list(ctx.notes), dict(ctx.facts)
+    before = print_ir(module), sorted(ctx.store), list(ctx.notes), ctx.remarks
     found = synthetic_requests(loaded, module, ctx, seed, count)
-    assert (print_ir(module), sorted(ctx.store), list(ctx.notes), dict(ctx.facts)) == before
+    assert (print_ir(module), sorted(ctx.store), list(ctx.notes), ctx.remarks) == before
     return found
 
 

@@ -86,7 +86,7 @@ def test_the_bound_is_exact_for_what_fills_arrays() -> None:
     made, ctx = random_model("tsinghua28", [(5120, 256)], [256])
     assert ctx.target is not None
     need = demand_of(made, ctx.target)
-    ctx.facts["pipeline"] = line = "quantize,shard,place,schedule,lower"
+    ctx.pipeline = line = "quantize,shard,place,schedule,lower"
     Pipeline.parse(line).run(made, ctx)
     assert need.arrays == area_of(ctx.program, ctx.target).counts["arrays_used"]
 
@@ -194,7 +194,7 @@ def refused(middle: str, overrides: dict[str, Any]) -> InfeasibleError | None:
     made, ctx = dlrm()
     assert ctx.target is not None
     ctx.target = with_overrides(ctx.target, overrides)
-    ctx.facts["pipeline"] = f"quantize,shard,{middle}schedule,lower"
+    ctx.pipeline = f"quantize,shard,{middle}schedule,lower"
     try:
         Pipeline.parse("quantize").run(made, ctx)
     except InfeasibleError as error:

@@ -67,11 +67,11 @@ class Fused:
 
     def reasons(self) -> dict[str, str]:
         """Why each node on the host is there, by operator."""
-        return {h["op"]: h["reason"] for h in self.ctx.facts["frontend"]["host"]}
+        return {h.op: h.reason for h in self.ctx.remarks.recognition.host}
 
     def misses(self) -> list[str]:
         """What nearly matched, as ``recogniser: reason``."""
-        return [f"{m['recogniser']}: {m['reason']}" for m in self.ctx.facts["misses"]]
+        return [f"{m.recogniser}: {m.reason}" for m in self.ctx.remarks.recognition.misses]
 
     def check(self, inputs: Arrays, tolerance: float = 1e-5) -> None:
         """Outputs equal those of onnxruntime on the original, and the IR survives its text form."""

@@ -17,6 +17,7 @@ from cimc.frontend.read.load_model import load_model
 from cimc.interpreter.evaluate import evaluate, main_function
 from cimc.ir import rec
 from cimc.ir.text import new_context, parse_ir, print_ir
+from cimc.remarks import HostNode, ModelLayer
 from cimc.transforms.onnx.canonicalize import Canonicalize
 from cimc.transforms.recognise.fuse_recsys import FuseRecsys
 from models.tiny import mlp, tiny_dlrm
@@ -67,13 +68,13 @@ def test_exported_models_keep_their_outputs(path: Path, canonical: bool) -> None
         if key.startswith("out__"):
             np.testing.assert_allclose(found[key[5:]], arrays[key], rtol=1e-4, atol=1e-4)
     expected = [e for prefix, e in EXPECTED.items() if path.stem.startswith(prefix)]
-    facts = ctx.facts["frontend"]
+    said = ctx.remarks.recognition
     if expected:
         tables, bags, linear, host = expected[0]
-        assert len(facts["tables"]) == tables
-        assert sum(t["bags"] for t in facts["tables"]) == bags
-        assert len(facts["linear"]) == linear
-        reasons = {h["op"]: h["reason"] for h in facts["host"]}
+        assert len(said.tables) == tables
+        assert sum(t.bags for t in said.tables) == bags
+        assert len(said.linear) == linear
+        reasons = {h.op: h.reason for h in said.host}
         if host is None:
             assert set(reasons.values()) == {"index preparation"}
         else:
@@ -99,7 +100,7 @@ def test_multilayer_perceptron_has_nothing_but_layers() -> None:
     found.check(inputs, 1e-4)
 
 
-def test_facts_account_for_every_node() -> None:
+def test_remarks_account_for_every_node() -> None:
     found = fused(
         """m (float[B, 4] x, int64[B] ids) => (float[B, 4] y) {
             h = MatMul(x, w)
@@ -110,14 +111,14 @@ def test_facts_account_for_every_node() -> None:
         }""",
         {"w": floats(4, 4), "t": floats(30, 4), "n": np.array(30)},
     )
-    facts = found.ctx.facts["frontend"]
-    assert facts["nodes"] == facts["chip"] + facts["folded"] + len(facts["host"]) == 5
-    assert facts["host"] == [
-        {"op": "Hardmax", "node": "Hardmax:e", "reason": "no counterpart on the chip"},
-        {"op": "Mod", "node": "Mod:q", "reason": "index preparation"},
-    ]
-    assert facts["segments"] == 2
-    assert facts["linear"] == [{"name": "w", "node": "MatMul:h", "in": 4, "out": 4}]
+    said = found.ctx.remarks.recognition
+    assert said.nodes == said.chip + said.folded + len(said.host) == 5
+    assert said.host == (
+        HostNode("Hardmax", "Hardmax:e", "no counterpart on the chip"),
+        HostNode("Mod", "Mod:q", "index preparation"),
+    )
+    assert said.segments == 2
+    assert said.linear == (ModelLayer("w", "MatMul:h", 4, 4),)
     reasons = [str(a) for op in found.ops("rec.host") for a in op.properties["reasons"]]  # type: ignore[attr-defined]
     assert reasons == ['"Mod: index preparation"', '"Hardmax: no counterpart on the chip"']
     found.check({"x": floats(3, 4), "ids": np.array([31, 2, 65])})
@@ -139,10 +140,10 @@ def test_outputs_that_are_inputs_or_constants() -> None:
     found.check({"x": floats(3, 4)})
 
 
-def test_a_model_of_which_no_node_is_left_has_all_its_facts() -> None:
+def test_a_model_of_which_no_node_is_left_has_all_its_remarks() -> None:
     found = fused("m (float[B, 4] x) => (float[B, 4] x) { }")
-    assert found.ctx.facts["frontend"]["chip"] == 0
-    assert found.ctx.facts["work"]["host"] == []
+    assert found.ctx.remarks.recognition.chip == 0
+    assert found.ctx.remarks.recognition.work.host == ()
 
 
 def test_sums_over_no_requests() -> None:

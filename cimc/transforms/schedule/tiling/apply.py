@@ -20,6 +20,7 @@ from cimc.ir.context import CompilerContext
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.attributes import dense_from_array
 from cimc.ir.types import symbol, tensor
+from cimc.remarks import CutOperation
 from cimc.target.spec import Target
 from cimc.transforms.schedule.tiling.plan import Cut, Plan, bytes_of, chunk, contracted, parts
 from cimc.transforms.schedule.tiling.regions import Box, computed, needed, whole, widened
@@ -33,7 +34,7 @@ def split_large(
     data: CompilerContext,
     target: Target,
     stages: Callable[[FuncOp], dict[Operation, int]],
-) -> list[dict[str, object]]:
+) -> list[CutOperation]:
     """Rewrite ``function`` so that every operation on the chip fits a scratchpad.
 
     Returns what was cut, for the report.  ``stages`` gives the stage of every operation, even on the chip.
@@ -42,7 +43,7 @@ def split_large(
         InfeasibleError: for an operation that cannot be cut small enough.
     """
     found = stages(function)
-    report: list[dict[str, object]] = []
+    report: list[CutOperation] = []
     for stage in sorted({s for s in found.values() if s % 2 == 0}):
         ops = [
             o
@@ -96,14 +97,14 @@ class _Splitter:
         self.apart: dict[SSAValue, _Grid] = {}
         self.root: Operation = plan.ops[0]
 
-    def run(self) -> list[dict[str, object]]:
+    def run(self) -> list[CutOperation]:
         for op, cut in self.plan.roots.items():
             for value, boxes in self._from_outside(op, cut).items():
                 self._slice_on_host(value, boxes, op)
-        report: list[dict[str, object]] = []
+        report: list[CutOperation] = []
         for op, cut in self.plan.roots.items():
             self._split(op, cut)
-            report.append({"node": onnx.name_of(op) or op.name, "pieces": cut.pieces})
+            report.append(CutOperation(onnx.name_of(op) or op.name, cut.pieces))
         for op in reversed(self.plan.ops):
             if not any(True for _ in op.results[0].uses):
                 Rewriter.erase_op(op)

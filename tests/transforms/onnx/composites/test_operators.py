@@ -90,7 +90,7 @@ SIMPLE: dict[str, tuple[list[onnx.NodeProto], Arrays]] = {
 def test_compound_operators_are_on_the_chip(name: str, opset: int) -> None:
     nodes, weights = SIMPLE[name]
     found = run(nodes, X, weights, opset)
-    assert found.ctx.facts["frontend"]["host"] == []
+    assert found.ctx.remarks.recognition.host == ()
     assert found.counts()["host"] == 0
 
 
@@ -108,7 +108,7 @@ def test_fused_gemm_is_a_layer_with_its_activation() -> None:
         {"w": floats(4, 8), "b": floats(4)},
     )
     assert fused.counts()["linear"] == 2
-    assert fused.ctx.facts["frontend"]["host"] == []
+    assert fused.ctx.remarks.recognition.host == ()
 
 
 QKV = {"x": floats(3, 5, 8), "k": floats(3, 6, 8, seed=4), "v": floats(3, 6, 8, seed=5)}
@@ -130,7 +130,7 @@ QKV = {"x": floats(3, 5, 8), "k": floats(3, 6, 8, seed=4), "v": floats(3, 6, 8, 
 def test_attention_of_onnx(opset: int, extra: list[str], attrs: dict[str, Any], weights: Arrays) -> None:
     nodes = [node("Attention", ["h", "k", "v", *extra], ["y"], q_num_heads=2, kv_num_heads=2, **attrs)]
     found = run(nodes, QKV, weights, opset)
-    assert found.ctx.facts["frontend"]["host"] == []
+    assert found.ctx.remarks.recognition.host == ()
     assert found.counts()["matmul"] == 2
 
 
@@ -190,11 +190,11 @@ def test_rotary_embedding(positions: bool, flat: bool) -> None:
         given = [value, "cos", "sin"]
     nodes.append(node("RotaryEmbedding", given, ["y"], **({"num_heads": 2} if flat else {})))
     found = run(nodes, inputs, weights, 23)
-    assert found.ctx.facts["frontend"]["host"] == []
+    assert found.ctx.remarks.recognition.host == ()
 
 
 def test_a_compound_operator_on_the_host_is_named_as_in_the_model() -> None:
     nodes = [node("CumSum", ["h", "axis"], ["c"]), node("Gelu", ["c"], ["y"], MS)]
     found = fuse(graph([node("Relu", ["x"], ["h"]), *nodes], X, {"axis": np.array(1)}, ["y"]))
     found.check(X)
-    assert {h["op"] for h in found.ctx.facts["frontend"]["host"]} == {"Relu", "CumSum", "com.microsoft.Gelu"}
+    assert {h.op for h in found.ctx.remarks.recognition.host} == {"Relu", "CumSum", "com.microsoft.Gelu"}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cimc.ir import rec
+from cimc.remarks import ModelTable
 from tests.transforms.recognise.fusing import floats, fused
 
 TABLE = {"table": floats(20, 4)}
@@ -78,7 +79,7 @@ def test_a_shared_table_keeps_one_name() -> None:
         {"table": floats(30, 4)},
     )
     assert list(found.ctx.store) == ["table"]
-    assert found.ctx.facts["frontend"]["tables"] == [{"name": "table", "rows": 30, "dim": 4, "bags": 2}]
+    assert found.ctx.remarks.recognition.tables == (ModelTable("table", 30, 4, 2),)
     found.check({"a": np.array([1, 2]), "b": np.array([29, 0])})
 
 

@@ -194,4 +194,4 @@ def test_ids_cut_from_floats_for_a_padded_bag(tmp_path: Path) -> None:
     inputs = {"x": np.array([[0.5, 1, 2, 0, 0], [1, 19, 18, 3, 0]], np.float32)}
     program = cimc.compile(tmp_path / "m.onnx", calib=inputs)
     assert check_outputs(run_onnx(found.proto, inputs), program.run(inputs).outputs, Bound()).passed
-    assert program.data.facts["frontend"]["host"] == []
+    assert program.data.remarks.recognition.host == ()

@@ -57,7 +57,7 @@ def test_segment_numbers_of_any_origin(form: str, kind: str, tmp_path: Path) -> 
     (bag,) = found.ops("rec.embedding_bag")
     assert isinstance(bag, rec.EmbeddingBagOp)
     assert bag.mode.data == {"weighted": "sum"}.get(form, form)
-    assert {h["reason"] for h in found.ctx.facts["frontend"]["host"]} == {"index preparation"}
+    assert {h.reason for h in found.ctx.remarks.recognition.host} == {"index preparation"}
     given = inputs(kind)
     found.check(given)
     onnx.save(found.proto, tmp_path / "m.onnx")

@@ -42,7 +42,7 @@ def test_segment_numbers_of_any_origin() -> None:
         opset=17,
     )
     assert found.counts() == {"host": 1, "embedding_bag": 1, "binary": 1}
-    assert {h["reason"] for h in found.ctx.facts["frontend"]["host"]} == {"index preparation"}
+    assert {h.reason for h in found.ctx.remarks.recognition.host} == {"index preparation"}
     inputs = {
         "ids": np.array([3, 1, 4, 1, 5, 9, 2]),
         "seg": np.array([4, 0, 2, 2, 0, 2, 4]),

@@ -214,7 +214,7 @@ def test_grouped_convolution_is_a_layer_per_group(groups: int, units: int, norma
     found = fused(text, weights)
     found.check({"x": floats(3, channels, 7)})
     assert found.counts()["linear"] == groups
-    assert found.ctx.facts["frontend"]["host"] == []
+    assert found.ctx.remarks.recognition.host == ()
 
 
 def test_a_convolution_of_many_groups_stays_on_the_host() -> None:
