@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from cimc.cost.on_chip import OnChip
-from tests import shares
+from tests import quality
 
 settings.register_profile("dev", deadline=None, print_blob=True)  # looks for new examples
 settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)  # repeats
@@ -50,18 +49,18 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 
 
 @pytest.fixture
-def golden_share(request: pytest.FixtureRequest) -> shares.CheckShare:
-    """Compares the share of a model (group, name) on chip with its golden one; see ``tests/shares.py``."""
+def golden_quality(request: pytest.FixtureRequest) -> quality.CheckQuality:
+    """Compares metrics of a model (group, name) with its golden ones; see ``tests/quality.py``."""
     update = bool(request.config.getoption("--update-golden"))
 
-    def check(group: str, name: str, found: OnChip) -> None:
-        shares.compare(group, name, found, update)
+    def check(group: str, name: str, found: Mapping[str, quality.Metric]) -> None:
+        quality.compare(group, name, found, update)
 
     return check
 
 
 @pytest.fixture
 def golden_names(request: pytest.FixtureRequest) -> Callable[[str, Iterable[str]], None]:
-    """Checks that a group of golden shares knows no other models than these."""
+    """Checks that a group of golden metrics knows no other models than these."""
     update = bool(request.config.getoption("--update-golden"))
-    return lambda group, names: shares.compare_names(group, names, update)
+    return lambda group, names: quality.compare_names(group, names, update)

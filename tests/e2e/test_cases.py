@@ -1,7 +1,7 @@
 """Small models of kinds that users bring: each compiles, runs, and agrees with onnxruntime's outputs.
 
-What does not is listed with its reason; a case of the list that passes must be taken off it.  The share on
-chip of each is golden, so that none becomes right by staying on the host.
+What does not is listed with its reason; a case of the list that passes must be taken off it.  The quality
+of each is golden, so that none becomes right by staying on the host.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ import pytest
 import cimc
 from cimc.compare.check import Bound, check_outputs
 from cimc.compare.following import check_choices_and_outputs, follow
-from cimc.cost.on_chip import OnChip
 from cimc.host.choices import Recorder
 from tests.conftest import ROOT
-from tests.shares import CheckShare
+from tests.quality import CheckQuality, Metrics, of_program
 
 CASES = sorted(p.parent for p in (ROOT.parent / "shared" / "cases").glob("*/model.onnx"))
 pytestmark = pytest.mark.skipif(not CASES, reason="the cases are not here")
@@ -29,8 +28,8 @@ FAILING: dict[str, str] = {
 """Case -> why it does not compile, or not agree, yet."""
 
 
-def run(case: Path) -> dict[str, tuple[OnChip, list[str]]]:
-    """Per mode: the share on chip, and what does not agree."""
+def run(case: Path) -> dict[str, tuple[Metrics, list[str]]]:
+    """Per mode: the metrics, and what does not agree."""
     with np.load(case / "inputs.npz") as inputs, np.load(case / "expected.npz") as outputs:
         requests, expected = dict(inputs), dict(outputs)
     program = cimc.compile(case / "model.onnx", calib=requests)
@@ -42,12 +41,12 @@ def run(case: Path) -> dict[str, tuple[OnChip, list[str]]]:
         check = check_choices_and_outputs(reference, result.outputs, Bound())
         if not check.choices:
             check = check_outputs(expected, result.outputs, Bound())
-        found[mode] = (result.on_chip, check.failures)
+        found[mode] = (of_program(program, result.cost), check.failures)
     return found
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda p: p.name)
-def test_case(case: Path, request: pytest.FixtureRequest, golden_share: CheckShare) -> None:
+def test_case(case: Path, request: pytest.FixtureRequest, golden_quality: CheckQuality) -> None:
     reason = FAILING.get(case.name)
     if reason is not None:
         request.applymarker(
@@ -56,8 +55,8 @@ def test_case(case: Path, request: pytest.FixtureRequest, golden_share: CheckSha
     found = run(case)
     failures = {mode: texts for mode, (_, texts) in found.items() if texts}
     assert not failures
-    for on_chip, _ in found.values():
-        golden_share("cases", case.name, on_chip)
+    for metrics, _ in found.values():
+        golden_quality("cases", case.name, metrics)
 
 
 def test_lists_are_of_these_cases(golden_names: Callable[[str, Iterable[str]], None]) -> None:

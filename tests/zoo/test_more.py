@@ -20,11 +20,12 @@ from cimc.isa.program import HostSegment
 from cimc.report.model_content import inspect_json, read_imported
 from cimc.target.load_target import load_target
 from cimc.transforms.pipeline import Pipeline
+from tests.quality import CheckQuality, of_program
 from tests.zoo.models_more import MORE
 
 
 @pytest.mark.parametrize("name", MORE)
-def test_models_are_on_the_chip(name: str, tmp_path: Path) -> None:
+def test_models_are_on_the_chip(name: str, tmp_path: Path, golden_quality: CheckQuality) -> None:
     build, opset = MORE[name]
     model = build()
     path = tmp_path / "m.onnx"
@@ -52,6 +53,7 @@ def test_models_are_on_the_chip(name: str, tmp_path: Path) -> None:
     program = cimc.compile(path, calib=model.requests, after=after)
     assert passes[-1] == "lower"
     assert not [s for s in program.data.segments if isinstance(s, HostSegment)]
-    outputs = program.run(model.requests, mode="exact").outputs
-    check = check_outputs(run_onnx(path, model.requests), outputs, Bound())
+    result = program.run(model.requests, mode="exact")
+    check = check_outputs(run_onnx(path, model.requests), result.outputs, Bound())
     assert check.passed, [o.failures for o in check.outputs]
+    golden_quality("more", name, of_program(program, result.cost))

@@ -11,6 +11,7 @@ import cimc
 from cimc.compare.check import Bound, check_outputs
 from cimc.host.runtime import run_onnx
 from cimc.transforms.recognise.outline_host import INDEX_PREPARATION
+from tests.quality import CheckQuality, of_program
 from tests.zoo.models_public import PUBLIC, Model
 from tests.zoo.test_zoo import fuse
 
@@ -26,7 +27,7 @@ def proto_of(model: Model, opset: int) -> onnx.ModelProto:
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-def test_models_are_on_the_chip(name: str, tmp_path: Path) -> None:
+def test_models_are_on_the_chip(name: str, tmp_path: Path, golden_quality: CheckQuality) -> None:
     build, opset = PUBLIC[name]
     model = build()
     proto = proto_of(model, opset)
@@ -39,6 +40,7 @@ def test_models_are_on_the_chip(name: str, tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     onnx.save(proto, path)
     program = cimc.compile(path, calib=model.requests)
-    outputs = program.run(model.requests, mode="exact").outputs
-    check = check_outputs(run_onnx(path, model.requests), outputs, Bound())
+    result = program.run(model.requests, mode="exact")
+    check = check_outputs(run_onnx(path, model.requests), result.outputs, Bound())
     assert check.passed, [o.failures for o in check.outputs]
+    golden_quality("public", name, of_program(program, result.cost))

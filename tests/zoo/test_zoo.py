@@ -18,6 +18,7 @@ from cimc.ir.context import CompilerContext, Requests
 from cimc.isa.program import HostSegment
 from cimc.transforms.onnx.canonicalize import Canonicalize
 from cimc.transforms.recognise.fuse_recsys import FuseRecsys
+from tests.quality import CheckQuality, of_program
 from tests.transforms.recognise.fusing import Fused, imported
 from tests.zoo.models_zoo import ZOO, Model
 
@@ -31,7 +32,7 @@ def fuse(proto: onnx.ModelProto) -> Fused:
 
 
 @pytest.mark.parametrize("name", ZOO)
-def test_everything_is_on_the_chip(name: str, tmp_path: Path) -> None:
+def test_everything_is_on_the_chip(name: str, tmp_path: Path, golden_quality: CheckQuality) -> None:
     model = ZOO[name]()
     proto = model.proto()
     fused = fuse(proto)
@@ -41,9 +42,10 @@ def test_everything_is_on_the_chip(name: str, tmp_path: Path) -> None:
     onnx.save(proto, path)
     program = cimc.compile(path, calib=model.requests)
     assert not [s for s in program.data.segments if isinstance(s, HostSegment)]
-    outputs = program.run(model.requests, mode="exact").outputs
-    check = check_outputs(run_onnx(path, model.requests), outputs, Bound())
+    result = program.run(model.requests, mode="exact")
+    check = check_outputs(run_onnx(path, model.requests), result.outputs, Bound())
     assert check.passed, [o.failures for o in check.outputs]
+    golden_quality("zoo", name, of_program(program, result.cost))
 
 
 def test_equal_weights_are_placed_once() -> None:

@@ -21,6 +21,7 @@ from cimc.ir.onnx.dialect import NodeOp
 from cimc.isa.program import HostSegment
 from cimc.transforms.onnx.recurrent import STEPS
 from tests.cli.tiny_files import call
+from tests.quality import CheckQuality, of_program
 from tests.transforms.onnx.composites.test_operators import graph, node
 from tests.transforms.recognise.fusing import Arrays, Fused, floats, fuse, fused
 from tests.zoo.models_sequences import GATES, SEQUENCES
@@ -391,24 +392,24 @@ def test_long_chains_of_arithmetic_are_followed_without_recursion() -> None:
 
 
 @pytest.mark.parametrize("name", SEQUENCES)
-def test_sequence_recommenders_are_on_the_chip(name: str, tmp_path: Path) -> None:
+def test_sequence_recommenders_are_on_the_chip(
+    name: str, tmp_path: Path, golden_quality: CheckQuality
+) -> None:
     model = SEQUENCES[name]()
     proto = model.proto()
     found = fuse_whole(proto)
     assert found.ctx.remarks.recognition.host == ()
     found.check(model.requests, 1e-4)
-    path, requests = tmp_path / "m.onnx", tmp_path / "r.npz"
+    path = tmp_path / "m.onnx"
     onnx.save(proto, path)
-    np.savez(requests, **model.requests)
-    done = call("compile", path, "-o", tmp_path / "m.cimc", "--calib", requests)
-    assert done.code == 0, done.err
+    program = cimc.compile(path, calib=model.requests)
+    reference = run_onnx(path, model.requests)
     for mode in ("exact", "adc"):
-        done = call(
-            "run", tmp_path / "m.cimc", "--inputs", requests, "--check", path, "--mode", mode, "--json"
-        )
-        assert done.code == 0, done.err
-        (output,) = json.loads(done.out)["check"]["outputs"]
-        assert output["sqnr_db"] > 25
+        result = program.run(model.requests, mode=mode)
+        check = check_outputs(reference, result.outputs, Bound())
+        assert check.passed, [o.failures for o in check.outputs]
+        assert [o.sqnr_db > 25 for o in check.outputs] == [True]
+        golden_quality("sequences", name, of_program(program, result.cost))
 
 
 def test_recurrent_weights_are_placed_once(tmp_path: Path) -> None:
