@@ -85,13 +85,21 @@ def unary(kind: str, x: Floats, alpha: float = 0.0, beta: float = 0.0) -> Floats
 def binary(kind: str, a: Array, b: Array) -> Array:
     """Elementwise function ``kind`` (see ``cimc.ir.rec.BINARY``) with numpy broadcasting.
 
-    Integer division truncates towards zero, as in ONNX.  Comparisons give ``bool``.
+    Integer division truncates towards zero, as in ONNX, and gives 0 for a divisor of 0.  Comparisons give
+    ``bool``.
     """
     with np.errstate(all="ignore"):
         if kind == "div" and np.issubdtype(a.dtype, np.integer):
-            return np.asarray(np.fix(np.true_divide(a, b)), dtype=a.dtype)
+            return _truncated(a, b)
         dtype = np.dtype(bool) if kind in _TRUTH else a.dtype if kind == "mask" else np.result_type(a, b)
         return np.asarray(_BINARY[kind](a, b), dtype=dtype)
+
+
+def _truncated(a: Array, b: Array) -> Array:
+    # in integers: a double would not hold every quotient of 64 bits, nor that of the smallest integer and -1
+    floor = np.floor_divide(a, b)
+    inexact = (floor * b != a) & (b != 0)
+    return np.asarray(floor + (inexact & ((a < 0) != (b < 0))), dtype=a.dtype)
 
 
 def reduce(kind: str, x: Array) -> Array:
@@ -111,6 +119,7 @@ def reduce(kind: str, x: Array) -> Array:
         return np.asarray(total, dtype=x.dtype)
 
 
+@np.errstate(all="ignore")
 def pair_dots(x: Floats, lhs: NDArray[np.int64], rhs: NDArray[np.int64]) -> Floats:
     """``out[b, p] = sum_d x[b, lhs[p], d] * x[b, rhs[p], d]`` for ``x[B, F, D]``, ``d`` ascending."""
     out = np.empty((x.shape[0], len(lhs)), np.float32)
@@ -126,6 +135,7 @@ def pair_dots(x: Floats, lhs: NDArray[np.int64], rhs: NDArray[np.int64]) -> Floa
     return out
 
 
+@np.errstate(all="ignore")
 def matmul(a: Floats, b: Floats) -> Floats:
     """``[B, ..., M, K] x [B, ..., K, N]``, ``K`` ascending."""
     lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
@@ -150,6 +160,7 @@ def quantize(x: Floats, scale: float, bits: int, signed: bool) -> NDArray[np.int
     return out
 
 
+@np.errstate(all="ignore")
 def dequantize(acc: NDArray[np.int32], factors: Floats, bias: Floats | None) -> Floats:
     """``float32(acc) * factors + bias``, over the last axis."""
     out: Floats = acc.astype(np.float32) * factors
@@ -157,6 +168,14 @@ def dequantize(acc: NDArray[np.int32], factors: Floats, bias: Floats | None) -> 
 
 
 def cast(x: Array, dtype: np.dtype[Any]) -> Array:
-    """Element type conversion; floats go towards zero when they become integers."""
+    """Element type conversion; floats go towards zero when they become integers.
+
+    A float that does not fit, and NaN, becomes the smallest integer, on every processor.
+    """
     with np.errstate(all="ignore"):
-        return x.astype(dtype)
+        out = x.astype(dtype)
+        if x.dtype.kind == "f" and dtype.kind == "i":
+            lowest = np.iinfo(dtype).min
+            beyond = -float(lowest)  # a power of two: the first float above all integers
+            out = np.where((x >= lowest) & (x < beyond), out, dtype.type(lowest))
+    return out

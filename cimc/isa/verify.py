@@ -123,6 +123,10 @@ class _Stream:
                 assert isinstance(value, Index)
                 for i in range(iterations):
                     self.matrix(item, value.at(i))
+        if item.name == "binary" and (item.word("fn"), item.word("type")) == ("pow", "i32"):
+            raise self.fail("powers are of f32")
+        if item.name == "reduce" and item.word("fn") in ("max", "min") and item.number("n") < 1:
+            raise self.fail("the largest or smallest of nothing")
 
     def matrix(self, item: Instr, number: int) -> None:
         if not 0 <= number < len(self.program.matrices):

@@ -51,10 +51,21 @@ SEND = instr("send", tile=4, tag=1, src=Ref(0), bytes=24)
 RECV = instr("recv", tile=3, tag=1, dst=Ref(0), bytes=24)
 
 
+def elementwise(fn: str, kind: str) -> Instr:
+    steps = {"arow": 0, "acol": 1, "brow": 0, "bcol": 1}
+    return instr("binary", dst=Ref(24), a=Ref(0), b=Ref(0), fn=fn, type=kind, rows=1, cols=6, **steps)
+
+
+def over_nothing(fn: str) -> Instr:
+    return instr("reduce", dst=Ref(24), src=Ref(0), fn=fn, outer=1, n=0, inner=1)
+
+
 def test_a_good_program_passes() -> None:
     store = instr("store", port=0, src=Ref(32), n=4)
     verify_program(program({3: [LOAD, QUANT, MVM, store]}, outputs=1), TARGET)
     verify_program(program({3: [LOAD, SEND], 4: [RECV]}), TARGET)
+    sums = [elementwise("pow", "f32"), elementwise("add", "i32"), over_nothing("sum")]
+    verify_program(program({3: [LOAD, *sums]}), TARGET)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +91,9 @@ def test_a_good_program_passes() -> None:
         ({4: [RECV]}, "never comes"),
         ({3: [LOAD, SEND], 4: [instr("recv", tile=3, tag=1, dst=Ref(0), bytes=20)]}, "has 24 bytes"),
         ({5: [instr("bag", dst=Ref(0), port=0, matrix=1, mode="sum", scale=1.0)]}, "no bag port"),
+        ({3: [LOAD, elementwise("pow", "i32")]}, "powers are of f32"),
+        ({3: [LOAD, over_nothing("max")]}, "largest or smallest of nothing"),
+        ({3: [LOAD, over_nothing("min")]}, "largest or smallest of nothing"),
     ],
 )
 def test_broken_programs_are_refused(streams: dict[int, list[Instr]], why: str) -> None:
