@@ -85,12 +85,12 @@ def _even(
     length = shape[-1] if len(shape) == 2 and shape[-1] >= 0 else int(lengths.max(initial=0))
     wanted = 1 if len(shape) == 1 else length
     even = bool((lengths == wanted).all())
-    if len(shape) > 2 or (not even and (bag.padding is None or int(lengths.max(initial=0)) > wanted)):
+    if len(shape) > 2 or (not even and (bag.padding is None or int(lengths.max()) > wanted)):
+        some = f"{int(lengths.min())} to {int(lengths.max())}" if len(lengths) else "none"
         raise RequestError(
             "trace.cannot-invent",
             f"input '{bag.ids}' takes {'one id' if len(shape) == 1 else f'{wanted} ids'} a request, the "
-            f"synthetic bags of table {bag.table} have {int(lengths.min(initial=0))} to "
-            f"{int(lengths.max(initial=0))}",
+            f"synthetic bags of table {bag.table} have {some}",
             hint=f"describe this table with pooling={wanted}",
         )
     if even:

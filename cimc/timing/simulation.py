@@ -104,7 +104,9 @@ class Simulation(Shown):
     @property
     def makespan_ns(self) -> float:
         """From the first arrival to the last completion."""
-        return float(self.played.finish.max(initial=0.0) - self.played.arrival.min(initial=0.0))
+        if not self.requests:
+            return 0.0
+        return float(self.played.finish.max() - self.played.arrival.min())
 
     @property
     def throughput_rps(self) -> float | None:

@@ -325,6 +325,13 @@ def test_windows_change_nothing(how: dict[str, object], monkeypatch: pytest.Monk
         assert run(made, 64, **how).to_json() == whole.to_json()
 
 
+def test_the_whole_time_begins_with_the_first_arrival() -> None:
+    found = run(one_layer(), kind="poisson", rate=1e3, seed=1)  # which is some 100 us late
+    assert found.played.arrival[0] > 10 * found.latency[0]
+    assert found.makespan_ns == pytest.approx(found.latency[0])
+    assert run(one_layer(), 0).makespan_ns == 0
+
+
 def test_poisson_arrivals_are_the_same_everywhere() -> None:
     """Written down, so that another generator, or another version of it, shows."""
     times = Arrivals("poisson", rate=1e9, seed=1).times(200_000)

@@ -50,7 +50,7 @@ class Classes:
 
 def make_rings(problem: PlacementProblem, most: int) -> Rings:
     """Group the bins by distance; neighbours are merged where there are more than ``most`` distances."""
-    usable = problem.capacity >= problem.size.min(initial=1)
+    usable = problem.capacity >= (problem.size.min() if problem.n_items else 1)
     distances, of_bin = np.unique(problem.distance, return_inverse=True)
     if distances.size > most:
         # About equally many bins in each of the merged rings.
