@@ -1,4 +1,4 @@
-"""Which modules of the package have tests of their own: imported by one, or mirrored by a file of its name."""
+"""Which modules of the package have tests of their own: imported by one, or with a file of their name."""
 
 from __future__ import annotations
 
@@ -30,16 +30,17 @@ def _works(node: ast.AST) -> bool:
 
 
 def known_to_tests() -> set[str]:
-    """Modules that some file of the tests imports, or that have a file of their name in the mirrored folder."""
+    """Modules that a file of the tests imports, or that have a file of their name in the mirrored folder."""
     found: set[str] = set()
     for path in (ROOT / "tests").rglob("*.py"):
-        found.update(_imported(ast.parse(path.read_text(encoding="utf-8"))))
+        found.update(imported(ast.parse(path.read_text(encoding="utf-8"))))
         folder = path.parent.relative_to(ROOT / "tests").parts
         found.add(".".join(("cimc", *folder, path.stem.removeprefix("test_"))))
     return found
 
 
-def _imported(tree: ast.AST) -> Iterator[str]:
+def imported(tree: ast.AST) -> Iterator[str]:
+    """The modules that the imports of ``tree`` are about."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -31,7 +31,8 @@ def branch(
         capacity: of each bin.
         best: float64[1], bottleneck of ``assignment``; lowered with it.
         assignment: int64[n], the best known; overwritten by better ones.
-        tolerance: share of the bottleneck by which better ones must be better.
+        tolerance: share of the bottleneck by which better ones must be better, > 0: items that may trade
+            places within the limit are tried one way only, so the limit must be an improvement.
         nodes: limit on the subsets looked at.
 
     Returns:
