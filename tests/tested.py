@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -14,13 +15,21 @@ def _name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-TREES = {_name(p): ast.parse(p.read_text(encoding="utf-8")) for p in sorted((ROOT / "cimc").rglob("*.py"))}
-PACKAGES = {_name(p.parent / "__init__.py") for p in (ROOT / "cimc").rglob("*.py")}
+@cache
+def trees() -> dict[str, ast.Module]:
+    """Every module and package of ``cimc``, parsed."""
+    files = sorted((ROOT / "cimc").rglob("*.py"))
+    return {_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in files}
+
+
+PACKAGES = {_name(path) for path in (ROOT / "cimc").rglob("__init__.py")}
 
 
 def with_logic() -> set[str]:
     """Modules that define functions or methods with a body."""
-    return {name for name, tree in TREES.items() if name not in PACKAGES and any(map(_works, ast.walk(tree)))}
+    return {
+        name for name, tree in trees().items() if name not in PACKAGES and any(map(_works, ast.walk(tree)))
+    }
 
 
 def _works(node: ast.AST) -> bool:
@@ -55,7 +64,7 @@ def _meant(module: str, name: str) -> Iterator[str]:
     whole = f"{module}.{name}"
     if whole in PACKAGES:
         yield from (source for source, _ in _exports(whole))
-    elif whole in TREES:
+    elif whole in trees():
         yield whole
     elif module in PACKAGES:
         yield from (source for source, exported in _exports(module) if exported == name)
@@ -64,7 +73,7 @@ def _meant(module: str, name: str) -> Iterator[str]:
 
 
 def _exports(package: str) -> Iterator[tuple[str, str]]:
-    for node in TREES[package].body:
+    for node in trees()[package].body:
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 for source in _meant(node.module, alias.name):
