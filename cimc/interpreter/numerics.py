@@ -1,7 +1,8 @@
 """float32 arithmetic of the vector unit, in numpy: the one meaning shared by IR evaluation and simulator.
 
 Every operation rounds to float32.  Sums over an axis and dot products accumulate in index order, so that
-results do not depend on the number of requests computed together, on threads or on a BLAS library.
+results do not depend on the number of requests computed together, on threads or on a BLAS library.  What both
+take from here, an oracle in plain Python holds to ``docs/isa.md``: ``tests/sim/vector_oracle.py``.
 """
 
 from __future__ import annotations

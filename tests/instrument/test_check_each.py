@@ -59,7 +59,7 @@ def test_the_pass_that_breaks_the_model_is_named(model: Path) -> None:
 
 
 def test_checks_are_those_of_the_attempt_that_fitted(tmp_path: Path) -> None:
-    make, target, _, _ = CASES["both"]
+    make, target, _, _ = CASES["less for values"]
     made = make()
     onnx.save(made.proto(18), tmp_path / "m.onnx")
     checks = CheckEach(tmp_path / "m.onnx")

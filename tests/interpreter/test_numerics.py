@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cimc.interpreter import numerics
@@ -15,6 +15,7 @@ LOW, HIGH = -(2**63), 2**63 - 1
 INTEGERS = st.one_of(st.sampled_from([0, 1, -1, 3, 2**53 + 1, LOW, HIGH]), st.integers(LOW, HIGH))
 
 
+@settings(max_examples=30)
 @given(st.lists(st.tuples(INTEGERS, INTEGERS), min_size=1, max_size=20))
 def test_integer_quotients_of_any_size(pairs: list[tuple[int, int]]) -> None:
     def quotient(a: int, b: int) -> int:
@@ -27,6 +28,7 @@ def test_integer_quotients_of_any_size(pairs: list[tuple[int, int]]) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.int64])
+@settings(max_examples=30)
 @given(st.lists(st.floats(width=32), min_size=1, max_size=20))
 def test_floats_that_do_not_fit_become_the_smallest_integer(dtype: type, values: list[float]) -> None:
     low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
