@@ -49,11 +49,14 @@ def of_shares(found: OnChip) -> Metrics:
 
 
 def of_program(program: cimc.Program, cost: Cost) -> Metrics:
-    """All metrics of a program, given the cost of its run."""
+    """All metrics of a program, given the cost of its run; shares that shapes tell are those of the run."""
+    told, counted = of_shares(program.on_chip), of_shares(cost.on_chip)
+    for kind in ("macs", "lookups"):
+        assert told[kind] in (None, counted[kind]), f"{kind}: {told[kind]} by shapes, {counted[kind]} counted"
     placed = program.placement
     streams = [stream for segment in program.data.chip_segments for stream in segment.streams.values()]
     found: Metrics = {
-        **of_shares(cost.on_chip),
+        **counted,
         "arrays": int(cost.area.counts["arrays_used"]),
         "instructions": sum(len(stream) for stream in streams),
         "latency_ns": cost.latency_ns,
