@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import cimc.errors
 from cimc.errors import CimcError
+from tests.tested import trees
 
 ROOT = Path(__file__).parents[1]
 CODE = re.compile(r"([a-z]+)\.[a-z]+(-[a-z]+)*")
@@ -16,11 +17,12 @@ NO_CODES = {"calib.npz", "system.chips"}
 """Strings that look like codes: the name of a file, a field of a target."""
 
 
-def _nodes() -> Iterator[ast.AST]:
-    for path in (ROOT / "cimc").rglob("*.py"):
-        yield from ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+@cache
+def _nodes() -> list[ast.AST]:
+    return [node for tree in trees().values() for node in ast.walk(tree)]
 
 
+@cache
 def _error_classes() -> set[str]:
     """Names of the exceptions whose first argument is a code, those of other modules too."""
     names = {n for n, c in vars(cimc.errors).items() if isinstance(c, type) and issubclass(c, CimcError)}
@@ -34,6 +36,7 @@ def _error_classes() -> set[str]:
         names |= more
 
 
+@cache
 def raised() -> set[str]:
     """Codes that are written where an error is made."""
     names = _error_classes()
@@ -49,6 +52,7 @@ def raised() -> set[str]:
     }
 
 
+@cache
 def in_code() -> set[str]:
     """All strings of the package that look like error codes: their first word is that of a raised one."""
     families = {code.split(".")[0] for code in raised() if CODE.fullmatch(code)}
