@@ -49,7 +49,7 @@ def test_those_not_given_are_not_spelled_out() -> None:
         (
             "place{eps=0.1}",
             "mapping.unknown-option",
-            "effort, target_gap; of pass 'place': chips",
+            "effort, target_gap; of pass 'place': array_slack, chips",
         ),
         ("place{strategy=ortools eps=hello}", "mapping.bad-option", "must be a number, it is 'hello'"),
         ("place{strategy=ortools eps=1,2}", "pass.bad-option", "takes one value"),
