@@ -26,7 +26,7 @@ Floats = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Strip:
+class ColumnTile:
     """Neighbouring columns on one range of rows.
 
     ``means``, ``spreads``: planes ``[R, S*C]``, slice-major, integers in a float type (``spreads`` has no
@@ -50,8 +50,8 @@ class Strip:
     key: int
     short: bool
 
-    def within(self, block: slice) -> Strip | None:
-        """The columns of the strip that ``block`` of the result has, if any."""
+    def within(self, block: slice) -> ColumnTile | None:
+        """The columns of the column tile that ``block`` of the result has, if any."""
         begin, end = max(block.start, self.cols.start), min(block.stop, self.cols.stop)
         if begin >= end:
             return None
@@ -76,10 +76,10 @@ class Strip:
         )  # fmt: skip
 
 
-def make_strip(
+def make_column_tile(
     rows: slice, cols: slice, first_col: int, means: Ints, variances: Ints, lsb: Ints, weights: NDArray[Any],
     code: EncodedWeights, plan: PhasePlan, array: Array, levels: Levels, key: int,
-) -> Strip:  # fmt: skip
+) -> ColumnTile:  # fmt: skip
     """Format planes ``means`` and ``variances`` ``[S, R, C]`` with ADC steps ``lsb [P, S, C]``."""
     slices, height, _ = means.shape
     drive = (1 << array.dac_bits) - 1
@@ -105,7 +105,7 @@ def make_strip(
     reach = max(-array.adc_codes[0], array.adc_codes[1])
     unit = 2.0 ** (FRACTION - dropped)
     column_sums = weights.sum(axis=0, dtype=np.int64)
-    return Strip(
+    return ColumnTile(
         rows=rows,
         cols=cols,
         first_col=first_col,
@@ -160,7 +160,7 @@ LANES, CHAINS = 16, 2
 
 @dataclass(frozen=True)
 class ShortTables:
-    """What :func:`cimc.sim.devices.kernels.noisy_lut4.multiply` takes of a strip; see there.
+    """What :func:`cimc.sim.devices.kernels.noisy_lut4.multiply` takes of a column tile; see there.
 
     ``divide``: steps are divided by; else they are powers of two, and ``steps`` holds their reciprocals.
     """
@@ -173,10 +173,10 @@ class ShortTables:
     divide: bool
 
 
-def short_tables(strip: Strip) -> ShortTables:
-    """Tables of a ``short`` strip."""
-    phases, slices, cols = strip.factor.shape
-    skip = strip.first_col % 4
+def short_tables(tile: ColumnTile) -> ShortTables:
+    """Tables of a ``short`` column tile."""
+    phases, slices, cols = tile.factor.shape
+    skip = tile.first_col % 4
     tiles = -(-(cols + skip) // LANES)
     padded_phases = -(-phases // CHAINS) * CHAINS
 
@@ -194,7 +194,7 @@ def short_tables(strip: Strip) -> ShortTables:
         padded[:phases] = values
         return tiled(padded, fill)
 
-    rows = len(strip.means)
+    rows = len(tile.means)
 
     def sums(plane: Floats) -> NDArray[np.int16]:
         groups = -(-rows // 4)
@@ -205,12 +205,12 @@ def short_tables(strip: Strip) -> ShortTables:
         table: Ints = np.einsum("nj,tgjc->tgnc", driven, grouped)
         return table.reshape(slices * tiles, groups * 16, LANES).astype(np.int16)
 
-    means = sums(strip.means)
-    spreads = sums(strip.spreads) if strip.spreads.size else np.zeros_like(means)
-    divide = bool((np.frexp(strip.step)[0] != 0.5).any())
-    steps = strip.step if divide else 1 / strip.step  # exact
+    means = sums(tile.means)
+    spreads = sums(tile.spreads) if tile.spreads.size else np.zeros_like(means)
+    divide = bool((np.frexp(tile.step)[0] != 0.5).any())
+    steps = tile.step if divide else 1 / tile.step  # exact
     return ShortTables(
-        aligned(np.stack([means, spreads], axis=2)), tiled(strip.scale.astype(np.float32), 1.0),
-        phased(strip.half, 0.0, np.float32), phased(steps, 1.0, np.float32),
-        phased(strip.factor, 0, np.int32), divide,
+        aligned(np.stack([means, spreads], axis=2)), tiled(tile.scale.astype(np.float32), 1.0),
+        phased(tile.half, 0.0, np.float32), phased(steps, 1.0, np.float32),
+        phased(tile.factor, 0, np.int32), divide,
     )  # fmt: skip

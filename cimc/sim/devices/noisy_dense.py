@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from cimc.errors import ProgramError
 from cimc.ir.cim import COL0, COLS, ROW0, ROWS
-from cimc.sim.devices.column_tiles import CHAINS, ShortTables, Strip, make_strip, short_tables
+from cimc.sim.devices.column_tiles import CHAINS, ColumnTile, ShortTables, make_column_tile, short_tables
 from cimc.sim.devices.kernels import plain
 from cimc.sim.devices.model import programmed_cells as cells
 from cimc.sim.devices.model import wires
@@ -63,9 +63,9 @@ class Conditions:
         return notes(self.device, self.age, target)
 
 
-def _place(strip: Strip) -> tuple[int, int, int]:
-    """What tells a strip from every other of its matrix."""
-    return strip.rows.start, strip.first_col, strip.cols.stop - strip.cols.start
+def _place(tile: ColumnTile) -> tuple[int, int, int]:
+    """What tells a column tile from every other of its matrix."""
+    return tile.rows.start, tile.first_col, tile.cols.stop - tile.cols.start
 
 
 class NoisyDense:
@@ -95,8 +95,8 @@ class NoisyDense:
         self.levels = levels_for(conditions.device, conditions.age, array, int(ranges.max(initial=1)))
         self.compiled = compiled
         self._key = splitmix.name_key(conditions.seed, name)
-        self._strips: dict[tuple[int, int], list[Strip]] = {}
-        self._cuts: Once[tuple[int, int, int, int], list[Strip]] = Once()
+        self._tiles: dict[tuple[int, int], list[ColumnTile]] = {}
+        self._cuts: Once[tuple[int, int, int, int], list[ColumnTile]] = Once()
         self._tables: dict[tuple[int, int, int], ShortTables] = {}
         self._integers: dict[tuple[int, int, int, bool], IntegerPlane | None] = {}
 
@@ -121,12 +121,12 @@ class NoisyDense:
         parts, blocks = shares(len(x), right - left, threads)
         tasks = []
         for block in blocks:
-            strips = self._within(first, count, block)
+            tiles = self._within(first, count, block)
             for part in parts:
                 for at in range(part.start, part.stop, _SAMPLES):
                     some = slice(at, min(at + _SAMPLES, part.stop))
                     requests = np.arange(request + some.start, request + some.stop)
-                    tasks.append(partial(self._add_all, out[some], strips, x[some], requests, use))
+                    tasks.append(partial(self._add_all, out[some], tiles, x[some], requests, use))
         run(tasks, threads)
         if out.size and max(-int(out.min()), int(out.max())) > np.iinfo(np.int32).max:
             raise ProgramError(
@@ -136,18 +136,18 @@ class NoisyDense:
             )
         return out.astype(np.int32)
 
-    def _add_all(self, out: Ints, strips: list[Strip], x: Inputs, requests: Ints, use: int) -> None:
-        """Add what ``strips`` convert for ``x`` to ``out [B, C]``."""
+    def _add_all(self, out: Ints, tiles: list[ColumnTile], x: Inputs, requests: Ints, use: int) -> None:
+        """Add what ``tiles`` convert for ``x`` to ``out [B, C]``."""
         by_product = []
-        for strip in strips:
-            acc, driven = out[:, strip.cols], x[:, strip.rows]
-            if self._by_tables(strip):
-                acc += self._by_table(strip, driven, self._keys(strip, requests, use))
+        for tile in tiles:
+            acc, driven = out[:, tile.cols], x[:, tile.rows]
+            if self._by_tables(tile):
+                acc += self._by_table(tile, driven, self._keys(tile, requests, use))
             else:
-                by_product.append(strip)
-            acc += strip.constant
-            if strip.input_factor:
-                acc += strip.input_factor * driven.sum(axis=1, dtype=np.int64)[:, np.newaxis]
+                by_product.append(tile)
+            acc += tile.constant
+            if tile.input_factor:
+                acc += tile.input_factor * driven.sum(axis=1, dtype=np.int64)[:, np.newaxis]
         if not by_product:
             return
         low, high = min(s.rows.start for s in by_product), max(s.rows.stop for s in by_product)
@@ -155,32 +155,34 @@ class NoisyDense:
         for b in range(0, len(x), step):
             some = slice(b, b + step)
             drive = input_phases(x[some, low:high], self.plan)
-            for strip in by_product:
-                driven = drive[:, :, strip.rows.start - low : strip.rows.stop - low]
-                keys = self._keys(strip, requests[some], use)
-                self._by_product(out[some, strip.cols], strip, driven, keys)
+            for tile in by_product:
+                driven = drive[:, :, tile.rows.start - low : tile.rows.stop - low]
+                keys = self._keys(tile, requests[some], use)
+                self._by_product(out[some, tile.cols], tile, driven, keys)
 
-    def _keys(self, strip: Strip, requests: Ints, use: int) -> splitmix.Words:
+    def _keys(self, tile: ColumnTile, requests: Ints, use: int) -> splitmix.Words:
         """Streams of the conversions of ``requests``."""
         if not self.compiled:
-            return splitmix.words(splitmix.words(strip.key, requests), use)
+            return splitmix.words(splitmix.words(tile.key, requests), use)
         from cimc.sim.devices.kernels import compiled
 
-        return np.asarray(compiled.branches(np.uint64(strip.key), requests, np.uint64(use)))
+        return np.asarray(compiled.branches(np.uint64(tile.key), requests, np.uint64(use)))
 
-    def _by_tables(self, strip: Strip) -> bool:
-        cells = len(strip.scale) * self.weights.size
-        return self.compiled and strip.short and 16 * cells <= _TABLE_BYTES
+    def _by_tables(self, tile: ColumnTile) -> bool:
+        cells = len(tile.scale) * self.weights.size
+        return self.compiled and tile.short and 16 * cells <= _TABLE_BYTES
 
-    def _by_product(self, acc: Ints, strip: Strip, drive: NDArray[np.uint8], keys: splitmix.Words) -> None:
-        phases, slices, cols = strip.factor.shape
+    def _by_product(
+        self, acc: Ints, tile: ColumnTile, drive: NDArray[np.uint8], keys: splitmix.Words
+    ) -> None:
+        phases, slices, cols = tile.factor.shape
         shape = (phases, len(acc), slices, cols)
         driven = np.ascontiguousarray(drive).reshape(phases * len(acc), -1)
-        sums = self._sums(strip, driven, False).reshape(shape)
-        noisy = strip.spreads.size > 0
+        sums = self._sums(tile, driven, False).reshape(shape)
+        noisy = tile.spreads.size > 0
         spreads = np.zeros((0, 0, 0, 0), sums.dtype)
         if noisy:
-            spreads = self._sums(strip, driven, True).reshape(shape).astype(sums.dtype, copy=False)
+            spreads = self._sums(tile, driven, True).reshape(shape).astype(sums.dtype, copy=False)
         low, high = self.array.adc_codes
         total = self.weights.shape[1]
         if self.compiled:
@@ -188,20 +190,20 @@ class NoisyDense:
 
             real = sums.dtype.type
             compiled.dense_epilogue(
-                acc, sums, spreads, keys, drive.any(axis=2), strip.scale, strip.half, strip.step,
-                strip.factor, strip.first_col, total, real(low), real(high), noisy,
+                acc, sums, spreads, keys, drive.any(axis=2), tile.scale, tile.half, tile.step,
+                tile.factor, tile.first_col, total, real(low), real(high), noisy,
             )  # fmt: skip
         else:
             plain.dense_epilogue(
-                acc, sums, spreads, keys, quantiles.deviates().astype(sums.dtype), strip.scale, strip.half,
-                strip.step, strip.factor, strip.first_col, total, (low, high), noisy,
+                acc, sums, spreads, keys, quantiles.deviates().astype(sums.dtype), tile.scale, tile.half,
+                tile.step, tile.factor, tile.first_col, total, (low, high), noisy,
             )  # fmt: skip
 
-    def _sums(self, strip: Strip, driven: NDArray[np.uint8], squared: bool) -> Floats:
-        """``driven [n, R]`` times the strip's means, or its squares times the spreads: ``[n, S*C]``."""
-        plane = strip.spreads if squared else strip.means
+    def _sums(self, tile: ColumnTile, driven: NDArray[np.uint8], squared: bool) -> Floats:
+        """``driven [n, R]`` times the column tile's means, or its squares times the spreads: ``[n, S*C]``."""
+        plane = tile.spreads if squared else tile.means
         several = squared and self.array.dac_bits > 1
-        prepared = self._integers.get((*_place(strip), squared))
+        prepared = self._integers.get((*_place(tile), squared))
         if prepared is not None and self.compiled:
             return prepared(driven * driven if several else driven)
         inputs = driven.astype(plane.dtype)
@@ -209,16 +211,16 @@ class NoisyDense:
             inputs *= inputs
         return np.asarray(np.matmul(inputs, plane))
 
-    def _by_table(self, strip: Strip, x: Inputs, keys: splitmix.Words) -> NDArray[np.int32]:
+    def _by_table(self, tile: ColumnTile, x: Inputs, keys: splitmix.Words) -> NDArray[np.int32]:
         from cimc.sim.devices.kernels import noisy_lut4
 
-        t = self._tables[_place(strip)]
-        slices = strip.factor.shape[1]
-        out = np.zeros((len(x), strip.constant.size), np.int32)
+        t = self._tables[_place(tile)]
+        slices = tile.factor.shape[1]
+        out = np.zeros((len(x), tile.constant.size), np.int32)
         low, high = self.array.adc_codes
         noisy_lut4.multiply(
             out.reshape(-1), out.shape[1], np.ascontiguousarray(x).view(np.uint8), *self._phases, t.sums,
-            t.scales, t.halves, t.steps, t.factors, t.divide, keys, strip.first_col, self.weights.shape[1],
+            t.scales, t.halves, t.steps, t.factors, t.divide, keys, tile.first_col, self.weights.shape[1],
             slices, low, high,
         )  # fmt: skip
         return out
@@ -234,39 +236,39 @@ class NoisyDense:
         found += [[-1, 0]] * (-len(found) % CHAINS)
         return np.array(found, np.int64), *pattern(self.plan)
 
-    def _within(self, first: int, count: int, block: slice) -> list[Strip]:
+    def _within(self, first: int, count: int, block: slice) -> list[ColumnTile]:
         """All that threads read, prepared, for the columns ``block`` of a result."""
         return self._cuts.get((first, count, block.start, block.stop), self._cut)
 
-    def _cut(self, key: tuple[int, int, int, int]) -> list[Strip]:
+    def _cut(self, key: tuple[int, int, int, int]) -> list[ColumnTile]:
         """Of the blocks ``first``, ``count`` the columns from, to; one thread at a time is here."""
         first, count, start, stop = key
-        if (first, count) not in self._strips:
-            self._strips[first, count] = self._prepare(first, count)
-        pieces = [strip.within(slice(start, stop)) for strip in self._strips[first, count]]
+        if (first, count) not in self._tiles:
+            self._tiles[first, count] = self._prepare(first, count)
+        pieces = [tile.within(slice(start, stop)) for tile in self._tiles[first, count]]
         found = [piece for piece in pieces if piece is not None]
-        for strip in found:
-            if not self._by_tables(strip):
-                self._integer_planes(strip)
-            elif _place(strip) not in self._tables:
-                self._tables[_place(strip)] = short_tables(strip)
+        for tile in found:
+            if not self._by_tables(tile):
+                self._integer_planes(tile)
+            elif _place(tile) not in self._tables:
+                self._tables[_place(tile)] = short_tables(tile)
         return found
 
-    def _integer_planes(self, strip: Strip) -> None:
-        if not self.compiled or (*_place(strip), False) in self._integers:
+    def _integer_planes(self, tile: ColumnTile) -> None:
+        if not self.compiled or (*_place(tile), False) in self._integers:
             return
         from cimc.sim.devices.kernels.integer_products import IntegerPlane
 
         drive = max((1 << phase.width) - 1 for phase in self.plan.phases)
-        for squared, plane in enumerate((strip.means, strip.spreads)):
+        for squared, plane in enumerate((tile.means, tile.spreads)):
             found = IntegerPlane.of(plane, drive * drive if squared else drive)
-            self._integers[(*_place(strip), bool(squared))] = found
+            self._integers[(*_place(tile), bool(squared))] = found
 
-    def _prepare(self, first: int, count: int) -> list[Strip]:
+    def _prepare(self, first: int, count: int) -> list[ColumnTile]:
         left, _ = self.columns(first, count)
         chosen = self.blocks[first : first + count, [ROW0, ROWS, COL0, COLS]].astype(np.int64).tolist()
         order = sorted(range(count), key=lambda i: chosen[i])
-        strips = []
+        tiles = []
         for (r0, rows), group in groupby(order, key=lambda i: tuple(chosen[i][:2])):
             members = list(group)
             while members:  # runs of neighbouring columns
@@ -274,10 +276,10 @@ class NoisyDense:
                 while run < len(members) and chosen[members[run]][2] == sum(chosen[members[run - 1]][2:]):
                     run += 1
                 part, members = members[:run], members[run:]
-                strips.append(self._strip(r0, rows, [(*chosen[i][2:], first + i) for i in part], left))
-        return strips
+                tiles.append(self._strip(r0, rows, [(*chosen[i][2:], first + i) for i in part], left))
+        return tiles
 
-    def _strip(self, r0: int, rows: int, members: list[tuple[int, int, int]], left: int) -> Strip:
+    def _strip(self, r0: int, rows: int, members: list[tuple[int, int, int]], left: int) -> ColumnTile:
         """Prepare blocks ``(col0, cols, number)`` that stand side by side on rows ``r0 ..``."""
         c0, width = members[0][0], sum(cols for _, cols, _ in members)
         widths = [cols for _, cols, _ in members]
@@ -285,7 +287,7 @@ class NoisyDense:
         code = encode_weights(part, self.array.encoding, self.array.cell_levels, self.weight_bits)
         means, variances = self._planes(code.digits, r0, members)
         lsb = self.ranges[[number for _, _, number in members]].astype(np.int64).transpose(2, 1, 0)
-        return make_strip(
+        return make_column_tile(
             slice(r0, r0 + rows), slice(c0 - left, c0 - left + width), c0, means, variances,
             np.repeat(lsb, widths, axis=2), part, code, self.plan, self.array, self.levels,
             splitmix.fold(splitmix.fold(self._key, cells.DENSE_READS), r0),

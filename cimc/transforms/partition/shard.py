@@ -293,16 +293,16 @@ def _split(mvm: cim.MvmOp, groups: ArrayGroups, blocks: NDArray[np.int32]) -> No
         part = cim.MvmOp(mvm.x, symbol(mvm.matrix), columns.stop - columns.start, first, count)
         new.append(part)
         by_columns.setdefault(columns.start, []).append(part.result)
-    strips: list[SSAValue] = []
+    column_tiles: list[SSAValue] = []
     for start in sorted(by_columns):
         parts = by_columns[start]
         if len(parts) > 1:
             total = cim.AddOp(parts)
             new.append(total)
             parts = [total.result]
-        strips.append(parts[0])
-    if len(strips) > 1:
-        new.append(rec.ConcatOp(strips, len(rec.shape(strips[0])) - 1))
+        column_tiles.append(parts[0])
+    if len(column_tiles) > 1:
+        new.append(rec.ConcatOp(column_tiles, len(rec.shape(column_tiles[0])) - 1))
     for each in new:
         each.location = mvm.location
     Rewriter.replace_op(mvm, new)

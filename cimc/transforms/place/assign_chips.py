@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cimc.errors import InfeasibleError, Shortage
 from cimc.remarks import ChipAssignment
 from cimc.target.spec import Target
-from cimc.transforms.place.interchip_traffic import Demand, crossings
+from cimc.transforms.place.interchip_traffic import Demand, interchip_traffic
 from cimc.transforms.place.pack_arrays import ArrayGroup, arrays_of
 from cimc.transforms.place.shard_list import Places
 
@@ -80,7 +80,7 @@ def _nearest(
     if demand is None:
         return spread.of_item, ChipAssignment("near")
     tables = _tables(places, items)
-    found = crossings(places, items, spread.of_item, demand, target).apart
+    found = interchip_traffic(places, items, spread.of_item, demand, target).apart
     best, least, kept = spread.of_item, float(found.sum()), 0
 
     def consider(together: NDArray[np.bool_]) -> Ints | None:
@@ -95,14 +95,14 @@ def _nearest(
             filling.in_turn(rest)
         except InfeasibleError:  # arrays of blocks of different widths fit in one order and not in another
             return None
-        bits = float(crossings(places, items, filling.of_item, demand, target).apart.sum())
+        bits = float(interchip_traffic(places, items, filling.of_item, demand, target).apart.sum())
         if bits < least:
             best, least, kept = filling.of_item, bits, int(together.sum())
         return filling.of_item
 
     whole = consider(np.ones(len(places.names), np.bool_))
     if whole is not None:
-        gain = crossings(places, items, whole, demand, target).whole < found
+        gain = interchip_traffic(places, items, whole, demand, target).whole < found
         if 0 < np.count_nonzero(gain) < len(gain):
             consider(gain)
     return best, ChipAssignment("near", tables_together=kept, crossing_bits=least)

@@ -50,7 +50,7 @@ class Demand:
 
 
 @dataclass(frozen=True)
-class Crossings:
+class InterchipTraffic:
     """Expected bits per request that cross between chips, by table.
 
     Attributes:
@@ -62,8 +62,10 @@ class Crossings:
     whole: Floats
 
 
-def crossings(places: Places, items: Ints, chip: Ints, demand: Demand, target: Target) -> Crossings:
-    """Crossings of the tables' lookups when the places ``items`` lie on the chips ``chip``.
+def interchip_traffic(
+    places: Places, items: Ints, chip: Ints, demand: Demand, target: Target
+) -> InterchipTraffic:
+    """Traffic between chips of the tables' lookups when the places ``items`` lie on the chips ``chip``.
 
     The reduction tile asks the tiles with the rows on other chips, one message an id, and gets vectors
     back, to which rows of one block are added before, and no more of them than a chip has tiles.  A
@@ -84,4 +86,4 @@ def crossings(places: Places, items: Ints, chip: Ints, demand: Demand, target: T
     sent = (asked + pooled).reshape(tables, chips)
     total = sent.sum(axis=1)
     whole = total - sent.max(axis=1, initial=0.0) + demand.result_bits
-    return Crossings(np.minimum(total - sent[:, 0], whole), whole)
+    return InterchipTraffic(np.minimum(total - sent[:, 0], whole), whole)

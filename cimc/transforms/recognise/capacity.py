@@ -73,20 +73,20 @@ def _split_wide(op: rec.LinearOp, graph: Graph, capacity: int) -> None:
     rows = parts(inputs, -(-inputs // most)) if inputs > 2 * most else [(0, inputs)]
     slices = [add(rec.SliceOp(op.x, rank - 1, a, b)) if len(rows) > 1 else op.x for a, b in rows]
     tall = [weight[a:b] for a, b in rows]  # made once where weights are generated
-    strips: list[SSAValue] = []
+    column_tiles: list[SSAValue] = []
     for c, d in parts(units, -(-units // most)) if units > 2 * most else [(0, units)]:
         total: SSAValue | None = None
-        for (a, b), x, strip in zip(rows, slices, tall, strict=True):
-            part = store.add(f"{name}[{a}:{b},{c}:{d}]", np.ascontiguousarray(strip[:, c:d]))
+        for (a, b), x, column_tile in zip(rows, slices, tall, strict=True):
+            part = store.add(f"{name}[{a}:{b},{c}:{d}]", np.ascontiguousarray(column_tile[:, c:d]))
             given = None
             if bias is not None and total is None:
                 given = store.add(f"{symbol(op.bias)}[{c}:{d}]", np.ascontiguousarray(bias[c:d]))  # type: ignore[arg-type]
             value = add(rec.LinearOp(x, part, d - c, given))
             total = value if total is None else add(rec.BinaryOp("add", total, value))
         assert total is not None
-        strips.append(total)
-    if len(strips) > 1:
-        add(rec.ConcatOp(strips, rank - 1))
+        column_tiles.append(total)
+    if len(column_tiles) > 1:
+        add(rec.ConcatOp(column_tiles, rank - 1))
     graph.exchange(op, new)
 
 

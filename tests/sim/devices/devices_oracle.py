@@ -1,7 +1,7 @@
 """What noisy mode computes, as plain loops: Python integers up to the converters, single operations in them.
 
 Nothing here is vectorised or shared with a kernel, except the tables of a device's levels, the planes of a
-prepared strip (their cells are compared by themselves) and the digits of weights and inputs.
+prepared column tile (their cells are compared by themselves) and the digits of weights and inputs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cimc.sim.devices.column_tiles import Strip
+from cimc.sim.devices.column_tiles import ColumnTile
 from cimc.sim.devices.model.aged_levels import FRACTION, Levels
 from cimc.support.random import quantiles
 from cimc.target.cell_encoding import PhasePlan, digit_weights, encode_weights, input_phases, weight_offset
@@ -78,35 +78,42 @@ def code(
 
 
 def mvm(
-    x: Any, strip: Strip, plan: PhasePlan, array: Array, request: int, use: int, total_cols: int, noisy: bool
+    x: Any,
+    tile: ColumnTile,
+    plan: PhasePlan,
+    array: Array,
+    request: int,
+    use: int,
+    total_cols: int,
+    noisy: bool,
 ) -> list[list[int]]:
-    """Product of one strip, from its planes: ``[B][C]``."""
+    """Product of one column tile, from its planes: ``[B][C]``."""
     drive = input_phases(x, plan)
-    phases, slices, cols = strip.factor.shape
-    real = strip.means.dtype.type
+    phases, slices, cols = tile.factor.shape
+    real = tile.means.dtype.type
     out = []
     for b in range(len(x)):
-        key = word(word(strip.key, request + b), use)
+        key = word(word(tile.key, request + b), use)
         line = []
         for c in range(cols):
             acc = 0
             for p in range(phases):
-                driven = [int(v) for v in drive[p, b, strip.rows]]
+                driven = [int(v) for v in drive[p, b, tile.rows]]
                 for s in range(slices):
                     at = s * cols + c
-                    total = sum(d * int(m) for d, m in zip(driven, strip.means[:, at], strict=True))
+                    total = sum(d * int(m) for d, m in zip(driven, tile.means[:, at], strict=True))
                     spread = 0
                     if noisy:
-                        column = strip.spreads[:, at]
+                        column = tile.spreads[:, at]
                         spread = sum(d * d * int(v) for d, v in zip(driven, column, strict=True))
-                    z = normal(key, p * slices + s, strip.first_col + c, total_cols)
+                    z = normal(key, p * slices + s, tile.first_col + c, total_cols)
                     found = code(
-                        real, total, spread, float(strip.scale[s, c]) if noisy else 0.0, z,
-                        float(strip.half[p, s, c]), float(strip.step[p, s, c]), array,
+                        real, total, spread, float(tile.scale[s, c]) if noisy else 0.0, z,
+                        float(tile.half[p, s, c]), float(tile.step[p, s, c]), array,
                     )  # fmt: skip
-                    acc += found * int(strip.factor[p, s, c])
-            acc += int(strip.constant[c])
-            acc += strip.input_factor * sum(int(v) for v in x[b, strip.rows])
+                    acc += found * int(tile.factor[p, s, c])
+            acc += int(tile.constant[c])
+            acc += tile.input_factor * sum(int(v) for v in x[b, tile.rows])
             line.append(acc)
         out.append(line)
     return out

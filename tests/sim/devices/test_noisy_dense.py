@@ -81,9 +81,9 @@ def test_products_are_those_of_plain_loops(
     )  # fmt: skip
     x = inputs_for(plan, (5, rows), np.random.default_rng(seed))
     found = kernel.noisy(x, 0, 1, request, use=2)
-    (strip,) = kernel._strips[0, 1]
+    (tile,) = kernel._tiles[0, 1]
     noisy = kernel.levels.noisy
-    assert found.tolist() == oracle.mvm(x, strip, plan, array, request, 2, cols, noisy)
+    assert found.tolist() == oracle.mvm(x, tile, plan, array, request, 2, cols, noisy)
     kernel.compiled = False
     assert (kernel.noisy(x, 0, 1, request, use=2) == found).all()
 
@@ -99,22 +99,22 @@ def test_planes_hold_the_cells_of_plain_loops(array, bits, device, age, seed):
     levels = kernel.levels
     key = oracle.word(oracle.word(oracle.name_key(seed, "w"), 0), 0)
     code = encode_weights(kernel.weights, array.encoding, array.cell_levels, bits)
-    for strip in kernel._prepare(0, len(kernel.blocks)):
-        slices, cols = strip.scale.shape
+    for tile in kernel._prepare(0, len(kernel.blocks)):
+        slices, cols = tile.scale.shape
         for s in range(slices):
             for c in range(cols):
-                step, lsb = float(strip.step[0, s, c]), int(strip.factor[0, s, c])
+                step, lsb = float(tile.step[0, s, c]), int(tile.factor[0, s, c])
                 lsb //= int(kernel.plan.weights[0]) * int(code.digit_weights[s])
                 dropped = FRACTION - round(np.log2(step / lsb))
                 assert FRACTION - dropped >= levels.needed
-                for i, r in enumerate(range(*strip.rows.indices(9))):
-                    digit = int(code.digits[s, r, strip.first_col + c])
-                    mean, variance = oracle.cell(levels, array, key, r, strip.first_col + c, s, digit)
-                    found = int(strip.means[i, s * cols + c]) * 2**dropped
+                for i, r in enumerate(range(*tile.rows.indices(9))):
+                    digit = int(code.digits[s, r, tile.first_col + c])
+                    mean, variance = oracle.cell(levels, array, key, r, tile.first_col + c, s, digit)
+                    found = int(tile.means[i, s * cols + c]) * 2**dropped
                     assert abs(found - mean) <= 2**dropped / 2
                     if levels.noisy:
-                        unit = float(strip.scale[s, c]) * 4.0**dropped / levels.variance_scale
-                        assert abs(int(strip.spreads[i, s * cols + c]) * unit - variance) <= unit / 2
+                        unit = float(tile.scale[s, c]) * 4.0**dropped / levels.variance_scale
+                        assert abs(int(tile.spreads[i, s * cols + c]) * unit - variance) <= unit / 2
 
 
 @pytest.mark.parametrize(("dac_bits", "scheme"), [(1, "offset"), (4, "sign-phases"), (8, "offset")])
@@ -149,7 +149,7 @@ def test_compiled_and_numpy_agree_at_size(levels_and_array):
         x = inputs_for(plan, (70, rows), np.random.default_rng(3))
         found = kernel.noisy(x, 0, len(kernel.blocks), 0)
         if dac_bits == 1:
-            assert all(strip.short for strip in kernel._strips[0, len(kernel.blocks)])
+            assert all(tile.short for tile in kernel._tiles[0, len(kernel.blocks)])
         kernel.compiled = False
         assert (kernel.noisy(x, 0, len(kernel.blocks), 0) == found).all()
 
@@ -188,7 +188,7 @@ def test_one_draw_per_conversion_has_the_moments_of_one_per_cell(encoding, dac_b
         array, (rows, 2), (rows, 2), Conditions(device, 86400.0, 3), bits=2, input_bits=dac_bits, high=1
     )
     x = np.repeat(inputs_for(plan, (1, rows), np.random.default_rng(4)), requests, axis=0)
-    (strip,) = kernel._prepare(0, 1)
+    (tile,) = kernel._prepare(0, 1)
     levels = kernel.levels
     drive = input_phases(x[:1], plan)[0, 0].astype(np.float64)
     table = np.random.default_rng(5)
@@ -206,11 +206,11 @@ def test_one_draw_per_conversion_has_the_moments_of_one_per_cell(encoding, dac_b
                 seen = np.maximum(m + low + sigma * table.standard_normal(reads.size), 0.0) - low
                 reads += sign * drive[r] * seen
         at = np.arange(requests)
-        keys = splitmix.words(splitmix.words(strip.key, at), 0)
+        keys = splitmix.words(splitmix.words(tile.key, at), 0)
         z = quantiles.deviates()[quantiles.lane(splitmix.words(keys, 0), c)]
-        unit = float(strip.step[0, 0, c])
-        mean = drive @ strip.means[:, c] / unit
-        spread = np.sqrt(drive**2 @ strip.spreads[:, c] * strip.scale[0, c]) / unit
+        unit = float(tile.step[0, 0, c])
+        mean = drive @ tile.means[:, c] / unit
+        spread = np.sqrt(drive**2 @ tile.spreads[:, c] * tile.scale[0, c]) / unit
         simulated = mean + spread * z
         noise = reads.std()
         assert abs(mean - reads.mean()) < 5 * noise / np.sqrt(reads.size) + 0.02
@@ -220,12 +220,12 @@ def test_one_draw_per_conversion_has_the_moments_of_one_per_cell(encoding, dac_b
         assert np.abs(gap).max() < 0.12 * noise
     # and what the kernel shows is those deviates, converted
     shown = kernel.noisy(x, 0, 1, 0)
-    half = strip.half[0, 0, 1]
-    sums = np.float32(drive @ strip.means[:, 1])
-    sigma_sum = np.sqrt(np.float32(drive**2 @ strip.spreads[:, 1]) * strip.scale[0, 1])
-    y = np.floor((sums + sigma_sum * z.astype(np.float32) + half) / strip.step[0, 0, 1])
-    y = np.clip(y, *array.adc_codes) * int(strip.factor[0, 0, 1]) + int(strip.constant[1])
-    assert (shown[:, 1] == y + strip.input_factor * x.astype(int).sum(axis=1)).all()
+    half = tile.half[0, 0, 1]
+    sums = np.float32(drive @ tile.means[:, 1])
+    sigma_sum = np.sqrt(np.float32(drive**2 @ tile.spreads[:, 1]) * tile.scale[0, 1])
+    y = np.floor((sums + sigma_sum * z.astype(np.float32) + half) / tile.step[0, 0, 1])
+    y = np.clip(y, *array.adc_codes) * int(tile.factor[0, 0, 1]) + int(tile.constant[1])
+    assert (shown[:, 1] == y + tile.input_factor * x.astype(int).sum(axis=1)).all()
 
 
 def test_errors_grow_with_age_and_shrink_without_noise():
@@ -247,9 +247,9 @@ def test_results_beyond_32_bits_are_refused():
     blocks, ranges = grid(4, 1, 4, 1), np.ones((1, 2, 1), np.int32)
     weights = np.full((4, 1), 112, np.int8)
     kernel = NoisyDense("w", weights, blocks, ranges, array, 8, 8, False, Conditions(load_device("ideal")))
-    kernel._strips[0, 1] = kernel._prepare(0, 1)
-    (strip,) = kernel._strips[0, 1]
-    strip.factor[...] <<= 20  # no input format and matrix of a test gets there by itself
+    kernel._tiles[0, 1] = kernel._prepare(0, 1)
+    (tile,) = kernel._tiles[0, 1]
+    tile.factor[...] <<= 20  # no input format and matrix of a test gets there by itself
     with pytest.raises(ProgramError) as error:
         kernel.noisy(np.full((1, 4), 255, np.uint8), 0, 1, 0)
     assert error.value.code == "sim.accumulator-overflow"

@@ -18,7 +18,7 @@ from cimc.target import load_target
 from cimc.target.overrides import with_overrides
 from cimc.transforms.pipeline import Pipeline
 from cimc.transforms.place.assign_chips import assign_chips
-from cimc.transforms.place.interchip_traffic import Demand, crossings
+from cimc.transforms.place.interchip_traffic import Demand, interchip_traffic
 from cimc.transforms.place.shard_list import Places
 from tests.build import Builder, module
 
@@ -57,7 +57,7 @@ def test_tables_of_many_reads_stay_together_beside_hot_rows(
     found = assign_chips("near", places, items, [], target, 0, demand)
     assert found.remark.tables_together == kept
     assert found.of_item.tolist() == chips
-    crossing = crossings(places, items, found.of_item, demand, target).apart
+    crossing = interchip_traffic(places, items, found.of_item, demand, target).apart
     assert found.remark.crossing_bits == pytest.approx(crossing.sum())
 
 
@@ -93,7 +93,7 @@ def test_bags_of_many_rows_are_added_up_on_the_chip_of_their_table() -> None:
         assert (after < 0.8 * before) if moved else (after == before)
 
 
-def test_crossings_are_ids_answers_and_results() -> None:
+def test_traffic_between_chips_is_ids_answers_and_results() -> None:
     """One table, two blocks: 3 of 4 reads go to the first, on chip 0 or 1, the other is on chip 2."""
     target = with_overrides(TARGET, TWELVE_ARRAYS)
     uses = np.array([3.0, 1.0])
@@ -103,13 +103,13 @@ def test_crossings_are_ids_answers_and_results() -> None:
     )  # fmt: skip
     demand = Demand(np.array([4.0]), np.array([544.0]))
     far = 64 + (1 - 0.75**4) * 544
-    here = crossings(places, np.arange(2), np.array([0, 2]), demand, target)
+    here = interchip_traffic(places, np.arange(2), np.array([0, 2]), demand, target)
     assert here.apart.tolist() == pytest.approx([far])
-    there = crossings(places, np.arange(2), np.array([1, 2]), demand, target)
+    there = interchip_traffic(places, np.arange(2), np.array([1, 2]), demand, target)
     assert there.apart.tolist() == there.whole.tolist() == pytest.approx([far + 544])
     # all on another chip: asked from the first one row by row, or answered there and sent once
     demand = Demand(np.array([4.0]), np.array([1e6]))
-    away = crossings(places, np.arange(2), np.array([1, 1]), demand, target)
+    away = interchip_traffic(places, np.arange(2), np.array([1, 1]), demand, target)
     assert away.apart.tolist() == pytest.approx([256 + (2 - 0.25**4 - 0.75**4) * 544])
 
 
@@ -123,5 +123,5 @@ def test_near_crosses_no_more_than_blocks_by_traffic_alone(data: st.DataObject) 
     target = with_overrides(TARGET, TWELVE_ARRAYS)
     plain = assign_chips("near", places, items, [], target, 0).of_item
     chosen = assign_chips("near", places, items, [], target, 0, demand).of_item
-    bits = [crossings(places, items, chip, demand, target).apart.sum() for chip in (chosen, plain)]
+    bits = [interchip_traffic(places, items, chip, demand, target).apart.sum() for chip in (chosen, plain)]
     assert bits[0] <= bits[1]

@@ -1,10 +1,10 @@
 """Products of noisy layers with multi-bit phases on the integer units: the sums of float products, sooner.
 
-The planes of a strip hold integers whose sums float products keep exact (``column_tiles.py``), so that any
-exact product gives the same bits.  Here a plane is cut into digits small enough for the processor's dot
-products, which are several times as fast as float32 ones; joining the sums of the digits is exact in
-float32 again, as none of its steps exceeds the whole sum by more than what the digits left out. Importing
-this imports numba.
+The planes of a column tile hold integers whose sums float products keep exact (``column_tiles.py``), so
+that any exact product gives the same bits.  Here a plane is cut into digits small enough for the
+processor's dot products, which are several times as fast as float32 ones; joining the sums of the digits is
+exact in float32 again, as none of its steps exceeds the whole sum by more than what the digits left out.
+Importing this imports numba.
 """
 
 from __future__ import annotations

@@ -201,7 +201,8 @@ def multiply(  # type: ignore[no-untyped-def]
     out, cols, x, phases, offset, mask, tables, scales, halves, steps, factors, divide, keys,
     first_col, cols_total, slices, low, high
 ):  # fmt: skip
-    """Add to ``out int32[B * C]`` what columns ``first_col ..`` of a strip convert to, slices recombined.
+    """Add to ``out int32[B * C]`` what columns ``first_col ..`` of a column tile convert to, slices
+    recombined.
 
     ``x uint8[B, R]``: its rows of the inputs; ``phases int64[P, 2]``, an even number of them: source (-1:
     none) and bit; tables int16 ``[tiles, G * 16, 2, 16]``, tiles of one slice after those of the one before,

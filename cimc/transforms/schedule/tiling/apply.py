@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+from xdsl import ir
 from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from cimc.errors import InfeasibleError, Shortage
@@ -23,7 +24,7 @@ from cimc.ir.types import symbol, tensor
 from cimc.remarks import CutOperation
 from cimc.target.spec import Target
 from cimc.transforms.schedule.tiling.plan import Cut, Plan, bytes_of, chunk, contracted, parts
-from cimc.transforms.schedule.tiling.regions import Box, computed, needed, whole, widened
+from cimc.transforms.schedule.tiling.regions import Region, computed, needed, whole, widened
 
 _SUMS = {"max": "max", "min": "min"}
 
@@ -81,30 +82,30 @@ def too_large(op: Operation, target: Target) -> InfeasibleError:
 
 @dataclass(frozen=True)
 class _Grid:
-    """A value in parts: how it was cut, and the value of each box."""
+    """A value in parts: how it was cut, and the value of each region."""
 
     cut: Cut
-    values: dict[Box, SSAValue]
+    values: dict[Region, SSAValue]
 
 
 class _Splitter:
     def __init__(self, module: ModuleOp, data: CompilerContext, plan: Plan) -> None:
         self.data, self.plan = data, plan
         self.opset = opset_of(module).get("", 17) if "onnx.opset" in module.attributes else 17
-        self.constants: dict[tuple[SSAValue, Box], SSAValue] = {}
-        self.sliced: dict[tuple[SSAValue, Box], SSAValue] = {}
-        self.local: dict[tuple[SSAValue, Box], SSAValue] = {}
+        self.constants: dict[tuple[SSAValue, Region], SSAValue] = {}
+        self.sliced: dict[tuple[SSAValue, Region], SSAValue] = {}
+        self.local: dict[tuple[SSAValue, Region], SSAValue] = {}
         self.apart: dict[SSAValue, _Grid] = {}
         self.root: Operation = plan.ops[0]
 
     def run(self) -> list[CutOperation]:
         for op, cut in self.plan.roots.items():
-            for value, boxes in self._from_outside(op, cut).items():
-                self._slice_on_host(value, boxes, op)
+            for value, regions in self._from_outside(op, cut).items():
+                self._slice_on_host(value, regions, op)
         report: list[CutOperation] = []
         for op, cut in self.plan.roots.items():
             self._split(op, cut)
-            report.append(CutOperation(onnx.name_of(op) or op.name, cut.pieces))
+            report.append(CutOperation(onnx.name_of(op) or op.name, cut.parts))
         for op in reversed(self.plan.ops):
             if not any(True for _ in op.results[0].uses):
                 Rewriter.erase_op(op)
@@ -115,11 +116,11 @@ class _Splitter:
     def _split(self, op: Operation, cut: Cut) -> None:
         self.root, result = op, op.results[0]
         made: list[SSAValue] = []
-        for box in cut.boxes(result):
+        for region in cut.regions(result):
             self.local = {}
-            made.append(self._root_box(op, box, cut))
+            made.append(self._root_region(op, region, cut))
         if result in self.plan.apart:
-            self.apart[result] = _Grid(cut, dict(zip(cut.boxes(result), made, strict=True)))
+            self.apart[result] = _Grid(cut, dict(zip(cut.regions(result), made, strict=True)))
             if not self.plan.leaves(result):
                 return
         large = self.plan.too_large(result) and self.plan.leaves(result)
@@ -128,16 +129,16 @@ class _Splitter:
         kept = set(self.plan.ops)
         result.replace_uses_with_if(joined, lambda use: not large or use.operation not in kept)
 
-    def _root_box(self, op: Operation, box: Box, cut: Cut) -> SSAValue:
-        wide = widened(op, box)
-        boxes = needed(op, wide)
+    def _root_region(self, op: Operation, region: Region, cut: Cut) -> SSAValue:
+        wide = widened(op, region)
+        regions = needed(op, wide)
         if cut.chunks == 1:
-            return self._narrowed(self._made(op, wide, boxes), wide, box)
+            return self._narrowed(self._made(op, wide, regions), wide, region)
         spans = parts(contracted(op), cut.chunks)
         total: SSAValue | None = None
         for span in spans:
             self.local = {}
-            part = self._chunk(op, wide, chunk(op, boxes, span))
+            part = self._chunk(op, wide, chunk(op, regions, span))
             kind = _SUMS.get(op.kind.data, "add") if isinstance(op, rec.ReduceOp) else "add"
             total = part if total is None else self._add(rec.BinaryOp(kind, total, part))
         assert total is not None
@@ -150,16 +151,16 @@ class _Splitter:
             total = self._add(
                 rec.BinaryOp("div", total, self._add(rec.ConstantOp(name, tensor(array.shape))))
             )
-        return self._narrowed(total, wide, box)
+        return self._narrowed(total, wide, region)
 
-    def _chunk(self, op: Operation, box: Box, boxes: Sequence[Box | None]) -> SSAValue:
-        new = computed(op, box, self._operands(op, boxes))
+    def _chunk(self, op: Operation, region: Region, regions: Sequence[Region | None]) -> SSAValue:
+        new = computed(op, region, self._operands(op, regions))
         if isinstance(op, rec.ReduceOp) and op.kind.data == "mean":
             new.properties["kind"] = StringAttr("sum")
         return self._insert(new)
 
     def _join(self, result: SSAValue, cut: Cut, made: list[SSAValue]) -> SSAValue:
-        """The boxes side by side again, innermost axes first."""
+        """The regions side by side again, innermost axes first."""
         for axis in reversed(range(len(cut.counts))):
             count = len(parts(whole(result)[axis][1], cut.counts[axis]))
             if count > 1:
@@ -169,50 +170,50 @@ class _Splitter:
         (whole_value,) = made
         return whole_value
 
-    # -- boxes --------------------------------------------------------------------------------------
+    # -- regions --------------------------------------------------------------------------------------
 
-    def _made(self, op: Operation, box: Box, boxes: Sequence[Box | None]) -> SSAValue:
-        operands = self._operands(op, boxes)
+    def _made(self, op: Operation, region: Region, regions: Sequence[Region | None]) -> SSAValue:
+        operands = self._operands(op, regions)
         if isinstance(op, rec.SliceOp) or (isinstance(op, rec.ConcatOp) and len(operands) == 1):
             return operands[0]
-        return self._insert(computed(op, box, operands))
+        return self._insert(computed(op, region, operands))
 
-    def _operands(self, op: Operation, boxes: Sequence[Box | None]) -> list[SSAValue]:
+    def _operands(self, op: Operation, regions: Sequence[Region | None]) -> list[SSAValue]:
         if isinstance(op, rec.EmbeddingBagOp | cim.LookupOp) and op.layout.data != "fixed":
             return list(op.operands)
-        return [self._box(v, b) for v, b in zip(op.operands, boxes, strict=True) if b is not None]
+        return [self._region(v, b) for v, b in zip(op.operands, regions, strict=True) if b is not None]
 
-    def _box(self, value: SSAValue, box: Box) -> SSAValue:
-        """A box of a value: computed if it does not exist as a whole, else cut out of it."""
+    def _region(self, value: SSAValue, region: Region) -> SSAValue:
+        """A region of a value: computed if it does not exist as a whole, else cut out of it."""
         owner = value.owner
         if isinstance(owner, rec.ConstantOp):
-            return self._of_constant(value, owner, box)
-        if (value, box) in self.sliced:
-            return self.sliced[value, box]
+            return self._of_constant(value, owner, region)
+        if (value, region) in self.sliced:
+            return self.sliced[value, region]
         if value in self.apart:
-            if (value, box) not in self.local:
-                self.local[value, box] = self._assembled(value, box)
-            return self.local[value, box]
+            if (value, region) not in self.local:
+                self.local[value, region] = self._assembled(value, region)
+            return self.local[value, region]
         if value not in self.plan.lazy:
-            if (value, box) not in self.local:
-                self.local[value, box] = self._narrowed(value, whole(value), box)
-            return self.local[value, box]
+            if (value, region) not in self.local:
+                self.local[value, region] = self._narrowed(value, whole(value), region)
+            return self.local[value, region]
         assert isinstance(owner, Operation)
-        wide = widened(owner, box)
+        wide = widened(owner, region)
         if (value, wide) not in self.local:
             self.local[value, wide] = self._made(owner, wide, needed(owner, wide))
-        return self._narrowed(self.local[value, wide], wide, box)
+        return self._narrowed(self.local[value, wide], wide, region)
 
-    def _assembled(self, value: SSAValue, box: Box) -> SSAValue:
-        """A box of a value that exists in parts: what overlaps, side by side."""
+    def _assembled(self, value: SSAValue, region: Region) -> SSAValue:
+        """A region of a value that exists in parts: what overlaps, side by side."""
         grid = self.apart[value]
         spans = [
             [r for r in parts(end, n) if r[0] < stop and start < r[1]]
-            for (_, end), n, (start, stop) in zip(whole(value), grid.cut.counts, box, strict=True)
+            for (_, end), n, (start, stop) in zip(whole(value), grid.cut.counts, region, strict=True)
         ]
         made = []
         for part in product(*spans):
-            wanted = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(part, box, strict=True))
+            wanted = tuple((max(a, c), min(b, d)) for (a, b), (c, d) in zip(part, region, strict=True))
             made.append(self._narrowed(grid.values[part], part, wanted))
         for axis in reversed(range(len(spans))):
             count = len(spans[axis])
@@ -222,28 +223,28 @@ class _Splitter:
                 ]
         return made[0]
 
-    def _narrowed(self, value: SSAValue, have: Box, want: Box) -> SSAValue:
-        """``want`` out of a value that holds the box ``have``."""
+    def _narrowed(self, value: SSAValue, have: Region, want: Region) -> SSAValue:
+        """``want`` out of a value that holds the region ``have``."""
         for axis, ((at, end), (start, stop)) in enumerate(zip(have, want, strict=True)):
             if (start, stop) != (at, end):
                 value = self._add(rec.SliceOp(value, axis + 1, start - at, stop - at))
         return value
 
-    def _of_constant(self, value: SSAValue, owner: rec.ConstantOp, box: Box) -> SSAValue:
-        if box == whole(value):
+    def _of_constant(self, value: SSAValue, owner: rec.ConstantOp, region: Region) -> SSAValue:
+        if region == whole(value):
             return value
-        if (value, box) not in self.constants:
+        if (value, region) not in self.constants:
             name = symbol(owner.symbol)
             array = self.data.store[name].reshape(rec.shape(value))
-            part = np.ascontiguousarray(array[(slice(None), *(slice(*r) for r in box))])
-            spans = ",".join(f"{a}:{b}" for a, b in box)
+            part = np.ascontiguousarray(array[(slice(None), *(slice(*r) for r in region))])
+            spans = ",".join(f"{a}:{b}" for a, b in region)
             new = rec.ConstantOp(
                 self.data.store.add(f"{name}[{spans}]", part), tensor(part.shape, rec.element(value))
             )
             new.location = owner.location
             Rewriter.insert_op(new, InsertPoint.after(owner))
-            self.constants[value, box] = new.result
-        return self.constants[value, box]
+            self.constants[value, region] = new.result
+        return self.constants[value, region]
 
     def _add(self, op: Operation) -> SSAValue:
         op.location = self.root.location
@@ -255,39 +256,41 @@ class _Splitter:
 
     # -- over the border ----------------------------------------------------------------------------
 
-    def _from_outside(self, op: Operation, cut: Cut) -> dict[SSAValue, dict[Box, None]]:
-        """The boxes of values from outside, too large to be loaded as a whole, that a root asks for."""
-        found: dict[SSAValue, dict[Box, None]] = {}
-        seen: set[tuple[SSAValue, Box]] = set()
+    def _from_outside(self, op: Operation, cut: Cut) -> dict[SSAValue, dict[Region, None]]:
+        """The regions of values from outside, too large to be loaded as a whole, that a root asks for."""
+        found: dict[SSAValue, dict[Region, None]] = {}
+        seen: set[tuple[SSAValue, Region]] = set()
 
-        def ask(user: Operation, boxes: Sequence[Box | None]) -> None:
-            for value, box in zip(user.operands, boxes, strict=True):
-                if box is None or (value, box) in seen or isinstance(value.owner, rec.ConstantOp):
+        def ask(user: Operation, regions: Sequence[Region | None]) -> None:
+            for value, region in zip(user.operands, regions, strict=True):
+                if region is None or (value, region) in seen or isinstance(value.owner, rec.ConstantOp):
                     continue
-                seen.add((value, box))
+                seen.add((value, region))
                 if value in self.plan.lazy:
                     assert isinstance(value.owner, Operation)
-                    ask(value.owner, needed(value.owner, widened(value.owner, box)))
+                    ask(value.owner, needed(value.owner, widened(value.owner, region)))
                 elif self.plan.too_large(value) and value not in self.plan.apart:
-                    found.setdefault(value, {})[box] = None
+                    found.setdefault(value, {})[region] = None
 
-        for box in cut.boxes(op.results[0]):
-            boxes = needed(op, widened(op, box))
+        for region in cut.regions(op.results[0]):
+            regions = needed(op, widened(op, region))
             spans = parts(contracted(op), cut.chunks) if cut.chunks > 1 else []
-            for each in [chunk(op, boxes, span) for span in spans] or [boxes]:
+            for each in [chunk(op, regions, span) for span in spans] or [regions]:
                 ask(op, each)
         return found
 
-    def _slice_on_host(self, value: SSAValue, boxes: dict[Box, None], user: Operation) -> None:
+    def _slice_on_host(self, value: SSAValue, regions: dict[Region, None], user: Operation) -> None:
         """One host operation that cuts ``value`` where the chip takes it in."""
-        new = [b for b in boxes if (value, b) not in self.sliced]
+        new = [b for b in regions if (value, b) not in self.sliced]
         if not new:
             return
         body = Block(arg_types=[value.type])
         made: list[SSAValue] = []
-        for box in new:
-            type_ = tensor((rec.shape(value)[0], *(b - a for a, b in box)), rec.element(value))
-            cut = [(d + 1, r) for d, (r, full) in enumerate(zip(box, whole(value), strict=True)) if r != full]
+        for region in new:
+            type_ = tensor((rec.shape(value)[0], *(b - a for a, b in region)), rec.element(value))
+            cut = [
+                (d + 1, r) for d, (r, full) in enumerate(zip(region, whole(value), strict=True)) if r != full
+            ]
             axes, starts, stops = [d for d, _ in cut], [r[0] for _, r in cut], [r[1] for _, r in cut]
             if self.opset >= 10:
                 given = [
@@ -301,15 +304,17 @@ class _Splitter:
             body.add_op(node)
             made.append(node.outputs[0])
         body.add_op(rec.YieldOp(made))
-        host = rec.HostOp([value], [v.type for v in made], Region(body), ["Slice: larger than a scratchpad"])
+        host = rec.HostOp(
+            [value], [v.type for v in made], ir.Region(body), ["Slice: larger than a scratchpad"]
+        )
         host.location = user.location
         owner = value.owner
         if isinstance(owner, Operation):
             Rewriter.insert_op(host, InsertPoint.after(owner))
         else:
             Rewriter.insert_op(host, InsertPoint.at_start(owner))
-        for box, result in zip(new, host.outputs, strict=True):
-            self.sliced[value, box] = result
+        for region, result in zip(new, host.outputs, strict=True):
+            self.sliced[value, region] = result
 
     def _join_on_host(self, result: SSAValue, cut: Cut, made: list[SSAValue]) -> SSAValue:
         """A host operation that puts together what leaves the chip in parts."""
@@ -322,7 +327,7 @@ class _Splitter:
                     self._concat(body, values[i : i + count], axis + 1) for i in range(0, len(values), count)
                 ]
         body.add_op(rec.YieldOp(values))
-        host = rec.HostOp(made, [values[0].type], Region(body), ["Concat: larger than a scratchpad"])
+        host = rec.HostOp(made, [values[0].type], ir.Region(body), ["Concat: larger than a scratchpad"])
         host.location = self.root.location
         Rewriter.insert_op(host, InsertPoint.before(self.root))
         return host.outputs[0]

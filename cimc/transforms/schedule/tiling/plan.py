@@ -1,9 +1,9 @@
 """Values larger than a scratchpad: which operations are done part by part, and how.
 
-An operation whose operands and result do not fit one tile together is a *root*: its result is cut into boxes
-that are computed one after the other.  What a root reads and no tile could hold is never there as a whole:
-each box of the root asks for the boxes of its operands, and they of theirs, down to values that do exist.
-So a score matrix lives a few rows at a time, between the products that make and use it.
+An operation whose operands and result do not fit one tile together is a *root*: its result is cut into
+regions that are computed one after the other.  What a root reads and no tile could hold is never there as a
+whole: each region of the root asks for the regions of its operands, and they of theirs, down to values that
+do exist. So a score matrix lives a few rows at a time, between the products that make and use it.
 
 A sum (or maximum, or product) over an axis too long to be on one tile is added up over parts of it.  Other
 than that every element is computed as before.
@@ -19,7 +19,7 @@ from xdsl.ir import Operation, SSAValue
 
 from cimc.analysis.request_size import element_bytes
 from cimc.ir import cim, rec
-from cimc.transforms.schedule.tiling.regions import Box, Range, needed, volume, whole, widened
+from cimc.transforms.schedule.tiling.regions import Range, Region, needed, volume, whole, widened
 
 VALUE, TOGETHER = 0.8, 0.75
 """Shares of a scratchpad: for a value that exists as a whole; for operands and result of an operation."""
@@ -31,7 +31,7 @@ SPREAD = 0.25
 """Share of all scratchpads for values that exist in parts on several tiles."""
 REPEATS = 4.0
 """How often an element that they have no room for is computed at most, on average."""
-PIECES = 256
+PARTS = 256
 """Boxes that an operation is cut into at most."""
 
 _CHUNKED = ("sum", "mean", "max", "min")
@@ -45,15 +45,15 @@ class Cut:
     chunks: int = 1
 
     @property
-    def pieces(self) -> int:
-        """How many boxes are computed."""
+    def parts(self) -> int:
+        """How many regions are computed."""
         total = self.chunks
         for count in self.counts:
             total *= count
         return total
 
-    def boxes(self, value: SSAValue) -> list[Box]:
-        """The boxes of a root's result, the last axis running fastest."""
+    def regions(self, value: SSAValue) -> list[Region]:
+        """The regions of a root's result, the last axis running fastest."""
         return [
             tuple(ranges)
             for ranges in product(
@@ -77,9 +77,9 @@ def contracted(op: Operation) -> int:
     return 1
 
 
-def chunk(op: Operation, boxes: list[Box | None], span: Range) -> list[Box | None]:
-    """The boxes of the operands, of the contracted axis only ``span``."""
-    known = [b for b in boxes if b is not None]
+def chunk(op: Operation, regions: list[Region | None], span: Range) -> list[Region | None]:
+    """The regions of the operands, of the contracted axis only ``span``."""
+    known = [b for b in regions if b is not None]
     if isinstance(op, rec.MatmulOp):
         a, b = known
         return [(*a[:-1], span), (*b[:-2], span, b[-1])]
@@ -89,8 +89,8 @@ def chunk(op: Operation, boxes: list[Box | None], span: Range) -> list[Box | Non
     return [(*x[:axis], span, *x[axis + 1 :])]
 
 
-def bytes_of(value: SSAValue, box: Box | None = None) -> int:
-    """Scratchpad bytes of a box of a value of one request; 0 for a constant.
+def bytes_of(value: SSAValue, region: Region | None = None) -> int:
+    """Scratchpad bytes of a region of a value of one request; 0 for a constant.
 
     A value whose size varies counts nothing: only streams of ids do, and they are not stored.
     """
@@ -98,33 +98,34 @@ def bytes_of(value: SSAValue, box: Box | None = None) -> int:
         return 0
     if min(rec.shape(value)[1:], default=0) < 0:
         return 0
-    return volume(whole(value) if box is None else box) * element_bytes(value)
+    return volume(whole(value) if region is None else region) * element_bytes(value)
 
 
-def contiguous(value: SSAValue, box: Box) -> bool:
-    """Whether a box of a value is one run of memory."""
+def contiguous(value: SSAValue, region: Region) -> bool:
+    """Whether a region of a value is one run of memory."""
     full = whole(value)
-    cut = [d for d, (a, b) in enumerate(zip(box, full, strict=True)) if a != b]
+    cut = [d for d, (a, b) in enumerate(zip(region, full, strict=True)) if a != b]
     return not cut or (len(cut) == 1 and all(full[d][1] == 1 for d in range(cut[0])))
 
 
-def working_set(op: Operation, box: Box, boxes: Sequence[Box | None]) -> int:
-    """Bytes that a tile holds while ``op`` computes ``box`` of its result from ``boxes`` of its operands."""
+def working_set(op: Operation, region: Region, regions: Sequence[Region | None]) -> int:
+    """Bytes that a tile holds while ``op`` computes ``region`` of its result from ``regions`` of its
+    operands."""
     result = op.results[0]
-    out = bytes_of(result, box)
+    out = bytes_of(result, region)
     if isinstance(op, rec.EmbeddingBagOp | cim.LookupOp) and op.layout.data != "fixed":
         return out
-    sizes = {v: bytes_of(v, b) for v, b in zip(op.operands, boxes, strict=True) if b is not None}
+    sizes = {v: bytes_of(v, b) for v, b in zip(op.operands, regions, strict=True) if b is not None}
     into = sum(sizes.values())
     if isinstance(op, rec.LinearOp):  # floats and their integers; integers and sums; sums and floats
         return max(into + into // 4, into // 4 + out, 2 * out)
-    return 0 if _in_place(op, box) else into + out
+    return 0 if _in_place(op, region) else into + out
 
 
-def _in_place(op: Operation, box: Box) -> bool:
+def _in_place(op: Operation, region: Region) -> bool:
     """Whether the result of ``op`` takes no memory beside that of its operands, or they none beside it."""
     if isinstance(op, rec.ConcatOp):
-        return volume(box[: op.axis.value.data - 1]) == 1
+        return volume(region[: op.axis.value.data - 1]) == 1
     if isinstance(op, rec.SliceOp):
         return volume(whole(op.x)[: op.axis.value.data - 1]) == 1
     return isinstance(op, rec.ReshapeOp)
@@ -136,9 +137,9 @@ class Stuck(Exception):
 
 @dataclass
 class _Visit:
-    """What one box of a root asks for: boxes of values made on the way, and the largest working set."""
+    """What one region of a root asks for: regions of values made on the way, and the largest working set."""
 
-    boxes: dict[SSAValue, set[Box]] = field(default_factory=dict)
+    regions: dict[SSAValue, set[Region]] = field(default_factory=dict)
     held: list[SSAValue] = field(default_factory=list)
     peak: int = 0
 
@@ -159,7 +160,7 @@ class Plan:
     Attributes:
         roots: how the result of an operation is cut, in program order.
         lazy: values that never exist as a whole.
-        apart: values too large for one tile that exist nevertheless, as the boxes of their cut, as each of
+        apart: values too large for one tile that exist nevertheless, as the regions of their cut, as each of
             their elements is needed several times.
         stuck: operations that fit no scratchpad however they are cut.
     """
@@ -217,9 +218,9 @@ class Plan:
                     self._keep |= near
                     self.stuck.append(op)
                     continue
-                for value, boxes in visit.boxes.items():
+                for value, regions in visit.regions.items():
                     times = (
-                        sum(volume(b) for b in boxes) * self.roots[op].pieces / max(volume(whole(value)), 1)
+                        sum(volume(b) for b in regions) * self.roots[op].parts / max(volume(whole(value)), 1)
                     )
                     asked[value] = asked.get(value, 0.0) + times
             often = {v for v, times in asked.items() if times > 1.3}
@@ -290,7 +291,7 @@ class Plan:
     # -- choosing a cut -----------------------------------------------------------------------------
 
     def _choose(self, op: Operation) -> tuple[Cut, _Visit]:
-        """The cut with the fewest pieces found by halving, again and again, where it helps most."""
+        """The cut with the fewest parts found by halving, again and again, where it helps most."""
         result = op.results[0]
         extents = [end for _, end in whole(result)]
         cut = Cut((1,) * len(extents))
@@ -310,7 +311,7 @@ class Plan:
                 raise Stuck
             # without computing anything twice, without breaking up sums, with the largest step
             best = min(useful, key=lambda o: (o.repeats, o.cut.chunks > cut.chunks, o.visit.peak, o.order))
-            if best.cut.pieces > PIECES:
+            if best.cut.parts > PARTS:
                 raise Stuck
             cut, visit = best.cut, best.visit
         return cut, visit
@@ -318,35 +319,37 @@ class Plan:
     def _option(self, op: Operation, cut: Cut, order: int) -> _Option:
         visit = self._visit(op, cut)
         again = [
-            self._times(v, b, cut) for v, b in visit.boxes.items() if self.too_large(v) and not _cheap(v)
+            self._times(v, b, cut) for v, b in visit.regions.items() if self.too_large(v) and not _cheap(v)
         ]
         return _Option(cut, visit, order, round(max([1.0, *again]), 1))
 
     @staticmethod
-    def _times(value: SSAValue, boxes: set[Box], cut: Cut) -> float:
-        """How often an element of a value is computed on average, if all boxes of a root are as the first."""
-        return sum(volume(b) for b in boxes) * cut.pieces / max(volume(whole(value)), 1)
+    def _times(value: SSAValue, regions: set[Region], cut: Cut) -> float:
+        """How often an element of a value is computed on average, if all regions of a root are as the
+        first."""
+        return sum(volume(b) for b in regions) * cut.parts / max(volume(whole(value)), 1)
 
     def _visit(self, op: Operation, cut: Cut) -> _Visit:
-        """The demands of the first, largest box of a root."""
+        """The demands of the first, largest region of a root."""
         visit = _Visit()
         result = op.results[0]
-        box = cut.boxes(result)[0]
-        wide = widened(op, box)
-        boxes = needed(op, wide)
+        region = cut.regions(result)[0]
+        wide = widened(op, region)
+        regions = needed(op, wide)
         if cut.chunks > 1:
-            boxes = chunk(op, boxes, parts(contracted(op), cut.chunks)[0])
-            visit.peak = 3 * bytes_of(result, box)
-        self._compute(op, wide, boxes, visit)
-        if wide != box:
-            visit.peak = max(visit.peak, bytes_of(result, wide) + bytes_of(result, box))
-        if not self.too_large(result) and cut.pieces > 1:
+            regions = chunk(op, regions, parts(contracted(op), cut.chunks)[0])
+            visit.peak = 3 * bytes_of(result, region)
+        self._compute(op, wide, regions, visit)
+        if wide != region:
+            visit.peak = max(visit.peak, bytes_of(result, wide) + bytes_of(result, region))
+        if not self.too_large(result) and cut.parts > 1:
             joined = self._join(result, cut)
             visit.peak = max(visit.peak, joined if joined > self.value_limit else 0)
         return visit
 
     def _join(self, result: SSAValue, cut: Cut) -> int:
-        """Bytes to put the boxes of a root together: in place along the first axis that is longer than 1."""
+        """Bytes to put the regions of a root together: in place along the first axis that is longer than
+        1."""
         inner = 0
         full = whole(result)
         for axis in range(len(full)):
@@ -356,35 +359,37 @@ class Plan:
                 inner = max(inner, size if volume(tuple(lead)) == 1 else 2 * size)
         return inner
 
-    def _compute(self, op: Operation, box: Box, boxes: Sequence[Box | None], visit: _Visit) -> None:
-        visit.peak = max(visit.peak, working_set(op, box, boxes))
+    def _compute(
+        self, op: Operation, region: Region, regions: Sequence[Region | None], visit: _Visit
+    ) -> None:
+        visit.peak = max(visit.peak, working_set(op, region, regions))
         if isinstance(op, rec.EmbeddingBagOp | cim.LookupOp) and op.layout.data != "fixed":
             return
-        for value, part in zip(op.operands, boxes, strict=True):
+        for value, part in zip(op.operands, regions, strict=True):
             if part is not None:
                 self._demand(value, part, visit)
 
-    def _demand(self, value: SSAValue, box: Box, visit: _Visit) -> None:
+    def _demand(self, value: SSAValue, region: Region, visit: _Visit) -> None:
         if isinstance(value.owner, rec.ConstantOp):
             return
         if value in self.apart:
-            visit.peak = max(visit.peak, 2 * bytes_of(value, box))
+            visit.peak = max(visit.peak, 2 * bytes_of(value, region))
             return
         if value not in self.lazy:
-            if not self.too_large(value) and box != whole(value):
-                extra = 0 if contiguous(value, box) else bytes_of(value, box)
+            if not self.too_large(value) and region != whole(value):
+                extra = 0 if contiguous(value, region) else bytes_of(value, region)
                 both = bytes_of(value) + extra
                 visit.peak = max(visit.peak, both if both > FULL * self.capacity else 0)
             return
-        known = visit.boxes.setdefault(value, set())
+        known = visit.regions.setdefault(value, set())
         op = value.owner
         assert isinstance(op, Operation)
-        wide = widened(op, box)
+        wide = widened(op, region)
         if wide in known:
             return
         known.add(wide)
-        if wide != box:
-            visit.peak = max(visit.peak, bytes_of(value, wide) + bytes_of(value, box))
+        if wide != region:
+            visit.peak = max(visit.peak, bytes_of(value, wide) + bytes_of(value, region))
         self._compute(op, wide, needed(op, wide), visit)
 
 

@@ -1,6 +1,6 @@
 """Parts of values: which part of its operands a part of an operation's result needs, and how to compute it.
 
-A *box* is a range per axis beside the batch.  Every operation of a chip segment is request-wise, so all of
+A *region* is a range per axis beside the batch.  Every operation of a chip segment is request-wise, so all of
 this is about the elements of one request.
 """
 
@@ -15,7 +15,7 @@ from cimc.ir import cim, rec
 from cimc.ir.types import tensor
 
 Range = tuple[int, int]
-Box = tuple[Range, ...]
+Region = tuple[Range, ...]
 """Start and stop along every axis but the batch."""
 
 _ELEMENTWISE = (rec.UnaryOp, rec.CastOp, cim.QuantizeOp, cim.AddOp)
@@ -23,62 +23,62 @@ _PRODUCTS = (rec.LinearOp, cim.MvmOp)
 _LOOKUPS = (rec.EmbeddingBagOp, cim.LookupOp)
 
 
-def whole(value: SSAValue) -> Box:
-    """The box of all elements."""
+def whole(value: SSAValue) -> Region:
+    """The region of all elements."""
     return tuple((0, extent) for extent in rec.shape(value)[1:])
 
 
-def volume(box: Box) -> int:
-    """Elements of a box."""
+def volume(region: Region) -> int:
+    """Elements of a region."""
     total = 1
-    for start, stop in box:
+    for start, stop in region:
         total *= stop - start
     return total
 
 
-def widened(op: Operation, box: Box) -> Box:
-    """The smallest box around ``box`` that ``op`` can compute on its own.
+def widened(op: Operation, region: Region) -> Region:
+    """The smallest region around ``region`` that ``op`` can compute on its own.
 
     A layer gives all its units at once and a lookup whole rows; a bag that is no row of a matrix of ids is
     not cut at all, nor is an operation that this module does not know.
     """
     full = whole(op.results[0])
     if isinstance(op, (*_PRODUCTS, cim.DequantizeOp)):
-        return (*box[:-1], full[-1])
+        return (*region[:-1], full[-1])
     if isinstance(op, _LOOKUPS):
         pooled = op.mode.data != "none"
         if op.layout.data != "fixed" or len(rec.shape(op.ids)) - pooled < 2 or op.padding is not None:
             return full
-        return (*box[:-1], full[-1])
+        return (*region[:-1], full[-1])
     if isinstance(op, rec.PadOp):
         axis, before = op.axis.value.data - 1, op.before.value.data
         inner = rec.shape(op.x)[axis + 1]
-        start, stop = box[axis]
+        start, stop = region[axis]
         reach = (min(start, before + inner - 1), max(stop, before + 1))
-        return (*box[:axis], reach, *box[axis + 1 :])
+        return (*region[:axis], reach, *region[axis + 1 :])
     if isinstance(op, rec.ReshapeOp):
-        return _widened_view(op, box)
+        return _widened_view(op, region)
     if isinstance(op, rec.BinaryOp):
-        return box if len(rec.shape(op.a)) == len(rec.shape(op.b)) else full
+        return region if len(rec.shape(op.a)) == len(rec.shape(op.b)) else full
     if isinstance(op, rec.ExpandOp):
-        return box if len(rec.shape(op.x)) == len(full) + 1 else full
+        return region if len(rec.shape(op.x)) == len(full) + 1 else full
     known = (*_ELEMENTWISE, rec.ReduceOp, rec.MatmulOp, rec.TransposeOp, rec.SliceOp, rec.TakeOp)
-    return box if isinstance(op, (*known, rec.ConcatOp, rec.DotInteractionOp)) else full
+    return region if isinstance(op, (*known, rec.ConcatOp, rec.DotInteractionOp)) else full
 
 
-def needed(op: Operation, box: Box) -> list[Box | None]:
-    """The box of each operand that ``box`` (widened) of the result is computed from; None: nothing of it."""
-    if box == whole(op.results[0]) and not isinstance(op, rec.SliceOp | rec.TakeOp):
+def needed(op: Operation, region: Region) -> list[Region | None]:
+    """The region of each operand that ``region`` (widened) of the result needs; None: nothing of it."""
+    if region == whole(op.results[0]) and not isinstance(op, rec.SliceOp | rec.TakeOp):
         return [whole(v) for v in op.operands]
     if isinstance(op, (*_ELEMENTWISE, rec.BinaryOp, rec.ExpandOp)):
-        return [_broadcast(v, box) for v in op.operands]
+        return [_broadcast(v, region) for v in op.operands]
     if isinstance(op, (*_PRODUCTS, cim.DequantizeOp)):
-        return [(*box[:-1], whole(op.operands[0])[-1])]
+        return [(*region[:-1], whole(op.operands[0])[-1])]
     if isinstance(op, _LOOKUPS):
-        return [(*box[:-1], *whole(v)[len(box) - 1 :]) for v in op.operands]
+        return [(*region[:-1], *whole(v)[len(region) - 1 :]) for v in op.operands]
     if isinstance(op, rec.ReduceOp):
         axes = [a - 1 for a in rec.unpack(op.axes)]
-        kept = iter(box)
+        kept = iter(region)
         out = []
         for d, span in enumerate(whole(op.x)):
             mine = next(kept) if d not in axes or op.keepdims.value.data else span
@@ -86,52 +86,52 @@ def needed(op: Operation, box: Box) -> list[Box | None]:
         return [tuple(out)]
     if isinstance(op, rec.MatmulOp):
         a, b = whole(op.a), whole(op.b)
-        lead_a = [s if s == (0, 1) else r for s, r in zip(a[:-2], box[:-2], strict=True)]
-        lead_b = [s if s == (0, 1) else r for s, r in zip(b[:-2], box[:-2], strict=True)]
-        return [(*lead_a, box[-2], a[-1]), (*lead_b, b[-2], box[-1])]
+        lead_a = [s if s == (0, 1) else r for s, r in zip(a[:-2], region[:-2], strict=True)]
+        lead_b = [s if s == (0, 1) else r for s, r in zip(b[:-2], region[:-2], strict=True)]
+        return [(*lead_a, region[-2], a[-1]), (*lead_b, b[-2], region[-1])]
     if isinstance(op, rec.TransposeOp):
-        back = {p - 1: r for p, r in zip(rec.unpack(op.perm)[1:], box, strict=True)}
-        return [tuple(back[d] for d in range(len(box)))]
+        back = {p - 1: r for p, r in zip(rec.unpack(op.perm)[1:], region, strict=True)}
+        return [tuple(back[d] for d in range(len(region)))]
     if isinstance(op, rec.SliceOp):
-        return [_moved(box, op.axis.value.data - 1, op.start.value.data)]
+        return [_moved(region, op.axis.value.data - 1, op.start.value.data)]
     if isinstance(op, rec.TakeOp):
         axis = op.axis.value.data - 1
-        chosen = rec.unpack(op.indices)[slice(*box[axis])]
+        chosen = rec.unpack(op.indices)[slice(*region[axis])]
         span = (min(chosen), max(chosen) + 1) if chosen else (0, 0)
-        return [(*box[:axis], span, *box[axis + 1 :])]
+        return [(*region[:axis], span, *region[axis + 1 :])]
     if isinstance(op, rec.ConcatOp):
-        return _of_parts(op, box)
+        return _of_parts(op, region)
     if isinstance(op, rec.PadOp):
         axis, before = op.axis.value.data - 1, op.before.value.data
         inner = rec.shape(op.x)[axis + 1]
-        start, stop = box[axis]
-        return [(*box[:axis], (max(start - before, 0), min(stop - before, inner)), *box[axis + 1 :])]
+        start, stop = region[axis]
+        return [(*region[:axis], (max(start - before, 0), min(stop - before, inner)), *region[axis + 1 :])]
     if isinstance(op, rec.ReshapeOp):
-        return [_through_view(box, _groups(op))]
+        return [_through_view(region, _groups(op))]
     return [whole(v) for v in op.operands]
 
 
-def computed(op: Operation, box: Box, operands: Sequence[SSAValue]) -> Operation:
-    """A copy of ``op`` that gives ``box`` (widened) of its result from the boxes of its operands."""
+def computed(op: Operation, region: Region, operands: Sequence[SSAValue]) -> Operation:
+    """A copy of ``op`` that gives ``region`` (widened) of its result from the regions of its operands."""
     result = op.results[0]
     properties = dict(op.properties)
     if isinstance(op, rec.SliceOp):
         axis = op.axis.value.data - 1
-        properties |= {"start": _int(0), "stop": _int(box[axis][1] - box[axis][0])}
+        properties |= {"start": _int(0), "stop": _int(region[axis][1] - region[axis][0])}
     elif isinstance(op, rec.TakeOp):
         axis = op.axis.value.data - 1
-        chosen = rec.unpack(op.indices)[slice(*box[axis])]
+        chosen = rec.unpack(op.indices)[slice(*region[axis])]
         properties["indices"] = rec.ints([i - min(chosen, default=0) for i in chosen])
     elif isinstance(op, rec.PadOp):
         axis, before = op.axis.value.data - 1, op.before.value.data
         inner = rec.shape(op.x)[axis + 1]
-        start, stop = box[axis]
+        start, stop = region[axis]
         properties["before"] = _int(max(before - start, 0))
         properties["after"] = _int(max(stop - before - inner, 0))
     elif isinstance(op, rec.DotInteractionOp):
-        properties["lhs"] = rec.ints(rec.unpack(op.lhs)[slice(*box[0])])
-        properties["rhs"] = rec.ints(rec.unpack(op.rhs)[slice(*box[0])])
-    type_ = tensor((rec.shape(result)[0], *(b - a for a, b in box)), rec.element(result))
+        properties["lhs"] = rec.ints(rec.unpack(op.lhs)[slice(*region[0])])
+        properties["rhs"] = rec.ints(rec.unpack(op.rhs)[slice(*region[0])])
+    type_ = tensor((rec.shape(result)[0], *(b - a for a, b in region)), rec.element(result))
     new = type(op).create(
         operands=list(operands), properties=properties, attributes=dict(op.attributes), result_types=[type_]
     )
@@ -144,22 +144,22 @@ def _int(value: int) -> Attribute:
     return IntegerAttr(value, 64)
 
 
-def _broadcast(value: SSAValue, box: Box) -> Box:
-    return tuple(s if s == (0, 1) else r for s, r in zip(whole(value), box, strict=True))
+def _broadcast(value: SSAValue, region: Region) -> Region:
+    return tuple(s if s == (0, 1) else r for s, r in zip(whole(value), region, strict=True))
 
 
-def _moved(box: Box, axis: int, by: int) -> Box:
-    start, stop = box[axis]
-    return (*box[:axis], (start + by, stop + by), *box[axis + 1 :])
+def _moved(region: Region, axis: int, by: int) -> Region:
+    start, stop = region[axis]
+    return (*region[:axis], (start + by, stop + by), *region[axis + 1 :])
 
 
-def _of_parts(op: rec.ConcatOp, box: Box) -> list[Box | None]:
+def _of_parts(op: rec.ConcatOp, region: Region) -> list[Region | None]:
     axis, at = op.axis.value.data - 1, 0
-    out: list[Box | None] = []
+    out: list[Region | None] = []
     for part in op.parts:
         extent = rec.shape(part)[axis + 1]
-        start, stop = max(box[axis][0] - at, 0), min(box[axis][1] - at, extent)
-        out.append((*box[:axis], (start, stop), *box[axis + 1 :]) if start < stop else None)
+        start, stop = max(region[axis][0] - at, 0), min(region[axis][1] - at, extent)
+        out.append((*region[:axis], (start, stop), *region[axis + 1 :]) if start < stop else None)
         at += extent
     return out
 
@@ -191,7 +191,7 @@ def _groups(op: rec.ReshapeOp) -> list[Group]:
 
 
 def _span(ranges: Sequence[Range], extents: Sequence[int]) -> Range:
-    """The shortest run of a group's elements, in order, that holds a box of it."""
+    """The shortest run of a group's elements, in order, that holds a region of it."""
     first = last = 0
     for (start, stop), extent in zip(ranges, extents, strict=True):
         first, last = first * extent + start, last * extent + stop - 1
@@ -199,7 +199,7 @@ def _span(ranges: Sequence[Range], extents: Sequence[int]) -> Range:
 
 
 def _covering(span: Range, extents: Sequence[int]) -> list[Range]:
-    """The smallest box that holds a run of elements."""
+    """The smallest region that holds a run of elements."""
     out: list[Range] = []
     start, stop = span
     size = 1
@@ -216,14 +216,14 @@ def _covering(span: Range, extents: Sequence[int]) -> list[Range]:
     return out
 
 
-def _widened_view(op: rec.ReshapeOp, box: Box) -> Box:
-    """Grow a box until it is the same run of elements before and after the reshape, group by group."""
+def _widened_view(op: rec.ReshapeOp, region: Region) -> Region:
+    """Grow a region until it is the same run of elements before and after the reshape, group by group."""
     if 0 in rec.shape(op.result)[1:]:
         return whole(op.result)
     out: list[Range] = []
     at = 0
     for before, after in _groups(op):
-        mine = list(box[at : at + len(after)])
+        mine = list(region[at : at + len(after)])
         at += len(after)
         span = _span(mine, after)
         while True:
@@ -236,11 +236,11 @@ def _widened_view(op: rec.ReshapeOp, box: Box) -> Box:
     return tuple(out)
 
 
-def _through_view(box: Box, groups: list[Group]) -> Box:
+def _through_view(region: Region, groups: list[Group]) -> Region:
     out: list[Range] = []
     at = 0
     for before, after in groups:
-        mine = list(box[at : at + len(after)])
+        mine = list(region[at : at + len(after)])
         at += len(after)
         out += _covering(_span(mine, after), before)
     return tuple(out)

@@ -21,7 +21,7 @@ def test_sums_are_exact(
     rows: int, cols: int, batch: int, drive: int, bits: int, signed: bool, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    bits = min(bits, 23 - (rows * drive).bit_length())  # what float32 adds up exactly, as in a strip
+    bits = min(bits, 23 - (rows * drive).bit_length())  # what float32 adds up exactly, as in a column tile
     plane = rng.integers(-(1 << bits) if signed else 0, 1 << bits, (rows, cols))
     x = rng.integers(0, drive + 1, (batch, rows)).astype(np.uint8)
     found = IntegerPlane.of(plane.astype(np.float32), drive)

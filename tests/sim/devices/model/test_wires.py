@@ -112,8 +112,8 @@ def test_products_shrink_with_the_wires(encoding):
         kernel, plan = make_dense(
             array, (32, 4), (32, 4), Conditions(_device(ohm, ohm)), bits=4, input_bits=4, high=1
         )
-        (strip,) = kernel._prepare(0, 1)
-        found.append(np.abs(strip.means / strip.step[0].reshape(1, -1)).sum())
+        (tile,) = kernel._prepare(0, 1)
+        found.append(np.abs(tile.means / tile.step[0].reshape(1, -1)).sum())
         x = inputs_for(plan, (3, 32), np.random.default_rng(0))
         compiled = kernel.noisy(x, 0, 1, 0)
         kernel.compiled = False
@@ -125,7 +125,7 @@ def test_planes_carry_the_drop_of_their_block():
     array = make_array("differential", 8, 4, 8, rows=16)
     kernel, _ = make_dense(array, (16, 6), (16, 3), Conditions(_device(4.0, 2.0)))
     ideal, _ = make_dense(array, (16, 6), (16, 3), Conditions(_device(0.0)))
-    (strip,), (flat,) = kernel._prepare(0, 2), ideal._prepare(0, 2)
+    (tile,), (flat,) = kernel._prepare(0, 2), ideal._prepare(0, 2)
     slices = flat.factor.shape[1]
 
     def level(prepared, kernel):
@@ -140,8 +140,8 @@ def test_planes_carry_the_drop_of_their_block():
         d_plus = wires.drop(line, load, np.maximum(part, 0) * kernel.levels.unit)
         d_minus = wires.drop(line, load, np.maximum(-part, 0) * kernel.levels.unit)
         expected = np.maximum(part, 0) / (1 + d_plus) - np.maximum(-part, 0) / (1 + d_minus)
-        own = level(strip, kernel)
-        found = (strip.means.reshape(16, slices, 6) / own)[:, :, 3 * block : 3 * block + 3].reshape(16, -1)
+        own = level(tile, kernel)
+        found = (tile.means.reshape(16, slices, 6) / own)[:, :, 3 * block : 3 * block + 3].reshape(16, -1)
         assert np.abs(found - expected).max() <= 0.5 / own.min() + 2.0**-15
 
 

@@ -1,4 +1,4 @@
-"""A box of a result, computed from the boxes of the operands, is that box of the whole result."""
+"""A region of a result, computed from the regions of the operands, is that region of the whole result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xdsl.ir import Operation, SSAValue
 from cimc.interpreter.evaluate import _HANDLERS
 from cimc.ir import rec
 from cimc.ir.types import tensor
-from cimc.transforms.schedule.tiling.regions import Box, computed, needed, volume, whole, widened
+from cimc.transforms.schedule.tiling.regions import Region, computed, needed, volume, whole, widened
 
 
 def value(*dims: int) -> SSAValue:
@@ -42,26 +42,26 @@ OPS: dict[str, Make] = {
 }
 
 
-def inside(array: np.ndarray, box: Box) -> np.ndarray:
-    return array[(slice(None), *(slice(*r) for r in box))]
+def inside(array: np.ndarray, region: Region) -> np.ndarray:
+    return array[(slice(None), *(slice(*r) for r in region))]
 
 
 @pytest.mark.parametrize("name", OPS)
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
-def test_a_box_of_the_result(name: str, data: st.DataObject) -> None:
+def test_a_region_of_the_result(name: str, data: st.DataObject) -> None:
     op = OPS[name]()
     full = whole(op.results[0])
     starts = [data.draw(st.integers(0, end - 1)) for _, end in full]
-    box = tuple((a, data.draw(st.integers(a + 1, end))) for a, (_, end) in zip(starts, full, strict=True))
+    region = tuple((a, data.draw(st.integers(a + 1, end))) for a, (_, end) in zip(starts, full, strict=True))
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=rec.shape(v)).astype(np.float32) for v in op.operands]
     expected = _HANDLERS[type(op)](None, op, arrays)
 
-    wide = widened(op, box)
-    assert all(a <= c and d <= b for (a, b), (c, d) in zip(wide, box, strict=True))
-    boxes = needed(op, wide)
-    parts = [inside(x, b) for x, b in zip(arrays, boxes, strict=True) if b is not None]
+    wide = widened(op, region)
+    assert all(a <= c and d <= b for (a, b), (c, d) in zip(wide, region, strict=True))
+    regions = needed(op, wide)
+    parts = [inside(x, b) for x, b in zip(arrays, regions, strict=True) if b is not None]
     new = computed(op, wide, [value(*p.shape[1:]) for p in parts])
     new.verify()
     np.testing.assert_array_equal(_HANDLERS[type(new)](None, new, parts), inside(expected, wide))
