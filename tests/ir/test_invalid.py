@@ -65,7 +65,7 @@ CASES = {
     ),
     "layer with scales of rows": (
         'cim.weights "m" rows 3 cols 2 bits 8 data @d scales @s row_scales @r inputs 8 signed 0',
-        "Expected 'inputs'",
+        "Expected ('inputs'|integer literal)",
     ),
     "table with biases alone": (
         'cim.table "m" rows 3 cols 2 bits 8 data @d scales @s row_biases @r',
@@ -90,7 +90,7 @@ CASES = {
     ),
     "dense matrix without input format": (
         'cim.weights "m" rows 3 cols 2 bits 8 data @d scales @s',
-        "Expected 'inputs'",
+        "Expected ('inputs'|integer literal)",
     ),
     "node without a name": ('%r = onnx.node ""(%x) : (tensor<?x4xf32>) -> tensor<?x4xf32>', "operator name"),
 }
