@@ -43,6 +43,7 @@ from cimc.target.cell_encoding import encode_weights, input_phases, phase_plan  
 from cimc.target.spec import Target  # noqa: E402
 from cimc.transforms.partition import adc_steps  # noqa: E402
 from cimc.transforms.partition.shard import dense_blocks  # noqa: E402
+from cimc.transforms.passes import FRONTEND  # noqa: E402
 
 PRESETS = ("tsinghua28", "neurram130", "hermes14")
 MODELS = ("dlrm_small", "twotower_small")
@@ -69,7 +70,7 @@ def layers(target: Target) -> Iterator[Layer]:
     for name in MODELS:
         with np.load(ROOT / f"models/{name}.calib.npz") as file:
             calib = dict(file)
-        line = "canonicalize,fuse-recsys,quantize{weights=8 acts=8}"
+        line = f"{FRONTEND},quantize{{weights=8 acts=8}}"
         module, ctx, passes = prepare(ROOT / f"models/{name}.onnx", target, calib, line)
         passes.run(module, ctx)
         for op in module.body.block.ops:

@@ -51,7 +51,7 @@ def test_the_pipeline_of_a_program_gives_it_at_the_first_attempt(
     assert set(tried.again) == passes
     assert len(read) == 1
     assert text in program.pipeline
-    assert any("on the host" in note for note in program.notes) == ("fuse-recsys" in passes)
+    assert any("on the host" in note for note in program.notes) == ("demote" in passes)
     again = cimc.compile(tmp_path / "m.onnx", target, model.requests, program.pipeline, instrument=[direct])
     assert direct.again == []
     program.save(tmp_path / "a")
@@ -74,7 +74,7 @@ def test_instruments_see_every_pass_and_the_calls_of_after_agree(tiny: Tiny) -> 
             after=lambda each, module, ctx, seconds: after.append((each.name, seconds)),
         )
     assert [(row.name, row.seconds) for row in times.rows] == after
-    assert [name for name, _ in after][::7] == ["canonicalize", "lower"]
+    assert (after[0][0], after[-1][0]) == ("canonicalize", "lower")
 
 
 def test_a_machine_grows_to_the_model(tiny: Tiny) -> None:

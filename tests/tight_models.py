@@ -27,10 +27,10 @@ CASES = {
     "less for values": (
         side_by_side,
         small("neurram130", 256),
-        {"schedule", "fuse-recsys"},
+        {"schedule", "demote"},
         "scratchpad=0.5",
     ),
     "fuller tiles": (ZOO["SASRec"], small("tsinghua28", 320), {"schedule"}, "fill=0.85 free=0.0"),
     "users in order": (ZOO["DIN, softmax"], small("tsinghua28", 320), {"schedule"}, "fill=0.85 free=0.75"),
-    "both": (ZOO["SASRec"], small("tsinghua28", 256), {"schedule", "fuse-recsys"}, "fill=0.9 free=0.5"),
+    "both": (ZOO["SASRec"], small("tsinghua28", 256), {"schedule", "demote"}, "fill=0.9 free=0.5"),
 }

@@ -27,11 +27,11 @@ from cimc.frontend.read.load_model import load_model
 from cimc.interpreter.evaluate import evaluate
 from cimc.ir.text import new_context
 from cimc.isa.program import HostSegment
+from cimc.transforms.passes import FRONTEND
 from cimc.transforms.pipeline import Pipeline
 
 TAIL = "quantize{weights=8 acts=8},shard,place{strategy=greedy},schedule,lower"
-FRONT = "canonicalize,fuse-recsys"
-FORCED = "canonicalize,fuse-recsys{vector=true}"
+FORCED = FRONTEND.replace("demote", "demote{vector=true}")
 _PLUMBING = {"loop", "end", "load", "store", "send", "recv"}
 
 
@@ -68,12 +68,12 @@ class Verdict:
     code: str = ""
 
 
-def judge_float(case: Case, front: str = FRONT) -> Verdict:
+def judge_float(case: Case, front: str = FRONTEND) -> Verdict:
     """The float path of ``case`` with the passes ``front``."""
     return _caught(lambda: _float(case, front))
 
 
-def judge_exact(case: Case, front: str = FRONT, target: str = "tsinghua28") -> Verdict:
+def judge_exact(case: Case, front: str = FRONTEND, target: str = "tsinghua28") -> Verdict:
     """The exact path of ``case``, compiled for ``target``; ranges come from the test's own inputs."""
     return _caught(lambda: _exact(case, f"{front},{TAIL}", target))
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from bench.conformance import cases
 from bench.conformance.cases import Case
-from bench.conformance.judge import FORCED, FRONT, Outcome, Verdict, judge_exact, judge_float
+from bench.conformance.judge import FORCED, Outcome, Verdict, judge_exact, judge_float
+from cimc.transforms.passes import FRONTEND
 
 GIVEN = "as given"
 VECTOR = "vector unit"
@@ -84,7 +85,7 @@ def judge(case: Case, chosen: Collection[str] = FORMS) -> Row:
 
 def forms(case: Case) -> Iterator[tuple[str, str, Case]]:
     """Name, first passes and model of every form of ``case``."""
-    yield GIVEN, FRONT, case
+    yield GIVEN, FRONTEND, case
     yield VECTOR, FORCED, case
     inner = list(cases.with_parameters(case))
     for variant in inner:

@@ -25,8 +25,8 @@ from cimc.frontend.read.load_model import load_model
 from cimc.interpreter.evaluate import evaluate
 from cimc.ir.text import new_context
 from cimc.remarks import HostNode
-from cimc.transforms.onnx.canonicalize import Canonicalize
-from cimc.transforms.recognise.fuse_recsys import FuseRecsys
+from cimc.transforms.passes import FRONTEND
+from cimc.transforms.pipeline import Pipeline
 
 _HEAD = (
     "| model | tables (bags) | linear layers | multiplications per request | nodes: chip, folded, host "
@@ -39,8 +39,7 @@ def line(path: Path) -> str:
     """The table's line for the model at ``path``."""
     ctx = new_context()
     module = import_model(load_model(path), ctx)
-    Canonicalize().apply(ctx, module)
-    FuseRecsys().apply(ctx, module)
+    Pipeline.parse(FRONTEND).run(module, ctx)
     found = ctx.remarks.recognition
     assert found is not None
     bags = sum(table.bags for table in found.tables)

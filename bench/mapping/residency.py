@@ -32,10 +32,10 @@ from cimc.ir.types import symbol
 from cimc.sim.executor import Simulator
 from cimc.support.random.draws import permuted
 from cimc.support.random.splitmix import key_of
+from cimc.transforms.passes import FRONTEND
 from cimc.transforms.pipeline import Pipeline
 from cimc.workload.traces.zipf import zipf
 
-FRONT = "canonicalize,fuse-recsys"
 SHARD, SPREAD = "shard{converter_parallelism=0.2}", "schedule{reduction_tiles=spread},lower"
 PIPELINES = (
     "quantize,shard,place,schedule,lower",
@@ -65,7 +65,7 @@ def measure(
     target = large_target(sum(rows))
     start = time.process_time()
     module, ctx, line = prepare(
-        folder / "model.onnx", target, requests(KAGGLE, scale), f"{FRONT},{pipeline}", weights=weights
+        folder / "model.onnx", target, requests(KAGGLE, scale), f"{FRONTEND},{pipeline}", weights=weights
     )
     Pipeline(line.passes[:2]).run(module, ctx)
     tables = [o for o in module.walk() if isinstance(o, rec.EmbeddingBagOp)]

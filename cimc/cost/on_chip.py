@@ -146,7 +146,7 @@ def split_work(
 
 
 def on_chip_of_remarks(remarks: Remarks) -> OnChip:
-    """The shares of a model that has been through ``fuse-recsys``, by the remark that the pass left."""
+    """The shares of a model that has been through ``outline-host``, by the remark that the pass left."""
     known = remarks.recognition
     if known is None or known.work is None:
         return split_work(0.0, 0.0, 0.0, (), {})

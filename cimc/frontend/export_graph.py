@@ -225,6 +225,10 @@ class _Exporter:
                     self.names[op.output] = self.symbols[key]
                 else:
                     self.symbols[key] = self.initializer(op.output, self.store[key])
+            elif isinstance(op, onnx_ir.CompositeOp):
+                self.nodes(op.whole.block.ops, graph)
+                for result, value in zip(op.outputs, op.node.outputs, strict=True):
+                    self.names[result] = self.name(value, op)
             elif not isinstance(op, onnx_ir.NoneOp | onnx_ir.YieldOp | rec.YieldOp | ReturnOp):
                 raise PassError(
                     "export.not-onnx",

@@ -16,6 +16,7 @@ from cimc.host.choices import Choice, Recorder
 from cimc.ir.context import CompilerContext
 from cimc.support.progress import note
 from cimc.transforms.instrumentation import Instrument
+from cimc.transforms.passes import FRONTEND
 from cimc.transforms.pipeline import Pipeline
 from cimc.workload.first_requests import JaggedInputs
 from cimc.workload.request_rules import Arrays
@@ -94,9 +95,10 @@ class _Checker:
     def check(self, name: str, module: ModuleOp, ctx: CompilerContext) -> dict[str, Any]:
         from cimc.compare.following import check_choices_and_outputs
         from cimc.interpreter.evaluate import evaluate
+        from cimc.transforms.recognise.outline_host import executable
 
         recorder = Recorder()
-        self.last = evaluate(module, ctx, self.requests, choices=recorder)
+        self.last = evaluate(*executable(module, ctx), self.requests, choices=recorder)
         if not _equal(recorder.found, self.choices):
             self.choices, self.reference = recorder.found, self._follow(recorder.found)
         found = check_choices_and_outputs(self.reference, self.last, self.bound)
@@ -158,7 +160,7 @@ def _some_requests(module: ModuleOp, ctx: CompilerContext) -> Arrays:
     assert ctx.calibration is not None
     names, _ = signature(main_function(module))
     own, clone = ctx.clone(), module.clone()
-    Pipeline.parse("canonicalize,fuse-recsys").run(clone, own)
+    Pipeline.parse(FRONTEND).run(clone, own)
     try:
         return first_requests(ctx.calibration, names, _jagged(clone), CHECKED_REQUESTS)
     except RequestError:

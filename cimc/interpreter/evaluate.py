@@ -116,7 +116,7 @@ def _check_batch(op: Operation, args: list[Array]) -> None:
 
 
 def is_onnx_only(function: FuncOp) -> bool:
-    """Whether a function has not been through ``fuse-recsys`` yet."""
+    """Whether a function has not been through ``outline-host`` yet."""
     return any(isinstance(op, onnx.NodeOp) for op in function.body.block.ops)
 
 

@@ -52,6 +52,8 @@ class CompilerContext(Context):
         access: per table, the ids that requests look up and how often: those of ``trace``, otherwise those of
             calibration requests.
         trace: per table, accesses that the user recorded; they go before those of calibration requests.
+        shapes: the last shape analysis, and the state of the function that it is of; see
+            :mod:`cimc.analysis.shapes.cached`.
         program: what ``lower`` produced.
         notes: lines for the user about every fallback or assumption taken.
         plugins: those whose objects passes used.
@@ -71,6 +73,7 @@ class CompilerContext(Context):
     samples: dict[str, NDArray[np.int32]] = field(default_factory=dict)
     access: dict[str, Access] = field(default_factory=dict)
     trace: dict[str, Access] = field(default_factory=dict)
+    shapes: Any = None
     program: Any = None
     notes: list[str] = field(default_factory=list)
     plugins: dict[Origin, None] = field(default_factory=dict)
@@ -96,6 +99,7 @@ class CompilerContext(Context):
         copy.model, copy.model_digest, copy.pipeline = self.model, self.model_digest, self.pipeline
         copy.remarks, copy.samples = self.remarks, dict(self.samples)
         copy.access, copy.trace = dict(self.access), dict(self.trace)
+        copy.shapes = None
         copy.program, copy.notes = self.program, list(self.notes)
         copy.imported, copy.plugins = self.imported, dict(self.plugins)
         return copy

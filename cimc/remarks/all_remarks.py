@@ -28,7 +28,7 @@ class Remarks(Shown):
     Attributes:
         source: of the import, where weights are missing.
         simplification: of ``canonicalize``.
-        recognition: of ``fuse-recsys``.
+        recognition: of ``outline-host``.
         quantisation: of ``quantize``.
         sharding: of ``shard``.
         grouping: of ``group``.

@@ -98,7 +98,7 @@ class Work(Record):
 
 @dataclass(frozen=True, repr=False)
 class RecognitionRemarks(Remark):
-    """Of ``fuse-recsys``: where every node of the model went.
+    """Of ``outline-host``: where every node of the model went.
 
     Attributes:
         nodes: how many there are after ``canonicalize``: ``chip + folded + len(host)``.

@@ -107,7 +107,7 @@ def _value(name: str, type_: Attribute, labels: list[str] | tuple[str, ...]) -> 
 def inspect_json(
     imported: Imported, module: ModuleOp, ctx: CompilerContext, target: Target | None
 ) -> dict[str, Any]:
-    """The object of ``cimc inspect --json``; ``module`` has been through ``fuse-recsys``."""
+    """The object of ``cimc inspect --json``; ``module`` has been through ``outline-host``."""
     found = _nodes(imported, module, ctx)
     tables, layers = _tables(module, ctx), _layers(module)
     said = ctx.remarks.recognition

@@ -66,11 +66,12 @@ def taken_by(model: Path, weights: str | None) -> Taken:
     from cimc.frontend.import_graph import import_model
     from cimc.frontend.read.load_model import load_model
     from cimc.ir.text import new_context
+    from cimc.transforms.passes import FRONTEND
     from cimc.transforms.pipeline import Pipeline
 
     ctx = new_context()
     module = import_model(load_model(model, weights=weights), ctx)
-    Pipeline.parse("canonicalize,fuse-recsys").run(module, ctx)
+    Pipeline.parse(FRONTEND).run(module, ctx)
     return taken_by_module(module, ctx)
 
 

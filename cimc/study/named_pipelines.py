@@ -41,7 +41,8 @@ def growing(pipeline: str) -> str:
     names = [each.name for each in passes]
     if "system" not in names:
         # what only reads the file need not run again for every number of chips
-        passes.insert(names.index("fuse-recsys") if "fuse-recsys" in names else 0, System(grow=True))
+        first = next((k for k, name in enumerate(names) if name in ("plan-offload", "demote")), 0)
+        passes.insert(first, System(grow=True))
     return str(Pipeline(tuple(passes)))
 
 

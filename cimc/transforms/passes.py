@@ -20,7 +20,15 @@ PASSES: Registry[type[ModulePass]] = Registry(
     {
         "canonicalize": "cimc.transforms.onnx.canonicalize:Canonicalize",
         "system": "cimc.transforms.system:System",
-        "fuse-recsys": "cimc.transforms.recognise.fuse_recsys:FuseRecsys",
+        "expand-composites": "cimc.transforms.onnx.expand_composites:ExpandComposites",
+        "plan-offload": "cimc.transforms.recognise.plan_offload:PlanOffload",
+        "convert-precision": "cimc.transforms.onnx.convert_precision:ConvertPrecision",
+        "normalise-quantised": "cimc.transforms.onnx.normalise_quantised:NormaliseQuantised",
+        "scale-tables": "cimc.transforms.onnx.scale_tables:ScaleTables",
+        "batch-major": "cimc.transforms.onnx.move_batch_first:BatchMajor",
+        "recognise": "cimc.transforms.recognise.run_recognisers:Recognise",
+        "demote": "cimc.transforms.recognise.demote:Demote",
+        "outline-host": "cimc.transforms.recognise.outline_host:OutlineHost",
         "quantize": "cimc.transforms.quantise.quantize:Quantize",
         "group": "cimc.transforms.partition.group_rows:Group",
         "shard": "cimc.transforms.partition.shard:Shard",
@@ -38,8 +46,14 @@ PASSES: Registry[type[ModulePass]] = Registry(
 
 register_pass = PASSES.register
 
+FRONTEND = (
+    "canonicalize,expand-composites,plan-offload,convert-precision,normalise-quantised,scale-tables,"
+    "batch-major,recognise,demote,outline-host"
+)
+"""From the ``onnx`` to the ``rec`` dialect."""
+
 DEFAULT_PIPELINE = (
-    "canonicalize,fuse-recsys,quantize{weights=8 acts=8},group,shard{converter_parallelism=0.2},"
+    f"{FRONTEND},quantize{{weights=8 acts=8}},group,shard{{converter_parallelism=0.2}},"
     "place{strategy=greedy chips=near},schedule{reduction_tiles=spread},lower"
 )
 

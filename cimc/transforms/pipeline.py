@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
-from xdsl.utils.arg_spec import ArgSpec, parse_pipeline
+from xdsl.utils.arg_spec import ArgSpec, ParameterType, parse_pipeline
 from xdsl.utils.exceptions import ArgSpecParseError, ParseError, VerifyException
 
 from cimc.errors import CimcError, InfeasibleError, InternalError, PassError
@@ -19,7 +19,7 @@ from cimc.support.plugins.origin import noting
 from cimc.support.registry import guarded, is_guest
 from cimc.transforms.instrumentation import Instrument
 from cimc.transforms.passes import DEFAULT_PIPELINE, PASSES
-from cimc.transforms.renamed import renamed
+from cimc.transforms.renamed import current_names
 from cimc.transforms.retries import Adjustable, Checkpoint
 
 _REFUSED = frozenset(("ir.invalid", "isa.invalid", "isa.certificate", "pass.failed"))
@@ -46,9 +46,8 @@ class Pipeline:
             PassError: ``pass.unknown``, ``pass.syntax`` or ``pass.bad-option``.
         """
         try:
-            specs = [renamed(spec) for spec in parse_pipeline(text)]
-            passes = tuple(PASSES[spec.name].from_pass_spec(spec) for spec, _ in specs)
-            return cls(passes, tuple(note for _, notes in specs for note in notes))
+            specs, notes = current_names(parse_pipeline(text))
+            return cls(tuple(PASSES[spec.name].from_pass_spec(spec) for spec in specs), notes)
         except (ParseError, ArgSpecParseError) as error:
             raise PassError("pass.syntax", f"pipeline '{text}': {_first_line(error)}") from None
         except ValueError as error:
@@ -145,7 +144,15 @@ def _adjusted(
 def _spelled_out(each: ModulePass) -> ArgSpec:
     """All options of a pass, defaults too, but for those that are empty."""
     spec = each.spec(include_default=True)
-    return ArgSpec(spec.name, {name: values for name, values in spec.parameters.items() if values})
+    given = {name: tuple(map(_escaped, values)) for name, values in spec.parameters.items() if values}
+    return ArgSpec(spec.name, given)
+
+
+def _escaped(value: ParameterType) -> ParameterType:
+    """``value`` as it stands between quotes: the parser takes escapes back, the printer makes none."""
+    if not isinstance(value, str):
+        return value
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _first_line(error: BaseException) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from xdsl.utils.arg_spec import ArgSpec
+
+from cimc.transforms.passes import FRONTEND
 
 PASSES = {"reside": "assign-memory"}
 """Old name of a pass to its name."""
@@ -13,6 +17,44 @@ OPTIONS = {
     "schedule": {"homes": "reduction_tiles"},
 }
 """Name of a pass to old names of its options and what they are called."""
+
+
+FRONTEND_NAME = "fuse-recsys"
+"""One pass that did what the passes of :data:`cimc.transforms.passes.FRONTEND` behind the first do now."""
+
+_FRONTEND_OPTIONS = {"only": "recognise", "also": "recognise", "vector": "demote", "scratchpad": "demote"}
+_NOT_WITH_ONLY = ("expand-composites", "batch-major")
+
+
+def current_names(specs: Iterable[ArgSpec]) -> tuple[tuple[ArgSpec, ...], tuple[str, ...]]:
+    """The passes that ``specs`` mean, by the names of today, and a note for each name that was another."""
+    found: list[ArgSpec] = []
+    notes: list[str] = []
+    for spec in specs:
+        if spec.name == FRONTEND_NAME:
+            passes = _parted(spec)
+            notes.append(f"pass `{spec.name}` is {','.join(each.name for each in passes)} now")
+            found += passes
+        else:
+            now, noted = renamed(spec)
+            found.append(now)
+            notes += noted
+    return tuple(found), tuple(notes)
+
+
+def _parted(spec: ArgSpec) -> list[ArgSpec]:
+    """The passes of ``fuse-recsys``; an option that it did not have is for ``recognise`` to refuse.
+
+    With ``only``, composites stay whole and the batch stays where it is.
+    """
+    names = FRONTEND.split(",")[1:]
+    if spec.parameters.get("only"):
+        names = [name for name in names if name not in _NOT_WITH_ONLY]
+    given = {name: _FRONTEND_OPTIONS.get(name, "recognise") for name in spec.parameters}
+    return [
+        ArgSpec(name, {o: spec.parameters[o] for o, owner in given.items() if owner == name})
+        for name in names
+    ]
 
 
 def renamed(spec: ArgSpec) -> tuple[ArgSpec, tuple[str, ...]]:

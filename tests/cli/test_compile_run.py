@@ -9,6 +9,7 @@ import onnx
 import pytest
 
 import cimc
+from cimc.transforms.passes import FRONTEND
 from tests.cli.tiny_files import REQUESTS, Tiny, call
 from tests.tight_models import side_by_side
 
@@ -50,7 +51,7 @@ def test_json_of_compile(tiny: Tiny, tmp_path: Path) -> None:
     )
     assert list(found["timings"]) == [
         "canonicalize",
-        "fuse-recsys",
+        *FRONTEND.split(",")[1:],
         "quantize",
         "group",
         "shard",
@@ -155,7 +156,7 @@ def test_check_each_measures_every_pass_and_the_program(tiny: Tiny, tmp_path: Pa
     assert [c["pass"] for c in done.json["checks"]] == [
         "import",
         "canonicalize",
-        "fuse-recsys",
+        *FRONTEND.split(",")[1:],
         "quantize",
         "group",
         "shard",
@@ -168,7 +169,9 @@ def test_check_each_measures_every_pass_and_the_program(tiny: Tiny, tmp_path: Pa
 
 
 def test_check_each_names_the_pass_that_breaks_the_model(tiny: Tiny, tmp_path: Path) -> None:
-    coarse = "canonicalize,fuse-recsys,quantize{weights=2 acts=2},shard,place,schedule,lower"
+    coarse = (
+        "canonicalize,recognise,demote,outline-host,quantize{weights=2 acts=2},shard,place,schedule,lower"
+    )
     done = call("compile", tiny.model, "-o", tmp_path / "p.cimc", "--calib", tiny.calib, "--pipeline", coarse,
                 "--check-each")  # fmt: skip
     assert done.code == 1
@@ -179,12 +182,12 @@ def test_check_each_names_the_pass_that_breaks_the_model(tiny: Tiny, tmp_path: P
 
 def test_print_ir_after_goes_to_stderr(tiny: Tiny, tmp_path: Path) -> None:
     args = ("compile", tiny.model, "-o", tmp_path / "p.cimc", "--calib", tiny.calib)
-    done = call(*args, "--print-ir-after", "fuse-recsys,lower", "--print-locations", "--json")
+    done = call(*args, "--print-ir-after", "outline-host,lower", "--print-locations", "--json")
     assert done.err.count("// -----// IR after") == 2
     assert "rec.embedding_bag" in done.err
     assert 'loc("' in done.err
     assert done.json["output"].endswith("p.cimc")
-    assert call(*args, "--print-ir-after", "all").err.count("// -----// IR after") == 9
+    assert call(*args, "--print-ir-after", "all").err.count("// -----// IR after") == 17
 
 
 def test_what_does_not_fit_is_compiled_with_other_options(tmp_path: Path) -> None:
@@ -193,8 +196,8 @@ def test_what_does_not_fit_is_compiled_with_other_options(tmp_path: Path) -> Non
     done = call(*args, "--target", "neurram130{tile.scratchpad_bytes=256}", "--json")
     assert done.code == 0, done.err
     assert "scratchpad=0.5" in done.json["program"]["pipeline"]
-    assert {"fuse-recsys", "fuse-recsys#2", "schedule#12"} <= set(done.json["timings"])
-    assert "fuse-recsys{scratchpad=0.5}" in done.err
+    assert {"demote", "demote#2", "schedule#12"} <= set(done.json["timings"])
+    assert "demote{scratchpad=0.5}" in done.err
 
 
 def test_timings(tiny: Tiny, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 from cimc.cli import main as cli_main
 from cimc.errors import CimcError, RequestError
 from cimc.support.io.files import check_writable, write_atomically
+from cimc.transforms.passes import FRONTEND
 from cimc.workload.request_file import load_requests
 from models.tiny import mlp
 from tests.cli.tiny_files import REQUESTS, Called, Tiny, call
@@ -46,7 +47,7 @@ def spoil(tiny: Tiny, path: Path, **changes: Any) -> Path:
         (("--pipeline", "quantize{foo=1}"), "pass.bad-option"),
         (("--pipeline", "quantize{"), "pass.syntax"),
         (("--pipeline", "canonicalize"), "pass.no-program"),
-        (("--pipeline", "canonicalize,fuse-recsys,quantize{weights=99},shard"), "quantize.width"),
+        (("--pipeline", f"{FRONTEND},quantize{{weights=99}},shard"), "quantize.width"),
         (("--print-ir-after", "nosuch"), "pass.unknown"),
         (("--calib", "nosuch.npz"), "request.unreadable"),
         (("--seed", "-1"), "cli.usage"),

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from cimc.cli.main import COMMANDS
+from cimc.transforms.passes import FRONTEND
 from tests.cli.tiny_files import Tiny
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +52,7 @@ class Nothing(ModulePass):
 
 cimc.register_target("mine", cimc.load_target("isaac32{array.adc_bits=7}"))
 """
-LINE = "canonicalize,fuse-recsys,nothing,quantize,shard,place{strategy=as_greedy effort=7},schedule,lower"
+LINE = f"{FRONTEND},nothing,quantize,shard,place{{strategy=as_greedy effort=7}},schedule,lower"
 
 
 def cimc(folder: Path, *args: object, code: int = 0) -> subprocess.CompletedProcess[str]:

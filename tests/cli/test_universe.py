@@ -54,12 +54,12 @@ def xdsl_opt(env: dict[str, str], *args: str, text: str = "") -> subprocess.Comp
 def test_xdsl_opt_lists_the_passes(installed: dict[str, str]) -> None:
     done = xdsl_opt(installed, "--help")
     assert done.returncode == 0, done.stderr
-    for name in ("cimc-canonicalize", "fuse-recsys", "quantize", "place"):
+    for name in ("cimc-canonicalize", "recognise", "quantize", "place"):
         assert name in done.stdout
 
 
 def test_xdsl_opt_round_trips_a_rec_module(tiny: Tiny, installed: dict[str, str]) -> None:
-    text = call("opt", tiny.model, "-p", "canonicalize,fuse-recsys").out
+    text = call("opt", tiny.model, "-p", "canonicalize,recognise,demote,outline-host").out
     assert "rec.embedding_bag" in text
     done = xdsl_opt(installed, text=text)
     assert done.returncode == 0, done.stderr

@@ -41,8 +41,8 @@ from cimc.host.runtime import run_onnx
 from cimc.interpreter.evaluate import evaluate, main_function
 from cimc.ir.types import element_to_dtype
 from cimc.transforms.onnx.canonicalize import Canonicalize
-from cimc.transforms.recognise.fuse_recsys import FuseRecsys
-from tests.transforms.recognise.fusing import imported
+from cimc.transforms.passes import FRONTEND
+from tests.transforms.recognise.fusing import imported, recognise
 
 Array = NDArray[Any]
 Arrays = tuple[Array, ...]
@@ -56,7 +56,8 @@ REFUSALS = {
 CHUNK = 64
 """Nodes of one model."""
 PIPELINE = (
-    "canonicalize,fuse-recsys{vector=true},quantize{weights=8 acts=8},shard,place{strategy=greedy},"
+    f"{FRONTEND.replace('demote', 'demote{vector=true}')},"
+    "quantize{weights=8 acts=8},shard,place{strategy=greedy},"
     "schedule,lower"
 )
 
@@ -218,7 +219,7 @@ def _refused(case: Case, place: str, found: Findings) -> None:
         if place == FOLDED:
             actual = run_onnx(export_module(module, ctx), {})
         else:
-            FuseRecsys(vector=True).apply(ctx, module)
+            recognise(module, ctx, vector=True)
             actual = evaluate(module, ctx, batch.inputs)
     except CimcError:
         return
@@ -259,7 +260,7 @@ def _executed(
         if place == FOLDED:
             actual = run_onnx(export_module(module, ctx), {})
         else:
-            FuseRecsys(vector=True).apply(ctx, module)
+            recognise(module, ctx, vector=True)
             actual = evaluate(module, ctx, batch.inputs)
     except CimcError as error:
         for half in _halves(cases, place, error, found):

@@ -22,8 +22,7 @@ from cimc.host.runtime import run_onnx
 from cimc.interpreter.evaluate import evaluate
 from cimc.ir.context import Requests
 from cimc.ir.onnx.signatures import SIGNATURES
-from cimc.transforms.recognise.fuse_recsys import FuseRecsys
-from tests.transforms.recognise.fusing import imported
+from tests.transforms.recognise.fusing import imported, recognise
 
 OLDEST = 9
 TYPES = {"to", "dtype", "output_dtype", "stash_type", "precision", "softmax_precision"}
@@ -118,7 +117,7 @@ def test_no_attribute_is_passed_over() -> None:
         except CimcError:
             continue  # no value that the operator takes, or no kernel
         module, ctx = imported(model)
-        FuseRecsys(vector=True).apply(ctx, module)
+        recognise(module, ctx, vector=True)
         actual = evaluate(module, ctx, requests)
         for name, array in expected.items():
             if isinstance(array, np.ndarray) and array.dtype.kind in "fiub":

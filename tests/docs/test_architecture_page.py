@@ -25,8 +25,8 @@ def test_the_example_of_instruments_runs(
     exec(code, {"requests": requests_for(model, batch=8, seed=1)})
     out, err = capsys.readouterr()
     assert "all passes" in out
-    assert "IR after fuse-recsys" in err
-    assert (tmp_path / "ir" / "08-lower.mlir").exists()
+    assert "IR after recognise" in err
+    assert (tmp_path / "ir" / "16-lower.mlir").exists()
 
 
 def test_every_pass_and_instrument_is_on_the_page() -> None:

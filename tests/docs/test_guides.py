@@ -120,7 +120,7 @@ def test_a_recogniser_becomes_part_of_cimc(folder: Path) -> None:
     first = "from cimc.transforms.recognise.embedding_bags"
     source = source.replace(first, f"from cimc.transforms.recognise.cosh import Cosh\n{first}", 1)
     table.write_text(source)
-    before = shell(folder, "cimc opt model.onnx -p canonicalize,fuse-recsys")
-    after = shell(folder, "cimc opt model.onnx -p canonicalize,fuse-recsys", tree)
+    before = shell(folder, "cimc opt model.onnx -p canonicalize,recognise,demote,outline-host")
+    after = shell(folder, "cimc opt model.onnx -p canonicalize,recognise,demote,outline-host", tree)
     assert "rec.host" in before
     assert "rec.host" not in after

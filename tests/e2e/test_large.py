@@ -31,7 +31,7 @@ def compiled(model: Model, folder: Path, scratchpad: int) -> tuple[cimc.Program,
     seen: dict[str, Any] = {}
 
     def after(done: ModulePass, module: ModuleOp, ctx: CompilerContext, seconds: float) -> None:
-        if done.name == "fuse-recsys":
+        if done.name == "outline-host":
             seen["host"] = ctx.remarks.recognition.host
         if done.name == "quantize":
             seen["quantised"] = evaluate(module, ctx, model.requests)
@@ -154,8 +154,8 @@ def test_values_that_do_not_fit_together_leave_for_the_host(tmp_path: Path) -> N
     onnx.save(proto, tmp_path / "m.onnx")
     small = with_overrides(load_target("neurram130"), {"tile.scratchpad_bytes": 256})
     program = cimc.compile(tmp_path / "m.onnx", small, m.requests)
-    assert "fuse-recsys{vector=false scratchpad=0.5}" in program.pipeline
-    assert any("fuse-recsys{scratchpad=0.5}" in note and "on the host" in note for note in program.notes)
+    assert "demote{scratchpad=0.5 vector=false}" in program.pipeline
+    assert any("demote{scratchpad=0.5}" in note and "on the host" in note for note in program.notes)
     check = check_outputs(
         run_onnx(tmp_path / "m.onnx", m.requests), program.run(m.requests, mode="exact").outputs, Bound()
     )

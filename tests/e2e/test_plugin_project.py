@@ -15,9 +15,9 @@ import pytest
 from tests.e2e.cosh_model import write_model
 
 ROOT = Path(__file__).parents[2]
+LINE = "canonicalize,recognise{also=sample-hyperbolic},demote,outline-host"
 PIPELINE = (
-    "canonicalize,fuse-recsys{also=sample-hyperbolic},sample-count{at_least=2},quantize,shard,"
-    "place{strategy=sample_nearest skip=1},schedule,lower"
+    f"{LINE},sample-count{{at_least=2}},quantize,shard,place{{strategy=sample_nearest skip=1}},schedule,lower"
 )
 
 
@@ -118,7 +118,7 @@ def test_bench_hands_it_to_its_processes_and_keeps_what_took_part(site: Site) ->
 
 
 def test_opt_and_xdsl_opt_know_the_pass(site: Site) -> None:
-    text = site.cimc("opt", "m.onnx", "-p", "canonicalize,fuse-recsys{also=sample-hyperbolic}").stdout
+    text = site.cimc("opt", "m.onnx", "-p", LINE).stdout
     assert "onnx.node" not in text
     (site.folder / "m.mlir").write_text(text)
     found = site.cimc("opt", "m.mlir", "-p", "sample-count{at_least=2}").stdout
@@ -146,7 +146,7 @@ from cimc.cli.main import main
 for args in (["run", "guest.cimc", "--inputs", "m.requests.npz", "--check", "m.onnx"],
              ["simulate", "guest.cimc", "--inputs", "m.requests.npz"],
              ["disasm", "guest.cimc", "-o", "guest.s"], ["asm", "guest.s", "-o", "guest2.cimc"],
-             ["opt", "m.onnx", "-p", "canonicalize,fuse-recsys"], ["targets"], ["devices"]):
+             ["opt", "m.onnx", "-p", "canonicalize,recognise,demote,outline-host"], ["targets"], ["devices"]):
     assert main(args) == 0, args
 assert not [name for name in sys.modules if name.startswith("cimc_sample")]
 """

@@ -42,7 +42,7 @@ def compiled(
     host: list[dict[str, str]] = []
 
     def after(done: Any, module: Any, ctx: Any, seconds: float) -> None:
-        if done.name == "fuse-recsys":
+        if done.name == "outline-host":
             host.extend(ctx.remarks.recognition.host)
 
     program = cimc.compile(path, calib=X, after=after)

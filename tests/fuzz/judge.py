@@ -17,6 +17,7 @@ from cimc.errors import CimcError
 from cimc.frontend.read.load_model import load_model
 from cimc.host.runtime import HostRunner, run_onnx
 from cimc.interpreter.evaluate import evaluate
+from cimc.transforms.passes import FRONTEND
 
 BUGS = ("crash", "hang", "memory", "mismatch", "touched", "accepted")
 """Outcomes that must not occur.  ``accepted``: what had to be refused was not."""
@@ -110,13 +111,13 @@ def _compare(
         return Verdict("agrees")
     noise = _noise(model)
     try:
-        evaluated = _evaluated(model, inputs, "canonicalize,fuse-recsys")
+        evaluated = _evaluated(model, inputs, FRONTEND)
         wrong = _difference(_without_noise(reference, evaluated, noise), evaluated, FLOAT)
         if wrong:
             as_written = _without_noise(_unoptimised(model, inputs, reference), evaluated, noise)
             folds = not _difference(as_written, evaluated, FLOAT)
             return Verdict("runtime-folds" if folds else "mismatch", "float", wrong)
-        wrong = _difference(_evaluated(model, inputs, "canonicalize,fuse-recsys,quantize"), outputs, FLOAT)
+        wrong = _difference(_evaluated(model, inputs, f"{FRONTEND},quantize"), outputs, FLOAT)
     except CimcError as error:
         return Verdict("mismatch", error.code, f"{found}; and when the IR is executed: {error.message[:300]}")
     return Verdict("mismatch", "integer", wrong) if wrong else Verdict("coarse", "", found)

@@ -15,8 +15,7 @@ from cimc.host.runtime import HostRunner, run_onnx
 from cimc.ir.onnx.multiplications import Node, work_of
 from cimc.remarks.host_work import HostWork
 from cimc.transforms.onnx.canonicalize import Canonicalize
-from cimc.transforms.recognise.fuse_recsys import FuseRecsys
-from tests.transforms.recognise.fusing import Arrays, imported, model
+from tests.transforms.recognise.fusing import Arrays, imported, model, recognise
 
 B = 3
 RNG = np.random.default_rng(0)
@@ -127,7 +126,7 @@ def test_shapes_say_the_same(name: str) -> None:
     rank = f"float[{', '.join(['b', *map(str, y.shape[1:])])}]"
     module, ctx = imported(model(graph(body, inputs, rank=rank), weights))
     Canonicalize().apply(ctx, module)
-    FuseRecsys(only=("elementwise",)).apply(ctx, module)
+    recognise(module, ctx, only=("elementwise",))
     work = ctx.remarks.recognition.work.host
     if name in BATCH_UNKNOWN:
         assert all(w.why for w in work)

@@ -55,7 +55,7 @@ def test_the_pass_that_breaks_the_model_is_named(model: Path) -> None:
     calib = requests_for(onnx.load(model), batch=8, seed=1)
     with pytest.raises(CheckFailed, match="pass 'breaks' broke the model"):
         cimc.compile(model, calib=calib, pipeline=broken, instrument=[checks])
-    assert [check["pass"] for check in checks.checks] == ["import", "canonicalize", "fuse-recsys"]
+    assert [check["pass"] for check in checks.checks] == ["import", "canonicalize", "expand-composites"]
 
 
 def test_checks_are_those_of_the_attempt_that_fitted(tmp_path: Path) -> None:

@@ -87,7 +87,9 @@ def test_keys_follow_contents_not_names(tiny: Tiny, tmp_path: Path) -> None:
 def test_strategies_are_names_or_pipelines() -> None:
     assert 'place{strategy="round_robin" seed=0' in strategy("round_robin").pipeline
     assert 'place{strategy="round_robin" seed=7' in seeded(strategy("round_robin").pipeline, 7)
-    own = strategy("w4=canonicalize,fuse-recsys,quantize{weights=4},shard,place,schedule,lower")
+    own = strategy(
+        "w4=canonicalize,recognise,demote,outline-host,quantize{weights=4},shard,place,schedule,lower"
+    )
     assert own.name == "w4"
     assert "weights=4" in own.pipeline
     with pytest.raises(PassError):
@@ -171,7 +173,7 @@ def test_the_chips_stand_in_the_pipeline_and_the_model_is_read_once(
     small = "tsinghua28{chip.mesh=2x1 chip.port=0x0 tile.arrays=2}"
     row = case_process.run_case(Case(workload_beside(tiny.model), small, strategy("greedy"), limit=10))
     assert row["chips"] > 1
-    assert f",system{{chips={row['chips']} grow=true}},fuse-recsys{{" in row["pipeline"]
+    assert f",system{{chips={row['chips']} grow=true}},plan-offload," in row["pipeline"]
     assert read == [tiny.model]
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from cimc.support import jit as module
 from cimc.support.jit import KernelCacheWarning, jit
+from cimc.transforms.passes import FRONTEND
 from tests.cli.tiny_files import write_tiny
 from tests.tested import trees
 
@@ -133,7 +134,7 @@ def test_a_stranger_places_with_ortools(stranger: Stranger, filters: str) -> Non
         path.chmod(0o644)
     done = stranger.python(
         "-m", "cimc", "compile", "tiny.onnx", "-o", "tiny.cimc", "--calib", "calib.npz",
-        "--pipeline", "canonicalize,fuse-recsys,quantize,group,shard,place{strategy=ortools},schedule,lower",
+        "--pipeline", f"{FRONTEND},quantize,group,shard,place{{strategy=ortools}},schedule,lower",
         PYTHONWARNINGS=filters,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

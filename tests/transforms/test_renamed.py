@@ -7,7 +7,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from cimc.errors import PassError
 from cimc.ir.context import CompilerContext
-from cimc.transforms.passes import PASSES
+from cimc.transforms.passes import FRONTEND, PASSES
 from cimc.transforms.pipeline import Pipeline
 from cimc.transforms.renamed import OPTIONS
 from cimc.transforms.renamed import PASSES as RENAMED
@@ -51,3 +51,24 @@ def test_new_names_are_names_of_today() -> None:
     assert not set(RENAMED) & set(PASSES.names())
     for name, options in OPTIONS.items():
         assert set(options.values()) <= set(PASSES[name].__dataclass_fields__)
+
+
+def test_one_pass_that_became_nine_is_read_as_those() -> None:
+    line = Pipeline.parse("canonicalize,fuse-recsys{scratchpad=0.5 vector=true also=linear},quantize")
+    assert [p.name for p in line.passes] == [*FRONTEND.split(","), "quantize"]
+    assert 'recognise{also="linear"}' in str(line)
+    assert "demote{scratchpad=0.5 vector=true}" in str(line)
+    (note,) = line.notes
+    assert note == f"pass `fuse-recsys` is {FRONTEND.partition(',')[2]} now"
+
+
+def test_some_recognisers_alone_left_composites_whole() -> None:
+    names = [p.name for p in Pipeline.parse("fuse-recsys{only=linear,unary}").passes]
+    assert names == [n for n in FRONTEND.split(",")[1:] if n not in ("expand-composites", "batch-major")]
+
+
+@pytest.mark.parametrize("options", ["only=linaer", "colour=red", "scratchpad=much"])
+def test_options_that_it_refused_are_refused(options: str) -> None:
+    with pytest.raises(PassError) as caught:
+        Pipeline.parse(f"fuse-recsys{{{options}}}")
+    assert caught.value.code == "pass.bad-option"

@@ -19,6 +19,7 @@ from cimc.ir.text import new_context
 from cimc.isa.program import HostSegment
 from cimc.report.model_content import inspect_json, read_imported
 from cimc.target.load_target import load_target
+from cimc.transforms.passes import FRONTEND
 from cimc.transforms.pipeline import Pipeline
 from tests.quality import CheckQuality, of_program
 from tests.zoo.models_more import MORE
@@ -38,7 +39,7 @@ def test_models_are_on_the_chip(name: str, tmp_path: Path, golden_quality: Check
     ctx.target = load_target("tsinghua28")
     module = import_model(loaded, ctx)
     imported = read_imported(module, loaded)
-    Pipeline.parse("canonicalize,fuse-recsys").run(module, ctx)
+    Pipeline.parse(FRONTEND).run(module, ctx)
     seen = inspect_json(imported, module, ctx, ctx.target)
     assert [n for n in seen["nodes"] if n["place"] == "host"] == []
     assert seen["macs"] > 0

@@ -17,9 +17,8 @@ from cimc.interpreter.evaluate import evaluate
 from cimc.ir.context import CompilerContext, Requests
 from cimc.isa.program import HostSegment
 from cimc.transforms.onnx.canonicalize import Canonicalize
-from cimc.transforms.recognise.fuse_recsys import FuseRecsys
 from tests.quality import CheckQuality, of_program
-from tests.transforms.recognise.fusing import Fused, imported
+from tests.transforms.recognise.fusing import Fused, imported, recognise
 from tests.zoo.models_zoo import ZOO, Model
 
 
@@ -27,7 +26,7 @@ def fuse(proto: onnx.ModelProto) -> Fused:
     """As the default pipeline does."""
     module, ctx = imported(proto)
     Canonicalize().apply(ctx, module)
-    FuseRecsys().apply(ctx, module)
+    recognise(module, ctx)
     return Fused(proto, module, ctx)
 
 
@@ -73,7 +72,7 @@ def test_every_vector_function_runs_as_a_program(tmp_path: Path) -> None:
     numbers = [m.op("Cast", t, to=onnx.TensorProto.FLOAT) for t in (*truth, m.op("Xor", both, truth[0]))]
     m.outputs.append(m.op("Concat", *unary, chosen, *numbers, axis=1))
     module, ctx = imported(m.proto(18))
-    FuseRecsys().apply(ctx, module)
+    recognise(module, ctx)
     assert Fused(m.proto(18), module, ctx).counts()["host"] == 0
     path = tmp_path / "m.onnx"
     onnx.save(m.proto(18), path)

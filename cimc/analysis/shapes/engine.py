@@ -24,7 +24,8 @@ from cimc.analysis.shapes.facts import CONTENT_LIMIT, Info, ShapeFacts
 from cimc.analysis.shapes.rule_registry import apply_rule
 from cimc.ir.context import CompilerContext
 from cimc.ir.onnx import dialect as onnx
-from cimc.ir.types import DYNAMIC, OpaqueType, element_of, is_float, shape_of, tensor
+from cimc.ir.onnx.marks import stand_ins
+from cimc.ir.types import DYNAMIC, NoneType, OpaqueType, element_of, is_float, shape_of, tensor
 
 
 class ShapeAnalysis(ShapeFacts):
@@ -76,12 +77,33 @@ class ShapeAnalysis(ShapeFacts):
                 self.set(op.output, self._constant(op))
             elif isinstance(op, onnx.NodeOp):
                 apply_rule(op, self)
+                self._stand_ins(op)
+            elif isinstance(op, onnx.CompositeOp):
+                self._composite(op)
             else:
                 for result in op.results:
                     self.set(result, Info())
 
     def walk_body(self, block: Block) -> None:
         self._block(block)
+
+    def _stand_ins(self, op: onnx.NodeOp) -> None:
+        """What computes ``op`` on the chip, in front of it, has its shapes."""
+        if op.marks is None:
+            return
+        for old, new in zip(op.results, stand_ins(op), strict=False):
+            if new is not None:
+                self.alias(new, old)
+                self.learn(new)
+
+    def _composite(self, op: onnx.CompositeOp) -> None:
+        """The results are what the parts give; what those leave out is what the node gives."""
+        self._block(op.whole.block)
+        self._block(op.parts.block)
+        end = op.parts.block.last_op
+        assert isinstance(end, onnx.YieldOp)
+        for result, value, whole in zip(op.outputs, end.values, op.node.outputs, strict=True):
+            self.set(result, self.info(whole if isinstance(value.type, NoneType) else value))
 
     def _constant(self, op: onnx.ConstantOp | onnx.InitializerOp) -> Info:
         shape = shape_of(op.output.type)
@@ -145,14 +167,27 @@ class ShapeAnalysis(ShapeFacts):
         self.function.update_function_type()  # type: ignore[no-untyped-call]
 
     def refine_types(self) -> None:
-        """Give inputs and every top-level result of an ``onnx`` node the type that the analysis found."""
+        """Give inputs and every top-level result of an ``onnx`` node, also of a part of a composite, the type
+        that the analysis found."""
         self.refine_inputs()
-        for op in self.function.body.block.ops:
-            if isinstance(op, onnx.NodeOp):
+        self._refine(self.function.body.block)
+        self.function.update_function_type()  # type: ignore[no-untyped-call]
+
+    def _refine(self, block: Block) -> None:
+        for op in block.ops:
+            if isinstance(op, onnx.CompositeOp):
+                self._refine(op.parts.block)
+                for result, node in zip(op.outputs, op.node.outputs, strict=True):
+                    self._give_type(result)
+                    node._type = result.type
+            elif isinstance(op, onnx.NodeOp):
                 for result in op.results:
-                    refined = self.type_of(result)
-                    if refined is not None:
-                        result._type = refined
+                    self._give_type(result)
+
+    def _give_type(self, value: SSAValue) -> None:
+        refined = self.type_of(value)
+        if refined is not None:
+            value._type = refined
 
     def type_of(self, value: SSAValue) -> TensorType[Attribute] | None:
         """The ranked type of ``value`` (-1 where the extent is symbolic), if shape and element are known."""

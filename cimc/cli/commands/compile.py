@@ -24,11 +24,12 @@ if TYPE_CHECKING:
         "cimc compile dlrm.onnx -o dlrm.cimc --calib requests.npz",
         "cimc compile dlrm.onnx -o dlrm.cimc --calib requests.npz --trace dlrm.trace.npz",
         "cimc compile dlrm.onnx -o dlrm.cimc --target isaac32 --check-each",
-        "cimc compile dlrm.onnx -o dlrm.cimc --dump-ir ir/ --print-ir-after=fuse-recsys",
+        "cimc compile dlrm.onnx -o dlrm.cimc --dump-ir ir/ --print-ir-after=recognise",
         "cimc compile graph_only.onnx -o dlrm.cimc --weights generated:0",
         "cimc compile twotower.onnx -o user.cimc --calib requests.npz --select user_vec",
         "cimc compile dlrm.onnx -o dlrm.cimc \\",
-        "    --pipeline 'canonicalize,fuse-recsys,quantize{weights=4 acts=8},shard,place,schedule,lower'",
+        "    --pipeline 'canonicalize,recognise,demote,outline-host,quantize{weights=4 acts=8},shard,\\",
+        "    place,schedule,lower'",
     ),
 )
 @click.argument("model", type=READ)

@@ -48,6 +48,7 @@ def command(
     from cimc.ir.text import new_context
     from cimc.report.model_content import inspect_blocks, inspect_json, read_imported
     from cimc.target.load_target import load_target
+    from cimc.transforms.passes import FRONTEND
     from cimc.transforms.pipeline import Pipeline
 
     chosen = load_target(target)
@@ -59,7 +60,7 @@ def command(
     module = import_model(loaded, ctx)
     ctx.model, ctx.model_digest = model.name, loaded.digest
     imported = read_imported(module, loaded)
-    Pipeline.parse("canonicalize,fuse-recsys").run(module, ctx)
+    Pipeline.parse(FRONTEND).run(module, ctx)
     payload = inspect_json(imported, module, ctx, chosen)
     if annotate is not None:
         from cimc.report.annotate import annotated

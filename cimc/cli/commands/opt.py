@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     cls=Command,
     short_help="Run passes on textual IR.",
     epilog=options.examples(
-        "cimc opt dlrm.onnx -p canonicalize,fuse-recsys",
-        "cimc opt ir/01-canonicalize.mlir -p fuse-recsys --data ir/data.safetensors",
-        "cimc opt ir/02-fuse-recsys.mlir -p quantize,shard --target tsinghua28 \\",
+        "cimc opt dlrm.onnx -p canonicalize,convert-precision,recognise",
+        "cimc opt ir/08-recognise.mlir -p demote,outline-host --data ir/data.safetensors",
+        "cimc opt ir/10-outline-host.mlir -p quantize,shard --target tsinghua28 \\",
         "    --data ir/data.safetensors --calib requests.npz",
         "cimc opt - --verify-only < file.mlir",
     ),

@@ -3,7 +3,8 @@
 Nodes are ``onnx.node "Gemm"(...)``: one operation class for all of ONNX, because the compiler neither
 needs nor wants a second copy of the ONNX schema.  Loops, ifs and scans carry their bodies as regions,
 whose blocks take the subgraph's inputs and end in ``onnx.yield``; values of the enclosing graph are
-used directly.  Constants are ``onnx.constant`` (few elements, in the text) or ``onnx.initializer``
+used directly.  An operator that stands for several, with its decomposition, is ``onnx.composite``.
+Constants are ``onnx.constant`` (few elements, in the text) or ``onnx.initializer``
 (a symbol of the tensor store, with its digest).
 """
 
@@ -27,6 +28,7 @@ from xdsl.irdl import (
     irdl_op_definition,
     opt_prop_def,
     prop_def,
+    region_def,
     result_def,
     traits_def,
     var_operand_def,
@@ -37,6 +39,7 @@ from xdsl.traits import IsTerminator, Pure
 from xdsl.utils.exceptions import VerifyException
 
 from cimc.ir.onnx.signatures import SIGNATURES, Signature
+from cimc.ir.onnx.verified_once import VerifiedOnce
 from cimc.ir.types import NoneType, OpaqueType
 
 INLINE_LIMIT = 64
@@ -44,19 +47,23 @@ INLINE_LIMIT = 64
 
 
 @irdl_op_definition
-class NodeOp(IRDLOperation):
-    """One ONNX node, unchanged: type, domain, attributes and bodies of a loop or an if."""
+class NodeOp(VerifiedOnce, IRDLOperation):
+    """One ONNX node, unchanged: type, domain, attributes and bodies of a loop or an if.
+
+    ``marks`` are what passes tell each other of the node, see :mod:`cimc.ir.onnx.marks`.
+    """
 
     name = "onnx.node"
     op_type = prop_def(StringAttr)
     domain = opt_prop_def(StringAttr)
     attrs = opt_prop_def(DictionaryAttr)
+    marks = opt_prop_def(DictionaryAttr)
     inputs = var_operand_def()
     outputs = var_result_def()
     bodies = var_region_def()
 
     assembly_format = (
-        "$op_type (`in` $domain^)? `(` $inputs `)` ($attrs^)? attr-dict `:` "
+        "$op_type (`in` $domain^)? `(` $inputs `)` ($attrs^)? (`marks` $marks^)? attr-dict `:` "
         "functional-type($inputs, $outputs) $bodies"
     )
 
@@ -135,6 +142,49 @@ class NodeOp(IRDLOperation):
 
 
 @irdl_op_definition
+class CompositeOp(IRDLOperation):
+    """An operator that stands for several, in both forms: the node itself, and the nodes that it is made of.
+
+    ``whole`` holds the one node (and what it needs to be written down), ``parts`` its decomposition.  Both
+    compute the results; values of the enclosing graph are used directly.  A part yields ``onnx.none`` for a
+    result that nothing uses.
+    """
+
+    name = "onnx.composite"
+    outputs = var_result_def()
+    whole = region_def("single_block")
+    parts = region_def("single_block")
+
+    assembly_format = "`:` type($outputs) `whole` $whole `parts` $parts attr-dict"
+
+    def __init__(self, result_types: Sequence[Attribute], whole: Region, parts: Region) -> None:
+        super().__init__(result_types=[list(result_types)], regions=[whole, parts])
+
+    @property
+    def node(self) -> NodeOp:
+        """The operator as the model has it."""
+        return next(op for op in self.whole.block.ops if isinstance(op, NodeOp))
+
+    def verify_(self) -> None:
+        for name, region in (("whole", self.whole), ("parts", self.parts)):
+            end = region.block.last_op
+            if not isinstance(end, YieldOp) or len(end.values) != len(self.outputs):
+                raise VerifyException(f"{name} of onnx.composite must yield {len(self.outputs)} values")
+        nodes = [op for op in self.whole.block.ops if isinstance(op, NodeOp)]
+        if len(nodes) != 1 or [v.type for v in nodes[0].outputs] != [v.type for v in self.outputs]:
+            raise VerifyException("whole of onnx.composite is one node with the results of the composite")
+        parts = self.parts.block.last_op
+        assert isinstance(parts, YieldOp)
+        for value, result in zip(parts.values, self.outputs, strict=True):
+            if (
+                isinstance(value.type, NoneType)
+                and not isinstance(result.type, NoneType)
+                and result.first_use
+            ):
+                raise VerifyException("parts of onnx.composite leave out a result that is used")
+
+
+@irdl_op_definition
 class YieldOp(IRDLOperation):
     """Ends a body and gives its results."""
 
@@ -148,7 +198,7 @@ class YieldOp(IRDLOperation):
 
 
 @irdl_op_definition
-class ConstantOp(IRDLOperation):
+class ConstantOp(VerifiedOnce, IRDLOperation):
     """A constant of at most 64 elements, spelled out."""
 
     name = "onnx.constant"
@@ -176,7 +226,7 @@ class ConstantOp(IRDLOperation):
 
 
 @irdl_op_definition
-class InitializerOp(IRDLOperation):
+class InitializerOp(VerifiedOnce, IRDLOperation):
     """A constant of the tensor store."""
 
     name = "onnx.initializer"
@@ -235,4 +285,6 @@ def int_attribute(op: NodeOp, key: str, default: int) -> int:
     return value.value.data if isinstance(value, IntegerAttr) else default
 
 
-ONNX = Dialect("onnx", [NodeOp, YieldOp, ConstantOp, InitializerOp, NoneOp], [NoneType, OpaqueType])
+ONNX = Dialect(
+    "onnx", [NodeOp, CompositeOp, YieldOp, ConstantOp, InitializerOp, NoneOp], [NoneType, OpaqueType]
+)

@@ -12,6 +12,7 @@ from cimc.analysis.shapes.dims import Known
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.attributes import dense_from_array
+from cimc.ir.onnx.marks import helper
 from cimc.ir.tensor_store import Array
 from cimc.ir.types import DYNAMIC, f32, tensor
 from cimc.transforms.matching.failure import NoMatch
@@ -52,7 +53,7 @@ class Emitter:
     ) -> SSAValue:
         """An ``onnx`` node that prepares ids or weights on the host."""
         type_ = tensor([d if isinstance(d, int) else DYNAMIC for d in dims], element)
-        op = onnx.NodeOp(kind, inputs, [type_], attrs, location=self.root.location)
+        op = helper(onnx.NodeOp(kind, inputs, [type_], attrs, location=self.root.location))
         self.ops.append(op)
         self.graph.analysis.record(op.outputs[0], dims, element)
         return op.outputs[0]

@@ -1,13 +1,11 @@
-"""A function on its way from ``onnx`` to ``rec``: what is known of it, what was replaced, and why the rest
-was not."""
+"""A function on its way from ``onnx`` to ``rec``: what is known of it, and what becomes of its nodes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from xdsl.dialects.builtin import IntegerType, TensorType
-from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.pattern_rewriter import PatternRewriter
 
@@ -15,42 +13,28 @@ from cimc.analysis.shapes.dims import Known
 from cimc.analysis.shapes.engine import ShapeAnalysis
 from cimc.analysis.shapes.facts import Shape
 from cimc.ir import rec
-from cimc.ir.context import CompilerContext
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.tensor_store import Array, digest_of
 from cimc.ir.types import DYNAMIC, f32, shape_of, symbol, tensor
-from cimc.transforms.matching.failure import Miss, NoMatch
+from cimc.transforms.matching.failure import NoMatch
 from cimc.transforms.matching.nodes import is_integer, node_of, show
-
-ANCHORS = (rec.EmbeddingBagOp, rec.LinearOp, rec.DotInteractionOp, rec.MatmulOp)
-"""Operations worth a trip to the chip; everything else is there only to keep them company."""
+from cimc.transforms.matching.replacements import Replacements
 
 
 @dataclass
-class Graph:
+class Graph(Replacements):
     """A function on its way from ``onnx`` to ``rec``.
 
     Attributes:
         opsets: version of each operator domain, "" for the default one.
-        misses: the last miss per node and recogniser's name.
-        claimed: which recogniser replaced a node.
-        hosted: why a node stays on the host; filled by ``outline_host.py``.
         pinned: nodes that a recogniser wants on the host, whatever others could make of them.
-        twins: which node stands for one of the model that was rewritten before recognition started.
         matrices: name in the store of what a layer uses in place of a constant, by that constant's name.
     """
 
-    function: FuncOp
-    ctx: CompilerContext
-    analysis: ShapeAnalysis
-    opsets: dict[str, int]
-    misses: dict[onnx.NodeOp, dict[str, Miss]] = field(default_factory=dict)
-    claimed: dict[onnx.NodeOp, str] = field(default_factory=dict)
-    hosted: dict[onnx.NodeOp, str] = field(default_factory=dict)
+    analysis: ShapeAnalysis = field(kw_only=True)
+    opsets: dict[str, int] = field(kw_only=True)
     pinned: set[onnx.NodeOp] = field(default_factory=set)
-    twins: dict[onnx.NodeOp, onnx.NodeOp] = field(default_factory=dict)
     matrices: dict[str, str] = field(default_factory=dict)
-    _made: dict[onnx.NodeOp, tuple[list[Operation], list[SSAValue | None]]] = field(default_factory=dict)
     _derived: dict[tuple[str, str, bytes], str] = field(default_factory=dict)
 
     @property
@@ -104,21 +88,6 @@ class Graph:
                 raise NoMatch(f"extent {axis} of {show(value)} is not known at compile time")
         return dims
 
-    def users(self, value: SSAValue) -> list[Operation]:
-        """Operations that use ``value`` and have not been replaced."""
-        return [u.operation for u in value.uses if not self._is_replaced(u.operation)]
-
-    def stays(self, op: onnx.NodeOp) -> bool:
-        """Whether no recogniser has replaced ``op``, and something needs it."""
-        return op.parent is not None and not self._is_replaced(op) and not self.is_dead(op)
-
-    def is_dead(self, op: onnx.NodeOp) -> bool:
-        """Whether nothing needs ``op`` (any more)."""
-        return all(not self.users(result) for result in op.results)
-
-    def _is_replaced(self, op: Operation | None) -> bool:
-        return isinstance(op, onnx.NodeOp) and op in self._made
-
     # -- constants ----------------------------------------------------------------------------------
 
     def symbol_of(self, value: SSAValue) -> str:
@@ -163,7 +132,7 @@ class Graph:
             self._derived[key] = self.ctx.store.add(name + suffix, array)
         return self._derived[key]
 
-    # -- bookkeeping --------------------------------------------------------------------------------
+    # -- what becomes of a node -----------------------------------------------------------------------
 
     def replace(
         self, op: onnx.NodeOp, made: list[Operation], values: list[SSAValue | None], rewriter: PatternRewriter
@@ -181,95 +150,6 @@ class Graph:
                 self.analysis.learn(new)
             old.replace_all_uses_with(new)
         rewriter.has_done_action = True
-
-    def drop(self, op: onnx.NodeOp) -> None:
-        """``op`` is not needed any more."""
-        self._made[op] = ([], [None] * len(op.results))
-
-    def demote_islands(self) -> None:
-        """Take back chip operations that no table, layer or interaction is connected to."""
-        group: dict[Operation, int] = {}
-        for number, start in enumerate(self.function.body.block.ops):
-            stack: list[Operation] = [start] if start.name.startswith("rec.") else []
-            while stack:
-                op = stack.pop()
-                if op in group:
-                    continue
-                group[op] = number
-                near = [v.owner for v in op.operands]
-                near += [u.operation for r in op.results for u in r.uses]
-                stack += [o for o in near if isinstance(o, Operation) and o.name.startswith("rec.")]
-        anchored = {number for op, number in group.items() if isinstance(op, ANCHORS)}
-        for node, (made, _) in reversed(list(self._made.items())):
-            if not made or any(group.get(op) in anchored for op in made):
-                continue
-            self._take_back(node, "placement", "nothing beside it needs the chip's arrays")
-
-    def exchange(self, op: Operation, new: list[Operation]) -> None:
-        """Put ``new`` in place of a chip operation; the last of them gives its result."""
-        block = op.parent
-        assert block is not None
-        result = new[-1].results[0]
-        for each in new:
-            each.location = op.location
-        block.insert_ops_before(new, op)
-        result.name_hint = op.results[0].name_hint
-        op.results[0].replace_all_uses_with(result)
-        for made, values in self._made.values():
-            if op in made:
-                made[made.index(op) :] = [*new, *made[made.index(op) + 1 :]]
-                values[:] = [result if v is op.results[0] else v for v in values]
-        _remove(op)
-
-    def demote(self, unwanted: Mapping[Operation, str], recogniser: str) -> bool:
-        """Take back the nodes that chip operations were made from, for the reasons given; whether any was."""
-        found = False
-        for node, (made, _) in reversed(list(self._made.items())):
-            reason = next((unwanted[op] for op in made if op in unwanted), None)
-            if reason is not None:
-                self._take_back(node, recogniser, reason)
-                found = True
-        return found
-
-    def _take_back(self, node: onnx.NodeOp, recogniser: str, reason: str) -> None:
-        """Undo :meth:`replace`: ``node``, and what it had absorbed, computes its results again."""
-        made, values = self._made.pop(node)
-        for old, new in zip(node.results, values, strict=True):
-            if new is not None and new.owner in made:
-                new.replace_all_uses_with(old)
-        for op in reversed(made):
-            _remove(op)
-        self.claimed.pop(node, None)
-        self.note(node, recogniser, reason)
-        for operand in node.operands:
-            before = operand.owner
-            if isinstance(before, onnx.NodeOp) and before in self._made and not self._made[before][0]:
-                self._take_back(before, recogniser, reason)
-
-    def sweep(self) -> None:
-        """Remove replaced and unused operations."""
-        for op in reversed(list(self.function.body.block.ops)):
-            constant = isinstance(op, onnx.ConstantOp | onnx.InitializerOp | onnx.NoneOp)
-            pure = constant or isinstance(op, onnx.NodeOp) or op.name.startswith("rec.")
-            if pure and not any(True for r in op.results for _ in r.uses):
-                _remove(op)
-
-    def note(self, op: onnx.NodeOp, recogniser: str, reason: str, *, near: bool = True) -> None:
-        """Remember why ``op`` was left alone."""
-        self.misses.setdefault(op, {})[recogniser] = Miss(
-            recogniser, onnx.name_of(op) or op.operator, reason, near
-        )
-
-    def reason(self, op: onnx.NodeOp) -> str | None:
-        """Why ``op`` is not on the chip: the last recogniser that nearly took it knows best."""
-        found = list(self.misses.get(op, {}).values())
-        near = [m for m in found if m.near]
-        return (near or found)[-1].reason if found else None
-
-
-def _remove(op: Operation) -> None:
-    op.detach()  # type: ignore[no-untyped-call]
-    op.erase()
 
 
 def _join_types(new: SSAValue, old: SSAValue) -> None:

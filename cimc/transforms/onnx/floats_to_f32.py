@@ -28,6 +28,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.attributes import array_from_dense, dense_from_array
+from cimc.ir.onnx.marks import helper
 from cimc.ir.types import element_from_onnx, element_of, element_to_onnx, f32, i64
 
 _OTHER = (Float16Type, BFloat16Type, Float64Type)
@@ -181,13 +182,14 @@ def _with_element(type_: Attribute, element: Attribute) -> Attribute:
 def _cast(value: SSAValue, element: Attribute) -> onnx.NodeOp:
     owner = value.owner
     location = owner.location if isinstance(owner, Operation) else None
-    return onnx.NodeOp(
+    cast = onnx.NodeOp(
         "Cast",
         [value],
         [_with_element(value.type, element)],
         {"to": IntegerAttr(element_to_onnx(element), i64)},
         location=location,
     )
+    return helper(cast)
 
 
 def _insert_behind(value: SSAValue, op: Operation) -> None:

@@ -28,6 +28,7 @@ from cimc.ir.context import CompilerContext
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.attributes import dense_from_array, ints_of
 from cimc.ir.onnx.dialect import int_attribute
+from cimc.ir.onnx.marks import helper
 from cimc.ir.tensor_store import Array
 from cimc.ir.types import OpaqueType, element_from_dtype, element_of, f32, i64, shape_of, tensor
 from cimc.transforms.matching.nodes import absent, node_of
@@ -369,7 +370,7 @@ class _Rewriting:
         type_: Attribute = OpaqueType()
         if element is not None:
             type_ = UnrankedTensorType(element) if shape is None else tensor(shape, element)
-        new = onnx.NodeOp(kind, inputs, [type_], attrs, location=self.op.location)
+        new = helper(onnx.NodeOp(kind, inputs, [type_], attrs, location=self.op.location))
         Rewriter.insert_op(new, InsertPoint.before(self.op))
         return new.outputs[0]
 

@@ -28,6 +28,7 @@ from cimc.ir.context import CompilerContext
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.attributes import dense_from_array
 from cimc.ir.onnx.dialect import int_attribute
+from cimc.ir.onnx.marks import helper
 from cimc.ir.tensor_store import Array
 from cimc.ir.types import element_from_dtype, element_to_onnx, f32, i64, shape_of, tensor
 from cimc.transforms.matching.nodes import absent, node_of
@@ -136,7 +137,7 @@ class _Lifting:
     ) -> SSAValue:
         if shape_of(type_) is None:
             type_ = UnrankedTensorType(f32)
-        new = onnx.NodeOp(kind, inputs, [type_], attrs, location=self.op.location)
+        new = helper(onnx.NodeOp(kind, inputs, [type_], attrs, location=self.op.location))
         Rewriter.insert_op(new, at)
         return new.outputs[0]
 

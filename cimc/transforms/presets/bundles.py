@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cimc.transforms.passes import FRONTEND
 from cimc.transforms.pipeline import Pipeline
 from cimc.transforms.presets.policies import Bundle, bundle
 
@@ -38,7 +39,7 @@ def pipeline_for(
     chosen = {**always, "group": group, "assign-memory": assign_memory, "replicate": replicate}
     order = ("quantize", "group", "shard", "assign-memory", "replicate", "place", "schedule")
     parts = [_spelled(name, options) for name in order if (options := chosen[name]) is not None]
-    return str(Pipeline.parse(",".join(("canonicalize", "fuse-recsys", *parts, "lower"))))
+    return str(Pipeline.parse(",".join((FRONTEND, *parts, "lower"))))
 
 
 def pipeline_of_bundle(

@@ -28,6 +28,7 @@ from cimc.ir.onnx.tensors import stored_bytes
 from cimc.ir.types import DYNAMIC, element_of, element_to_dtype, is_float, shape_of
 from cimc.support.random.draws import Draws
 from cimc.support.random.splitmix import key_of
+from cimc.transforms.passes import FRONTEND
 from cimc.transforms.pipeline import Pipeline
 
 Array = NDArray[Any]
@@ -58,7 +59,7 @@ def synthetic_requests(
             onnxruntime rejects the requests (for models of large or generated weights: the fused model does).
     """
     clone, own = module.clone(), ctx.clone()
-    Pipeline.parse("canonicalize,fuse-recsys").run(clone, own)
+    Pipeline.parse(FRONTEND).run(clone, own)
     inputs = _inputs(module)
     drawn = _Draw(inputs, meaning_of(clone, own), count, Draws(key_of(seed, "calibration"))).all()
     try:

@@ -74,10 +74,10 @@ class Quantize(ModulePass):
         bare = next((o for o in function.body.block.ops if isinstance(o, onnx.NodeOp)), None)
         if bare is not None:
             raise PassError(
-                "pass.needs-fuse-recsys",
-                f"{bare.name} is no tensor operation yet, which pass 'fuse-recsys' makes of it",
+                "pass.needs-outline-host",
+                f"{bare.name} is neither on the chip nor in a host segment, as after 'outline-host'",
                 location=Location(node=onnx.name_of(bare)),
-                hint="run 'fuse-recsys' before",
+                hint="run 'recognise,demote,outline-host' before",
             )
         layers = [o for o in function.body.block.ops if isinstance(o, rec.LinearOp)]
         bags = [o for o in function.body.block.ops if isinstance(o, rec.EmbeddingBagOp)]

@@ -11,14 +11,14 @@ from xdsl.ir import Operation, SSAValue
 from cimc.ir import rec
 from cimc.ir.types import symbol
 from cimc.target.spec import Target
-from cimc.transforms.matching.graph import Graph
+from cimc.transforms.matching.replacements import Replacements
 from cimc.transforms.schedule.tiling.plan import Plan, bytes_of, parts
 
 _PART = 1 / 16
 """Inputs, or units, of a part of a layer, per byte of scratchpad: 4096 for 64 KiB."""
 
 
-def demote_too_large(graph: Graph, target: Target, share: float) -> None:
+def demote_too_large(graph: Replacements, target: Target, share: float) -> None:
     """Take back chip operations that :class:`cimc.transforms.schedule.tiling.plan.Plan` finds no cut for;
     the reason is noted.
 
@@ -52,7 +52,7 @@ def demote_too_large(graph: Graph, target: Target, share: float) -> None:
             return
 
 
-def _split_wide(op: rec.LinearOp, graph: Graph, capacity: int) -> None:
+def _split_wide(op: rec.LinearOp, graph: Replacements, capacity: int) -> None:
     """Make a layer with more inputs or units than a scratchpad holds a sum of layers, side by side.
 
     Each takes a part of the inputs and gives a part of the units.  Layers that come quantised stay whole:

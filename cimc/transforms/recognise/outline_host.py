@@ -1,4 +1,4 @@
-"""Host segments: what stays ``onnx`` is grouped into few ``rec.host`` operations.
+"""``outline-host``: what stays ``onnx`` is grouped into few ``rec.host`` operations.
 
 Host and chip take turns.  The level of an operation counts how often the data it needs changed from chip to
 host: a host operation stands one level above the chip operations that it reads, a chip operation on the
@@ -10,16 +10,26 @@ prepares ids and offsets from inputs alone is a segment of its own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from xdsl.dialects.builtin import ArrayAttr, LocationAttr, StringAttr
+from xdsl.context import Context
+from xdsl.dialects.builtin import ArrayAttr, LocationAttr, ModuleOp, StringAttr
 from xdsl.dialects.func import ReturnOp
 from xdsl.ir import Block, BlockArgument, Operation, Region, SSAValue
+from xdsl.passes import ModulePass
 
+from cimc.analysis.shapes.cached import shapes_of
+from cimc.analysis.shapes.engine import ShapeAnalysis
 from cimc.ir import rec
+from cimc.ir.context import CompilerContext, compiler_context
 from cimc.ir.onnx import dialect as onnx
+from cimc.ir.onnx.marks import WHOLE, helper, set_marks, text
 from cimc.ir.types import OpaqueType, element_of
-from cimc.transforms.matching.graph import Graph
 from cimc.transforms.matching.nodes import is_integer
+from cimc.transforms.matching.replacements import Replacements
+from cimc.transforms.onnx.onnx_functions import NODES, OFFLOAD, functions, need_no_composites, update_type
+from cimc.transforms.recognise.frontend_remarks import model_nodes, remarks
+from cimc.transforms.recognise.run_recognisers import BATCH
 
 INDEX_PREPARATION = "index preparation"
 NO_COUNTERPART = "no counterpart on the chip"
@@ -27,7 +37,53 @@ NO_COUNTERPART = "no counterpart on the chip"
 _SOURCES = ("SequenceEmpty", "Constant", "Optional")
 
 
-def make_segments(graph: Graph) -> list[rec.HostOp]:
+@dataclass(frozen=True)
+class OutlineHost(ModulePass):
+    """Groups the nodes that stay on the host into ``rec.host``, and removes those that do not.
+
+    In: functions as ``recognise`` and ``demote`` leave them, or of the ``onnx`` dialect alone, which then
+    stay on the host whole.  Out: functions of ``rec`` operations alone, ``onnx`` operations inside
+    ``rec.host``; all marks and attributes by which passes speak to each other are gone.
+
+    Leaves :class:`~cimc.remarks.RecognitionRemarks`: where every node went, what nearly matched, and the work
+    of the chip and of each node on the host.
+
+    Raises:
+        PassError: ``pass.needs-plan-offload``.
+    """
+
+    name = "outline-host"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        compiler = compiler_context(ctx, self.name)
+        for function in functions(op):
+            need_no_composites(function, self.name)
+            found = Replacements.read(function, compiler)
+            shapes = shapes_of(function, compiler)
+            nodes = model_nodes(function)
+            for node in [o for o in function.body.block.ops if isinstance(o, onnx.NodeOp)]:
+                if (reason := text(node, WHOLE)) is not None:
+                    found.note(node, "compound", reason)
+            found.sweep()
+            make_segments(found, shapes)
+            compiler.remark(remarks(found, nodes, shapes))
+            for key in (OFFLOAD, NODES, BATCH):
+                function.attributes.pop(key, None)
+            update_type(function)
+        compiler.shapes = None
+
+
+def executable(module: ModuleOp, ctx: CompilerContext) -> tuple[ModuleOp, CompilerContext]:
+    """``module``, or a copy in which ``onnx`` operations beside those of ``rec`` stand in host segments."""
+    mixed = any(o.name.startswith("rec.") for f in functions(module) for o in f.body.block.ops)
+    if not mixed:
+        return module, ctx
+    copy, scratch = module.clone(), ctx.clone()
+    OutlineHost().apply(scratch, copy)
+    return copy, scratch
+
+
+def make_segments(graph: Replacements, shapes: ShapeAnalysis) -> list[rec.HostOp]:
     """Group the remaining ``onnx`` operations of the function and put the block into execution order.
 
     Notes the reason of every host node in ``graph.hosted``.
@@ -50,7 +106,7 @@ def make_segments(graph: Graph) -> list[rec.HostOp]:
             ([o for o in hosts if o not in prepared], None),
         ):
             if group:
-                segments.append(_segment(graph, group, reason))
+                segments.append(_segment(graph, shapes, group, reason))
                 placed.append(segments[-1])
         placed += [o for o in here if not isinstance(o, onnx.NodeOp)]
     for op in list(block.ops):
@@ -84,7 +140,7 @@ def _own_returned_constants(block: Block, end: ReturnOp) -> None:
     """A constant that the function returns is made by a host node."""
     for index, value in enumerate(end.arguments):
         if isinstance(value.owner, Operation) and not _is_real(value.owner):
-            node = onnx.NodeOp("Identity", [value], [value.type], location=_location(value.owner))
+            node = helper(onnx.NodeOp("Identity", [value], [value.type], location=_location(value.owner)))
             block.insert_op_before(node, end)
             end.operands[index] = node.outputs[0]
 
@@ -159,8 +215,10 @@ def _index_preparation(block: Block, levels: dict[Operation, int]) -> set[Operat
     return found
 
 
-def _segment(graph: Graph, group: Sequence[onnx.NodeOp], reason: str | None) -> rec.HostOp:
-    """One ``rec.host`` in place of ``group``, not yet in the block."""
+def _segment(
+    graph: Replacements, shapes: ShapeAnalysis, group: Sequence[onnx.NodeOp], reason: str | None
+) -> rec.HostOp:
+    """One ``rec.host`` in place of ``group``, not yet in the block; ``shapes`` then knows its values."""
     reasons: dict[str, None] = {}
     for op in group:
         why = reason or graph.reason(op) or _unknown_part(op) or NO_COUNTERPART
@@ -178,7 +236,7 @@ def _segment(graph: Graph, group: Sequence[onnx.NodeOp], reason: str | None) -> 
     body = Block(arg_types=[v.type for v in outside])
     for value, argument in zip(outside, body.args, strict=True):
         argument.name_hint = value.name_hint
-        graph.analysis.alias(argument, value)
+        shapes.alias(argument, value)
     local: dict[SSAValue, SSAValue] = dict(zip(outside, body.args, strict=True))
     copies: list[Operation] = []
     for op in group:
@@ -187,6 +245,7 @@ def _segment(graph: Graph, group: Sequence[onnx.NodeOp], reason: str | None) -> 
     for copy in copies:
         body.add_op(copy)
     for op in group:
+        set_marks(op, {})
         op.detach()  # type: ignore[no-untyped-call]
         body.add_op(op)
         for inner in op.walk():
@@ -199,7 +258,7 @@ def _segment(graph: Graph, group: Sequence[onnx.NodeOp], reason: str | None) -> 
     if any(types):
         host.attributes["onnx.types"] = ArrayAttr([StringAttr(t) for t in types])
     for value, result in zip(outputs, host.outputs, strict=True):
-        graph.analysis.alias(result, value)
+        shapes.alias(result, value)
         result.name_hint = value.name_hint
         value.replace_uses_with_if(result, lambda use: not _within(use.operation, body))
     body.add_op(rec.YieldOp(outputs))
@@ -211,7 +270,7 @@ def _unknown_part(op: onnx.NodeOp) -> str | None:
     return None if strange is None else f"{strange} of {op.operator} is not known here"
 
 
-def _input_types(graph: Graph, values: Sequence[SSAValue]) -> list[str]:
+def _input_types(graph: Replacements, values: Sequence[SSAValue]) -> list[str]:
     """The serialized ONNX types of function arguments that the dialect cannot type, "" for other values."""
     types = graph.function.attributes.get("onnx.types")
     known = [t.data for t in types if isinstance(t, StringAttr)] if isinstance(types, ArrayAttr) else []

@@ -12,6 +12,7 @@ from math import prod
 from typing import Any
 
 from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr
+from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 
 from cimc.analysis.shapes import dims as d
@@ -23,16 +24,15 @@ from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.multiplications import UNCHANGED, Extent, Node, Product, work_of
 from cimc.ir.types import DYNAMIC, NoneType, element_of, is_float, shape_of
 from cimc.remarks import ChipWork, HostWork
-from cimc.transforms.matching.graph import Graph
 
 Count = float | None
 
 
-def chip_work(graph: Graph) -> ChipWork:
+def chip_work(function: FuncOp) -> ChipWork:
     """Work of the chip per request, from the shapes of the function."""
     arrays = vector = 0
     tables: int | None = 0
-    for op in graph.function.body.block.ops:
+    for op in function.body.block.ops:
         if isinstance(op, rec.LinearOp):
             dims = rec.shape(op.x)
             arrays += dims[-1] * op.units.value.data * prod(dims[1:-1])
@@ -48,12 +48,12 @@ def chip_work(graph: Graph) -> ChipWork:
     return ChipWork(arrays, vector, tables)
 
 
-def host_work(graph: Graph) -> list[HostWork]:
+def host_work(function: FuncOp, shapes: ShapeAnalysis) -> list[HostWork]:
     """Every node in a host segment that multiplies or looks up, in order, those in bodies too."""
-    counter = _Counter(graph.analysis)
+    counter = _Counter(shapes)
     return [
         found
-        for op in graph.function.body.block.ops
+        for op in function.body.block.ops
         if isinstance(op, rec.HostOp)
         for found in counter.block(op.body.block, 1, "", "")
     ]

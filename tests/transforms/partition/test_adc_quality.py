@@ -53,7 +53,7 @@ def compiled(folder: Path, ranges: str, calib: dict[str, Any]) -> cimc.Program:
     model, _ = mlp((40, 30, 8), seed=1)
     onnx.save(model, folder / "m.onnx")
     shard = f'shard{{ranges="{ranges}"}}'
-    before = "canonicalize,fuse-recsys,quantize{weights=8 acts=8}"
+    before = "canonicalize,recognise,demote,outline-host,quantize{weights=8 acts=8}"
     line = f"{before},{shard},place{{strategy=greedy}},schedule,lower"
     return cimc.compile(folder / "m.onnx", "tsinghua28", calib, line)
 

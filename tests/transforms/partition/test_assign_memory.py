@@ -25,6 +25,7 @@ from cimc.remarks import CountsByMemory, ReadsByMemory
 from cimc.sim.executor import Simulator
 from cimc.target.overrides import with_overrides
 from cimc.transforms.partition.assign_memory import ENDURANCE_WRITES, SECONDS_PER_YEAR
+from cimc.transforms.passes import FRONTEND
 from cimc.transforms.pipeline import Pipeline
 from cimc.transforms.place.shard_list import expected_touched, expected_uses
 from cimc.transforms.presets.bundles import pipeline_for, pipeline_of_bundle
@@ -440,7 +441,7 @@ def test_pipelines_of_decisions() -> None:
     )
     names = [p.name for p in Pipeline.parse(text).passes]
     assert names == [
-        "canonicalize", "fuse-recsys", "quantize", "group", "shard", "assign-memory", "replicate", "place",
+        *FRONTEND.split(","), "quantize", "group", "shard", "assign-memory", "replicate", "place",
         "schedule", "lower",
     ]  # fmt: skip
     for part in (

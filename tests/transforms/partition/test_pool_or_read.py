@@ -25,9 +25,10 @@ from cimc.target.overrides import with_overrides
 from cimc.target.spec import Target
 from cimc.transforms.partition import pool_or_read
 from cimc.transforms.partition.adc_steps import pool_rows
+from cimc.transforms.passes import FRONTEND
 from models.tiny import requests_for, tiny_dlrm
 
-PIPELINE = "canonicalize,fuse-recsys,quantize{weights=8 acts=8},shard%s,place{strategy=greedy},schedule,lower"
+PIPELINE = f"{FRONTEND},quantize{{weights=8 acts=8}},shard%s,place{{strategy=greedy}},schedule,lower"
 
 
 def expected_by_enumeration(shares: list[Fraction], n: int, chunk: int) -> Fraction:

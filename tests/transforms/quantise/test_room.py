@@ -22,6 +22,7 @@ from cimc.ir.context import CompilerContext
 from cimc.ir.types import i64, tensor
 from cimc.target.load_target import load_target
 from cimc.target.overrides import with_overrides
+from cimc.transforms.passes import FRONTEND
 from cimc.transforms.pipeline import Pipeline
 from cimc.transforms.quantise import quantize
 from tests.build import Builder, dlrm, module
@@ -144,7 +145,8 @@ def no_weights_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "pipeline", [None, "canonicalize,fuse-recsys,quantize{weights=4},shard,place,schedule,lower"]
+    "pipeline",
+    [None, f"{FRONTEND},quantize{{weights=4}},shard,place,schedule,lower"],
 )
 def test_ten_million_rows_are_refused_before_quantisation(
     pipeline: str | None, tmp_path: Path, no_weights_read: None

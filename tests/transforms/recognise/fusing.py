@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from cimc.host.runtime import run_onnx
 from cimc.interpreter.evaluate import evaluate, main_function
 from cimc.ir.context import CompilerContext
 from cimc.ir.text import new_context, parse_ir, print_ir
-from cimc.transforms.recognise.fuse_recsys import FuseRecsys
+from cimc.transforms.passes import FRONTEND
+from cimc.transforms.pipeline import Pipeline
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -47,7 +49,7 @@ def imported(proto: onnx.ModelProto) -> tuple[ModuleOp, CompilerContext]:
 
 @dataclass
 class Fused:
-    """A model after ``fuse-recsys``."""
+    """A model after ``outline-host``."""
 
     proto: onnx.ModelProto
     module: ModuleOp
@@ -85,10 +87,25 @@ class Fused:
         assert print_ir(parse_ir(text, self.ctx)) == text
 
 
+def recognise(
+    module: ModuleOp, ctx: CompilerContext, only: Sequence[str] = (), *, vector: bool = False
+) -> None:
+    """From ``onnx`` to ``rec`` in place, as the default pipeline does behind ``canonicalize``.
+
+    With some recognisers ``only``, composites stay whole and the batch stays where it is.
+    """
+    skipped = ["canonicalize", *(["expand-composites", "batch-major"] if only else [])]
+    options = {"demote": f"{{vector={str(vector).lower()}}}"}
+    if only:
+        options["recognise"] = f"{{only={','.join(only)}}}"
+    names = [name for name in FRONTEND.split(",") if name not in skipped]
+    Pipeline.parse(",".join(name + options.get(name, "") for name in names)).run(module, ctx)
+
+
 def fuse(proto: onnx.ModelProto, only: tuple[str, ...] = ()) -> Fused:
     """Import and fuse a model."""
     module, ctx = imported(proto)
-    FuseRecsys(only=only).apply(ctx, module)
+    recognise(module, ctx, only)
     return Fused(proto, module, ctx)
 
 

@@ -18,11 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from xdsl.dialects.builtin import StringAttr
 from xdsl.ir import Operation, SSAValue
 
 from cimc.analysis.shapes import dims as d
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
+from cimc.ir.onnx.marks import WAS, marks, set_marks
 from cimc.transforms.matching.emitter import Emitter
 from cimc.transforms.matching.failure import NoMatch
 from cimc.transforms.matching.graph import Graph
@@ -31,7 +33,7 @@ from cimc.transforms.onnx.batch_major.lifter import VIEWS, Lifted, Lifter, _held
 
 
 def batch_first(graph: Graph) -> None:
-    """Lift what can be lifted; ``graph.twins`` tells which node stands for which of the model."""
+    """Lift what can be lifted; what is done for a node of the model takes its marks."""
     if graph.batch is None:
         return
     lifter = Lifter(graph)
@@ -70,7 +72,17 @@ def batch_first(graph: Graph) -> None:
             dead.add(old)
             old.detach()  # type: ignore[no-untyped-call]
             old.erase()
-    graph.twins.update({op: main for op, main in mains.items() if op in dead and main not in dead})
+    for op, main in mains.items():
+        if op in dead and main not in dead:
+            _stand_in(main, op)
+
+
+def _stand_in(main: onnx.NodeOp, op: onnx.NodeOp) -> None:
+    """Let ``main`` tell what becomes of ``op``."""
+    found = marks(op)
+    if main.operator != op.operator:
+        found.setdefault(WAS, StringAttr(op.operator))
+    set_marks(main, found)
 
 
 def _turned(lifter: Lifter, argument: SSAValue) -> Sequence[Operation]:

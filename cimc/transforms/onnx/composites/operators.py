@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import math
 import string
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from xdsl.dialects.builtin import FloatAttr, IntegerAttr, StringAttr
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import SSAValue
-from xdsl.rewriter import Rewriter
+from xdsl.ir import Block, Region, SSAValue
+from xdsl.rewriter import InsertPoint, Rewriter
 
 from cimc.analysis.constants import ConstantReader, float_attribute
 from cimc.analysis.shapes.engine import ShapeAnalysis
 from cimc.ir.context import CompilerContext
 from cimc.ir.onnx import dialect as onnx
+from cimc.ir.onnx.marks import mark
 from cimc.ir.types import f32, i1, i64
-from cimc.transforms.matching.graph import Graph
 from cimc.transforms.matching.nodes import absent
 from cimc.transforms.onnx.expansion import Expansion, Unknown
 from cimc.transforms.onnx.recurrent import recurrent
@@ -31,10 +31,6 @@ from cimc.transforms.onnx.unroll_loops import has_layers, unrolled
 
 _MASK_LIMIT = 1 << 22
 """Elements of a causal mask made at compile time."""
-
-Made = dict[onnx.NodeOp, onnx.NodeOp]
-"""Which node of the model each new node comes from."""
-
 
 _MASKED = -1e30
 """Added to a masked score: its exponential is zero beside that of any other."""
@@ -46,55 +42,67 @@ def has_compound(function: FuncOp, constants: ConstantReader) -> bool:
     return any(op.kind in _RULES or (op.kind in _LOOPS and has_layers(op, constants)) for op in nodes)
 
 
-def expand(
-    function: FuncOp,
-    analysis: ShapeAnalysis,
-    ctx: CompilerContext,
-    opset: int,
-    whole: Collection[onnx.NodeOp] = (),
-) -> tuple[Made, dict[onnx.NodeOp, str]]:
-    """Rewrite compound operators of ``function`` in place, but for those that shall stay ``whole``.
+def expand(function: FuncOp, analysis: ShapeAnalysis, ctx: CompilerContext, opset: int) -> None:
+    """Put ``onnx.composite`` in the place of compound operators of ``function``.
 
-    Returns where new nodes come from, and why nodes stayed as they were, as far as a user would want to know.
+    Those inside of an unrolled loop become parts of the loop.  Where a rule gives up, the node (or the loop)
+    is marked with the reason, as far as a user would want to know.
     """
-    made: Made = {}
-    refused: dict[onnx.NodeOp, str] = {}
+    found = False
     for rules in (_LOOPS, _RULES):  # first loops, whose bodies may have other compound operators
-        if made:
+        if found:
             analysis = ShapeAnalysis(function, ctx)
             analysis.refine_types()
-        for op in list(function.body.block.ops):
-            if not isinstance(op, onnx.NodeOp) or op.kind not in rules or op in whole:
-                continue
-            work = Expansion(op, analysis, ctx, opset)
-            try:
-                values = rules[op.kind](work)
-            except Unknown as unknown:
-                work.forget()
-                if str(unknown):
-                    refused[made.get(op, op)] = str(unknown)
-                continue
-            work.insert()
-            made.update(dict.fromkeys(work.nodes, made.get(op, op)))
-            for old, new in zip(op.results, values, strict=False):
-                if new is not None:
-                    new.name_hint = old.name_hint
-                    analysis.alias(new, old)
-                    old.replace_all_uses_with(new)
-            made.pop(op, None)
-            Rewriter.erase_op(op)
-    return made, refused
+        for top in list(function.body.block.ops):
+            inner = list(top.parts.block.ops) if isinstance(top, onnx.CompositeOp) else [top]
+            for op in inner:
+                if not isinstance(op, onnx.NodeOp) or op.kind not in rules:
+                    continue
+                work = Expansion(op, analysis, ctx, opset)
+                try:
+                    values = rules[op.kind](work)
+                except Unknown as unknown:
+                    work.forget()
+                    if str(unknown):
+                        mark(top.node if isinstance(top, onnx.CompositeOp) else op, whole=str(unknown))
+                    continue
+                if isinstance(top, onnx.CompositeOp):
+                    _dissolve(op, work, values)
+                else:
+                    _wrap(op, work, values)
+                    found = True
 
 
-def torn_apart(made: Made, graph: Graph) -> dict[onnx.NodeOp, str]:
-    """Sequences of steps of which a product did not get to the chip, and why; the rest is not worth it."""
-    found: dict[onnx.NodeOp, str] = {}
-    for new, old in made.items():
-        if old.kind in _UNROLLED and new.kind in ("MatMul", "Gemm"):
-            node = graph.twins.get(new, new)
-            if graph.stays(node):
-                found.setdefault(old, graph.reason(node) or "a product of its steps does not go to the chip")
-    return found
+def _wrap(op: onnx.NodeOp, work: Expansion, values: Sequence[SSAValue | None]) -> None:
+    """Put a composite of ``op`` and what it becomes in its place."""
+    composite = onnx.CompositeOp([r.type for r in op.results], Region(Block()), Region(Block()))
+    composite.location = op.location
+    Rewriter.insert_op(composite, InsertPoint.before(op))
+    for old, new in zip(op.results, composite.outputs, strict=True):
+        new.name_hint = old.name_hint
+        work.analysis.alias(new, old)
+        old.replace_all_uses_with(new)
+    op.detach()  # type: ignore[no-untyped-call]
+    composite.whole.block.add_ops([op, onnx.YieldOp(op.results)])
+    parts = composite.parts.block
+    parts.add_ops(work.ops)
+    given = [*values, *[None] * len(op.results)][: len(op.results)]
+    if None in given:
+        nothing = onnx.NoneOp()
+        parts.add_op(nothing)
+        given = [nothing.output if v is None else v for v in given]
+    parts.add_op(onnx.YieldOp([v for v in given if v is not None]))
+
+
+def _dissolve(op: onnx.NodeOp, work: Expansion, values: Sequence[SSAValue | None]) -> None:
+    """Put what ``op`` becomes in its place."""
+    work.insert()
+    for old, new in zip(op.results, values, strict=False):
+        if new is not None:
+            new.name_hint = old.name_hint
+            work.analysis.alias(new, old)
+            old.replace_all_uses_with(new)
+    Rewriter.erase_op(op)
 
 
 # -- activations and normalisation --------------------------------------------------------------------
@@ -392,5 +400,5 @@ _RULES: Mapping[str, Callable[[Expansion], list[SSAValue | None]]] = {
 
 _LOOPS: Mapping[str, Callable[[Expansion], list[SSAValue | None]]] = dict.fromkeys(("Loop", "Scan"), unrolled)
 
-_UNROLLED = frozenset({"GRU", "LSTM", "RNN", *_LOOPS})
+UNROLLED = frozenset({"GRU", "LSTM", "RNN", *_LOOPS})
 """Operators that become many nodes: they are worth that only if all of their products go to the chip."""

@@ -1,4 +1,4 @@
-// RUN: cimc opt %s -p 'canonicalize,fuse-recsys' | filecheck %s
+// RUN: cimc opt %s -p 'canonicalize,recognise,demote,outline-host' | filecheck %s
 // A layer, its activation and a lookup are recognised; what is not request-wise goes to the host.
 
 // CHECK-LABEL: @main

@@ -19,10 +19,9 @@ from cimc.ir import rec
 from cimc.ir.text import new_context, parse_ir, print_ir
 from cimc.remarks import HostNode, ModelLayer
 from cimc.transforms.onnx.canonicalize import Canonicalize
-from cimc.transforms.recognise.fuse_recsys import FuseRecsys
 from models.tiny import mlp, tiny_dlrm
 from tests.conftest import CORPUS
-from tests.transforms.recognise.fusing import floats, fuse, fused, imported
+from tests.transforms.recognise.fusing import floats, fuse, fused, imported, recognise
 
 MODELS = sorted(CORPUS.glob("*.onnx"))
 needs_corpus = pytest.mark.skipif(not MODELS, reason="the corpus of exported models is not here")
@@ -60,7 +59,7 @@ def test_exported_models_keep_their_outputs(path: Path, canonical: bool) -> None
     module = import_model(load_model(path), ctx)
     if canonical:
         Canonicalize().apply(ctx, module)
-    FuseRecsys().apply(ctx, module)
+    recognise(module, ctx)
     assert is_fused(module)
     arrays = np.load(path.with_suffix(".npz"))
     found = evaluate(module, ctx, {k[4:]: arrays[k] for k in arrays if k.startswith("in__")})
@@ -201,7 +200,7 @@ def test_only_some_recognisers() -> None:
     found.check(inputs, 1e-4)
     module, ctx = imported(proto)
     with pytest.raises(PassError) as error:
-        FuseRecsys(only=("linaer",)).apply(ctx, module)
+        recognise(module, ctx, only=("linaer",))
     assert error.value.code == "pass.bad-option"
 
 
@@ -210,7 +209,7 @@ def test_it_runs_twice_without_effect_and_twice_with_the_same() -> None:
     one, two = fuse(proto), fuse(proto)
     text = print_ir(one.module)
     assert text == print_ir(two.module)
-    FuseRecsys().apply(one.ctx, one.module)
+    recognise(one.module, one.ctx)
     assert print_ir(one.module) == text
 
 
