@@ -32,7 +32,7 @@ from cimc.transforms.pipeline import Pipeline
 
 TAIL = "quantize{weights=8 acts=8},shard,place{strategy=greedy},schedule,lower"
 FORCED = FRONTEND.replace("demote", "demote{vector=true}")
-_PLUMBING = {"loop", "end", "load", "store", "send", "recv"}
+_PLUMBING = {"loop", "end", "load", "loadq", "store", "send", "recv"}
 
 
 class Outcome(Enum):

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from cimc.cost.machine_units import Unit
 from cimc.cost.work import WORD_BITS, CostError, Work
-from cimc.ir.cim import ARRAY, COL0, COLS, ROWS, TILE
+from cimc.ir.cim import ARRAY, COL0, COLS, ROW0, ROWS, TILE
 from cimc.isa.instructions import Instr
 from cimc.isa.program import Matrix, Program
 from cimc.target import cell_encoding
 from cimc.target.spec import Target
 
-INPUT_BITS = 8
-"""Bits of a quantised activation on the bus: the scratchpad holds one byte each."""
+BYTE = 8
+"""Bits of a quantised activation in the scratchpad; on the bus it has those of its format."""
 
 Blocks = NDArray[np.int64]
 Counts = NDArray[np.float64]
@@ -93,8 +93,20 @@ def weight_offset(matrix: Matrix, target: Target) -> int:
     return cell_encoding.weight_offset(target.array.encoding, matrix.bits)
 
 
+def covered(first: NDArray[np.int64], count: NDArray[np.int64]) -> int:
+    """Rows that the ranges ``first .. first + count - 1`` cover, each once."""
+    total, end = 0, 0
+    for low, rows in sorted(zip(first.tolist(), count.tolist(), strict=True)):
+        total += max(0, low + rows - max(low, end))
+        end = max(end, low + rows)
+    return total
+
+
 def mvm_work(item: Instr, matrix: Matrix, tile: int, program: Program, target: Target) -> Work:
     """Work of one ``mvm``: input over the bus, all blocks at once (one after the other on one array), output.
+
+    The bus is heard by all arrays of the tile, so each input crosses it once; sums over row blocks are added
+    before it, so each result does.
 
     Every row of a block counts as driven in every phase: an upper bound, rows whose digit is zero included.
     """
@@ -110,11 +122,13 @@ def mvm_work(item: Instr, matrix: Matrix, tile: int, program: Program, target: T
     )
     busiest = hold_arrays(work, blocks, np.full(len(blocks), phases, np.int64), slices, target)
 
-    bits_in, bits_out = int(rows.sum()) * INPUT_BITS, int(cols.sum()) * WORD_BITS
+    inputs = covered(blocks[:, ROW0], rows)
+    bits_in, bits_out = inputs * matrix.input_bits, columns * WORD_BITS
     bus_ns = (bits_in + bits_out) / float(target.tile.bus_gbps)
     work.hold(Unit("bus", tile), bus_ns)
     work.count("bus.bits", bits_in + bits_out)
-    work.count("scratchpad.read_bits", bits_in)
+    work.count("bus.in_bits", bits_in)
+    work.count("scratchpad.read_bits", inputs * BYTE)
     work.count("scratchpad.write_bits", columns * WORD_BITS)
     additions = int(cols.sum()) - columns
     if weight_offset(matrix, target):

@@ -51,7 +51,7 @@ COMPONENTS: tuple[Component, ...] = (
     ),
     Component(
         "bus", "system", "tile.bus_pj_per_bit", (("bus.bits", 1.0),),
-        "inputs and results between scratchpad and arrays, once per block (no multicast)",
+        "inputs and results between scratchpad and arrays: each input once, sums over row blocks once",
     ),
     Component(
         "scratchpad", "system", "tile.scratchpad_pj_per_bit",

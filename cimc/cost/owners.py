@@ -172,10 +172,17 @@ def ids_per_owner(table: Reading) -> dict[int, float]:
     return _sums(owner[first], most)
 
 
-def columns_per_owner(table: Reading) -> dict[int, int]:
+def columns_per_owner(blocks: Blocks) -> dict[int, int]:
     """Columns of the table that an owner has: the length of the vector it returns."""
-    _, first = _groups(table.blocks[:, TILE], table.blocks[:, COL0])
-    return {t: int(n) for t, n in _sums(table.blocks[first, TILE], table.blocks[first, COLS]).items()}
+    if not len(blocks):
+        return {}
+    _, first = _groups(blocks[:, TILE], blocks[:, COL0])
+    return {t: int(n) for t, n in _sums(blocks[first, TILE], blocks[first, COLS]).items()}
+
+
+def cell_columns(blocks: Blocks, cells: NDArray[np.bool_]) -> dict[int, int]:
+    """The same, of places in crossbar ``cells`` alone: the sums that cross the bus of an owner."""
+    return columns_per_owner(blocks[cells])
 
 
 def _sums(keys: NDArray[np.int64], values: NDArray[np.float64] | NDArray[np.int64]) -> dict[int, float]:
@@ -185,13 +192,15 @@ def _sums(keys: NDArray[np.int64], values: NDArray[np.float64] | NDArray[np.int6
 
 def owners(table: Reading, work: Work, singly: bool, target: Target) -> list[Owner]:
     """The owners that answer; occupies their memories on the way."""
-    ids, columns = ids_per_owner(table), columns_per_owner(table)
+    ids, columns = ids_per_owner(table), columns_per_owner(table.blocks)
     router = dict(
         zip(table.blocks[:, TILE].tolist(), serving_tiles(table.blocks, target).tolist(), strict=True)
     )
     cells, sram, dram = (table.where(kind) for kind in Residence)
-    digital = table.rows * np.where(cells, 0.0, table.stored_bits)
-    moved = table.rows * ID_BITS + digital + cells * table.activations * table.blocks[:, COLS] * WORD_BITS
+    # sums of arrays are added before the bus: one vector a visit, unless every row goes home by itself
+    singles = cells * singly * table.rows * table.blocks[:, COLS] * WORD_BITS
+    moved = table.rows * np.where(cells, 0.0, table.stored_bits) + singles
+    summed = {} if singly else cell_columns(table.blocks, cells)
     rows = table.rows * np.where(cells, table.blocks[:, COLS] * WORD_BITS, table.stored_bits)
     bus, returned = (_sums(table.blocks[:, TILE], bits) for bits in (moved, rows))
     times = _array_times(table, cells, work, target)
@@ -210,7 +219,11 @@ def owners(table: Reading, work: Work, singly: bool, target: Target) -> list[Own
                 ids[key],
                 columns[key],
                 times[key] if near else far[key],
-                bus[key] + ids[key] * table.row_words * WORD_BITS if near else 0.0,
+                bus[key]
+                + ids[key] * (ID_BITS + table.row_words * WORD_BITS)
+                + visits * summed.get(key, 0) * WORD_BITS
+                if near
+                else 0.0,
                 ids[key] if one_by_one else visits,
                 returned[key] if one_by_one else visits * columns[key] * WORD_BITS,
             )

@@ -1,9 +1,10 @@
-"""Work of ``load``, ``store``, ``send`` and ``recv``."""
+"""Work of ``load``, ``loadq``, ``store``, ``send`` and ``recv``."""
 
 from __future__ import annotations
 
 from cimc.cost.machine_units import Unit, port_tile
-from cimc.cost.work import HEADER_BITS, WORD_BITS, Work, flight_ns, wire_ns
+from cimc.cost.work import HEADER_BITS, Work, flight_ns, wire_ns
+from cimc.isa.footprint import link_bits
 from cimc.isa.instructions import Instr
 from cimc.target.spec import Target
 
@@ -24,13 +25,13 @@ def from_host(work: Work, target: Target, tile: int, bits: float) -> None:
 
 
 def transfer_work(item: Instr, tile: int, target: Target) -> Work:
-    """Work of one of the four transfers, executed by ``tile``."""
+    """Work of one of the transfers, executed by ``tile``."""
     work = Work()
     work.count("messages", 1)
-    if item.name in ("load", "store"):
-        bits = item.number("n") * WORD_BITS + HEADER_BITS
+    bits = link_bits(item) + HEADER_BITS
+    if item.name in ("load", "loadq", "store"):
         work.ns = host_ns(target, tile, bits)
-        if item.name == "load":
+        if item.name != "store":
             from_host(work, target, tile, bits)
         else:
             chip = target.coordinates(tile)[0]
@@ -39,7 +40,6 @@ def transfer_work(item: Instr, tile: int, target: Target) -> Work:
             work.leave(target, tile, bits)
             work.travel(target, tile, port_tile(target, chip), bits)
         return work
-    bits = item.number("bytes") * 8 + HEADER_BITS
     other = item.number("tile")
     work.ns = wire_ns(target, bits, target.crosses_chips(tile, other))
     if item.name == "send":

@@ -358,6 +358,9 @@ _HANDLERS: dict[type[Operation], Callable[..., Any]] = {
     cim.QuantizeOp: lambda run, op, args: numerics.quantize(
         args[0], op.scale.value.data, op.bits.value.data, op.signed
     ),
+    cim.LoadQuantizedOp: lambda run, op, args: numerics.quantize(
+        args[0], op.scale.value.data, op.bits.value.data, op.signed
+    ),
     cim.MvmOp: _Evaluator.mvm,
     cim.AddOp: _add,
     cim.DequantizeOp: _Evaluator.dequantize,

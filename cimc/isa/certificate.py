@@ -49,7 +49,8 @@ def certify(
         unit = np.zeros((len(fine), cols), dtype=bool)
         if fine.any():
             held, positive, negative = sums.of(weights[row0 : row0 + rows, col0 : col0 + cols])
-            free = (positive * drive <= high) & (negative * drive <= -low)
+            up, down = plan.reach(positive, negative)
+            free = (up * drive <= high) & (down * drive <= -low)
             unit = fine[:, np.newaxis] & held & free
         units.append(unit.reshape(-1))
     return np.packbits(np.concatenate(units))

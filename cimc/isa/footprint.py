@@ -43,6 +43,13 @@ def _strided(ref: Ref, counts: tuple[int, ...], steps: tuple[int, ...], write: b
     return Access(ref, low, high + 4, write, total, 4, sparse=touched < high + 4 - low)
 
 
+def link_bits(item: Instr) -> int:
+    """Bits that a ``load``, ``loadq``, ``store``, ``send`` or ``recv`` moves over links, headers apart."""
+    if item.name in ("send", "recv"):
+        return item.number("bytes") * item.number("bits")
+    return item.number("n") * (item.number("bits") if item.name == "loadq" else 32)
+
+
 def mvm_extent(item: Instr, program: Program) -> tuple[int, int]:
     """Input bytes and output columns of an ``mvm``: its matrix's rows, and the columns of its blocks."""
     matrix = program.matrices[item.index("matrix").base]
@@ -59,6 +66,8 @@ def accesses(item: Instr, program: Program) -> tuple[Access, ...]:
         return ()
     if name == "load":
         return (_dense(item.ref("dst"), 4 * item.number("n"), True),)
+    if name == "loadq":
+        return (_dense(item.ref("dst"), item.number("n"), True, align=1),)
     if name == "store":
         return (_dense(item.ref("src"), 4 * item.number("n")),)
     if name == "send":

@@ -106,6 +106,13 @@ _TABLE: tuple[tuple[str, int, str, str, str], ...] = (
         "dst[0..n) = the request's row of input port, 4 bytes an element",
     ),
     (
+        "loadq",
+        0x14,
+        "host link",
+        "dst:dest port:port n:count scale:float bits:count sign:unsigned|signed",
+        "8-bit dst[0..n) = the request's row of an f32 port, quantised by the host; bits an element cross",
+    ),
+    (
         "store",
         0x11,
         "host link",
@@ -116,15 +123,15 @@ _TABLE: tuple[tuple[str, int, str, str, str], ...] = (
         "send",
         0x12,
         "router",
-        "tile:count tag:count src:source bytes:count",
-        "send bytes to tile; pairs with its recv of the same tag",
+        "tile:count tag:count src:source bytes:count bits:count",
+        "send the lowest `bits` of each of the bytes to tile; pairs with its recv of the same tag",
     ),
     (
         "recv",
         0x13,
         "router",
-        "tile:count tag:count dst:dest bytes:count",
-        "wait for the message with this tag from tile, store it at dst",
+        "tile:count tag:count dst:dest bytes:count bits:count sign:unsigned|signed",
+        "wait for the message with this tag from tile, store it at dst, each element extended to a byte",
     ),
     (
         "mvm",

@@ -15,7 +15,7 @@ from cimc.isa.instructions import Instr
 from cimc.remarks import Remarks
 from cimc.support.shown import Shown, counted, some
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Version of the artifact format and instruction encoding; a simulator refuses any other."""
 
 

@@ -106,6 +106,8 @@ class _Stream:
             raise self.fail("the loop is not closed")
 
     def operands(self, item: Instr, iterations: int) -> None:
+        if "bits" in item.spec.positions and not 1 <= item.number("bits") <= 8:
+            raise self.fail("an element has 1 to 8 bits")
         for entry, value in zip(item.spec.fields, item.operands, strict=True):
             if entry.kind is Kind.PORT:
                 assert isinstance(value, Index)
@@ -117,6 +119,8 @@ class _Stream:
                     port = ports[value.at(i)]
                     if port.kind != kind:
                         raise self.fail(f"port {value.at(i)} is no {kind} port")
+                    if item.name == "loadq" and port.dtype != "f32":
+                        raise self.fail(f"port {value.at(i)} carries {port.dtype}, not f32")
                     if kind == "dense" and port.elements != item.number("n"):
                         raise self.fail(f"port {value.at(i)} has {port.elements} elements")
             elif entry.kind is Kind.MATRIX:
@@ -187,7 +191,7 @@ def _check_messages(segment: ChipSegment, number: int) -> None:
     """Run the streams with blocking receives: every message arrives, none is left over."""
     streams = {t: _unrolled(s) for t, s in segment.streams.items()}
     position = dict.fromkeys(streams, 0)
-    in_flight: dict[tuple[int, int, int], deque[int]] = {}
+    in_flight: dict[tuple[int, int, int], deque[tuple[int, int]]] = {}
     moved = True
     while moved:
         moved = False
@@ -196,17 +200,17 @@ def _check_messages(segment: ChipSegment, number: int) -> None:
                 item = stream[position[tile]]
                 other, tag = item.number("tile"), item.number("tag")
                 if item.name == "send":
-                    in_flight.setdefault((tile, other, tag), deque()).append(item.number("bytes"))
+                    in_flight.setdefault((tile, other, tag), deque()).append(_message(item))
                 else:
                     queue = in_flight.get((other, tile, tag))
                     if not queue:
                         break
                     size = queue.popleft()
-                    if size != item.number("bytes"):
+                    if size != _message(item):
                         raise ProgramError(
                             "isa.invalid",
                             f"segment {number}, tile {tile}: {format_instr(item)}: the message from tile "
-                            f"{other} has {size} bytes",
+                            f"{other} has {size[0]} bytes, {size[1]} bits of each",
                         )
                 position[tile] += 1
                 moved = True
@@ -224,6 +228,11 @@ def _check_messages(segment: ChipSegment, number: int) -> None:
                 f"segment {number}: the message with tag {tag} from tile {source} is never received by "
                 f"tile {dest}",
             )
+
+
+def _message(item: Instr) -> tuple[int, int]:
+    """Size of a message: bytes, and the bits of each that travel."""
+    return item.number("bytes"), item.number("bits")
 
 
 def _unrolled(stream: tuple[Instr, ...]) -> list[Instr]:

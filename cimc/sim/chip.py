@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import ProgramError
+from cimc.interpreter import numerics
 from cimc.interpreter.bags import Bags, check_ids, without
 from cimc.isa.instructions import Instr
 from cimc.isa.program import ChipSegment
@@ -21,6 +22,7 @@ from cimc.sim.devices.noisy_mode import local_use, port_use
 from cimc.sim.inputs import bind
 from cimc.sim.instruction_streams import Steps
 from cimc.sim.memory import Memory
+from cimc.sim.messages import packed, unpacked
 from cimc.sim.run_state import Run
 from cimc.sim.table_lookups import count, is_pooled, look_up
 from cimc.sim.vector_unit import VECTOR
@@ -123,6 +125,14 @@ class ChipRun:
         out = tile.memory.f32 if source.dtype == np.float32 else tile.memory.i32
         out(item.ref("dst"), i, n)[...] = source.reshape(self.rows, n)
 
+    def loadq(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        n, signed = item.number("n"), item.word("sign") == "signed"
+        source = self.inputs.dense[item.index("port").at(i)][self.first : self.first + self.rows]
+        sent = numerics.quantize(
+            source.reshape(self.rows, n), item.real("scale"), item.number("bits"), signed
+        )
+        tile.memory.raw(item.ref("dst"), i, n)[...] = sent.view(np.uint8)
+
     def store(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
         number = item.index("port").at(i)
         port = self.segment.outputs[number]
@@ -131,12 +141,13 @@ class ChipRun:
         self.outputs[number][self.first : self.first + self.rows] = values.reshape(self.rows, *port.shape)
 
     def send(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
-        data = tile.memory.raw(item.ref("src"), i, item.number("bytes")).copy()
+        data = packed(tile.memory.raw(item.ref("src"), i, item.number("bytes")), item.number("bits"))
         self.messages.setdefault(self._channel(item, tile, True), []).append(data)
 
     def recv(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
         data = self.messages[self._channel(item, tile, False)].pop(0)
-        tile.memory.raw(item.ref("dst"), i, item.number("bytes"))[...] = data
+        n, signed = item.number("bytes"), item.word("sign") == "signed"
+        tile.memory.raw(item.ref("dst"), i, n)[...] = unpacked(data, n, item.number("bits"), signed)
 
     # -- arrays -------------------------------------------------------------------------------------
 
@@ -214,5 +225,5 @@ class ChipRun:
 
 _EXECUTE: dict[str, Callable[[ChipRun, _Tile, Instr, int, int], None]] = {
     name: getattr(ChipRun, name)
-    for name in ("load", "store", "send", "recv", "mvm", "bag", "lookup", "lookupw")
+    for name in ("load", "loadq", "store", "send", "recv", "mvm", "bag", "lookup", "lookupw")
 }

@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Encoding = Literal["differential", "offset"]
-SignedScheme = Literal["offset", "sign-phases", "twos-complement"]
-PhaseSign = Literal["pattern", "positive", "negative", "signbit"]
+SignedScheme = Literal["offset", "sign-phases", "twos-complement", "native"]
+PhaseSign = Literal["pattern", "positive", "negative", "signbit", "magnitude"]
 
 WEIGHT_BITS = range(2, 9)
 ACTIVATION_BITS = range(1, 17)
@@ -159,12 +159,17 @@ def _check_range(values: NDArray[np.integer[Any]], low: int, high: int, what: st
 # Activations
 
 
+Codes = NDArray[np.uint8] | NDArray[np.int8]
+"""DAC codes: signed where a plan drives both signs."""
+
+
 @dataclass(frozen=True)
 class Phase:
     """One DAC code per row: ``width`` bits from bit ``low`` of a source chosen by ``sign``.
 
     ``sign``: ``pattern`` takes the bits of ``(x + input_offset) mod 2**bits``; ``positive`` those of
-    ``max(x, 0)``; ``negative`` those of ``max(-x, 0)``; ``signbit`` drives 1 where ``x < 0``.
+    ``max(x, 0)``; ``negative`` those of ``max(-x, 0)``; ``signbit`` drives 1 where ``x < 0``;
+    ``magnitude`` those of ``abs(x)`` with the sign of ``x``: the only source of negative codes.
     ``weight`` is the signed factor of this phase's column sums.
     """
 
@@ -184,11 +189,29 @@ class PhasePlan:
     input_offset: int
 
     @property
+    def native(self) -> bool:
+        """Whether phases drive codes of both signs."""
+        return any(phase.sign == "magnitude" for phase in self.phases)
+
+    @property
     def bounds(self) -> tuple[int, int]:
         """Smallest and largest activation that can be driven."""
+        if self.native:
+            return -(1 << (self.bits - 1)) + 1, (1 << (self.bits - 1)) - 1
         if self.signed:
             return -(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1
         return 0, (1 << self.bits) - 1
+
+    def reach(
+        self, positive: NDArray[np.int64], negative: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Largest column sums at drive 1, upwards and downwards as magnitudes.
+
+        ``positive``, ``negative``: magnitudes of the sums of positive and of negative digits, of one shape.
+        Codes of both signs reach both at once.
+        """
+        both = positive + negative
+        return (both, both) if self.native else (positive, negative)
 
     @property
     def weights(self) -> NDArray[np.int64]:
@@ -213,6 +236,9 @@ def phase_plan(bits: int, signed: bool, dac_bits: int, scheme: SignedScheme) -> 
     - ``twos-complement``: digits of ``x mod 2**bits``.  The sign bit subtracts: where the top phase is
       the sign bit alone (always so for a 1-bit DAC) it weighs ``-2**(bits-1)``; otherwise one more
       1-bit phase, driven by the sign bit, weighs ``-2**bits``.
+    - ``native``: the DAC drives codes of both signs, ``dac_bits`` with the sign: digits of ``abs(x)``, of
+      ``dac_bits - 1`` bits each (1 for a 1-bit DAC), with the sign of ``x``.  ``-2**(bits-1)``, which no
+      quantiser here makes, cannot be driven.
 
     Raises ``ValueError`` for widths outside 1..16 (activation) and 1..8 (DAC) or an unknown scheme.
     """
@@ -232,6 +258,8 @@ def phase_plan(bits: int, signed: bool, dac_bits: int, scheme: SignedScheme) -> 
         positive = _digit_phases(bits - 1, dac_bits, "positive")
         negative = _digit_phases(bits, dac_bits, "negative")
         return PhasePlan(bits, signed, positive + negative, 0)
+    if scheme == "native":
+        return PhasePlan(bits, signed, _digit_phases(max(bits - 1, 1), max(dac_bits - 1, 1), "magnitude"), 0)
     top = plain[-1]
     if top.width == 1:
         return PhasePlan(bits, signed, (*plain[:-1], Phase(-top.weight, top.low, 1, "pattern")), 0)
@@ -245,8 +273,8 @@ def _digit_phases(bits: int, dac_bits: int, sign: PhaseSign) -> tuple[Phase, ...
     )
 
 
-def input_phases(activations: NDArray[np.integer[Any]], plan: PhasePlan) -> NDArray[np.uint8]:
-    """DAC codes uint8 ``[P, ...]`` of integer ``activations`` ``[...]``.
+def input_phases(activations: NDArray[np.integer[Any]], plan: PhasePlan) -> Codes:
+    """DAC codes uint8 ``[P, ...]``, int8 where the plan is ``native``, of integer ``activations`` ``[...]``.
 
     Raises ``TypeError`` for non-integers and ``ValueError`` outside ``plan.bounds``.
     """
@@ -255,6 +283,11 @@ def input_phases(activations: NDArray[np.integer[Any]], plan: PhasePlan) -> NDAr
     _check_range(activations, low, high, f"{plan.bits}-bit {kind} activations")
 
     x = activations.astype(np.int32)
+    if plan.native:
+        codes = np.empty((len(plan.phases), *activations.shape), dtype=np.int8)
+        for p, phase in enumerate(plan.phases):
+            codes[p] = np.sign(x) * ((np.abs(x) >> phase.low) & ((1 << phase.width) - 1))
+        return codes
     sources: dict[PhaseSign, NDArray[np.int32]] = {
         "pattern": (x + np.int32(plan.input_offset)) & np.int32((1 << plan.bits) - 1),
         "positive": np.maximum(x, 0),

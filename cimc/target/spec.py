@@ -117,6 +117,8 @@ class Array(Spec):
             )
         if self.adc_min_lsb > self.adc_max_lsb:
             raise ValueError(f"adc_min_lsb {self.adc_min_lsb} exceeds adc_max_lsb {self.adc_max_lsb}")
+        if self.encoding == "offset" and self.signed_inputs == "native":
+            raise ValueError("signed_inputs native needs differential cells, whose converters are signed")
         if self.encoding == "differential" and self.adc_bits < 2:
             raise ValueError("a differential array needs a signed ADC of at least 2 bits")
         return self

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from cimc.cost.cost_model import LOOKUPS, CostModel, Step, unrolled
 from cimc.cost.machine_units import Unit
-from cimc.cost.work import HEADER_BITS, ID_BITS, WORD_BITS
+from cimc.cost.work import HEADER_BITS, ID_BITS
 from cimc.errors import ProgramError
 from cimc.isa.assembly import format_instr
-from cimc.isa.footprint import accesses
+from cimc.isa.footprint import accesses, link_bits
 from cimc.isa.instructions import Instr
 from cimc.isa.program import ChipSegment
 from cimc.support.shown import Shown, counted
@@ -219,21 +219,19 @@ class _Segment:
             return self.lookup(tile, step, iteration, number)
         work = self.model.work(self.number, tile, step, iteration)
         bits = work.events.get("scratchpad.read_bits", 0.0) + work.events.get("scratchpad.write_bits", 0.0)
-        if item.name in ("load", "store"):
+        if item.name in ("load", "loadq", "store"):
             now = self.host(tile, item, number)
         elif item.name == "send":
             now = self.send(tile, item, work.ns, number)
         elif item.name == "recv":
-            size = item.number("bytes") * 8 + HEADER_BITS
+            size = link_bits(item) + HEADER_BITS
             task = self.made.task(
                 Unit("router in", tile), size / float(self.model.target.tile.link_gbps), number
             )
             self.wanted.setdefault((item.number("tile"), tile, item.number("tag")), []).append(task)
             now = Issued(task, [End(task, END, 0.0)])
         elif item.name == "mvm":
-            now = self.mvm(
-                tile, work.holds, work.events["scratchpad.read_bits"] / work.events["bus.bits"], number
-            )
+            now = self.mvm(tile, work.holds, work.events["bus.in_bits"] / work.events["bus.bits"], number)
         else:
             (hold,) = work.holds.values() if work.holds else (0.0,)
             task = self.made.task(Unit("vector", tile), hold, number)
@@ -253,15 +251,15 @@ class _Segment:
 
     def host(self, tile: int, item: Instr, number: int) -> Issued:
         target = self.model.target
-        hops = from_host(target, tile) if item.name == "load" else to_host(target, tile)
-        tasks = self.made.chain(hops, item.number("n") * WORD_BITS + HEADER_BITS, number)
+        hops = to_host(target, tile) if item.name == "store" else from_host(target, tile)
+        tasks = self.made.chain(hops, link_bits(item) + HEADER_BITS, number)
         return Issued(tasks[0], [End(tasks[-1], END, hops[-1].after)])
 
     def send(self, tile: int, item: Instr, wire: float, number: int) -> Issued:
         other = item.number("tile")
         hops = between(self.model.target, tile, other)
         # the router input belongs to the recv, which may not be ready
-        tasks = self.made.chain(hops[:-1], item.number("bytes") * 8 + HEADER_BITS, number)
+        tasks = self.made.chain(hops[:-1], link_bits(item) + HEADER_BITS, number)
         self.sent.setdefault((tile, other, item.number("tag")), []).append((tasks[-1], hops[-2].after))
         return Issued(tasks[0], [End(tasks[0], START, wire)])
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.cost.array_work import steps_per_phase
+from cimc.cost.owners import cell_columns
 from cimc.cost.work import HEADER_BITS, ID_BITS, WORD_BITS, CostError
 from cimc.interpreter.bags import Bags
 from cimc.ir.cim import ARRAY, COL0, COLS, TILE
@@ -88,6 +89,7 @@ class Table:
         self.router = serving_tiles(entries, target)
         self.lowest = int(entries[:, TILE].min())
         self.columns = self._columns()
+        self.cell_columns = cell_columns(entries, self.cells)
 
     def _columns(self) -> dict[int, int]:
         """Owner -> columns of the table that it has."""
@@ -132,7 +134,9 @@ class Table:
         row_answer = rows * np.where(cells, cols * WORD_BITS, self.stored[entry])
         returns = np.where(one_by_one, ids, 1.0)
         return_bits = np.where(one_by_one, total(row_answer), columns * float(WORD_BITS))
-        moved = total(np.where(cells, reads * cols * WORD_BITS, rows * self.stored[entry]))
+        moved = total(np.where(cells, singly * rows * cols * WORD_BITS, rows * self.stored[entry]))
+        if not singly:  # sums of arrays are added before the bus
+            moved += np.array([self.cell_columns.get(int(t), 0) for t in owner]) * float(WORD_BITS)
         bus = float(target.tile.bus_gbps)
         sram = total(rows * self.sram[entry]) * _figure(target.tile.table_sram_ns)
         rate = _figure(target.chip.dram_gbps)
@@ -152,7 +156,7 @@ class Table:
             owner,
             self.router_of(owner),
             ids * (ID_BITS + HEADER_BITS),
-            np.where(near, total(rows) * ID_BITS / bus, 0.0),
+            np.where(near, ids * ID_BITS / bus, 0.0),
             np.where(near, (moved + ids * self.row_words * WORD_BITS) / bus, 0.0),
             return_bits + returns * (self.row_words * WORD_BITS + HEADER_BITS),
             sram,

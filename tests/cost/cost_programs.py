@@ -15,7 +15,8 @@ from cimc.target.spec import Target
 Blocks = Sequence[tuple[int, int, int, int, int, int, int]]
 """Rows of a block table: row0, rows, col0, cols, tile, array, offset."""
 
-TSINGHUA = load_target("tsinghua28")
+TSINGHUA = load_target("tsinghua28{tile.vector_lanes=32}")
+"""With lanes for which operation times are easy to see."""
 
 
 def program(

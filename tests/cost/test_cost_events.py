@@ -31,7 +31,8 @@ def test_a_full_mvm():
     assert events["array.steps"] == events["array.steps.mvm"] == 8
     assert events["array.rows_driven"] == 8 * 512
     assert events["adc.conversions"] == events["adc.conversions_used"] == events["shift_add.ops"] == 512
-    assert events["bus.bits"] == 512 * 8 + 512 * 32
+    assert events["bus.in_bits"] == 512 * 4  # at the width of the inputs; a byte each in the scratchpad
+    assert events["bus.bits"] == 512 * 4 + 512 * 32
     assert events["scratchpad.read_bits"] == 512 * 8
     assert events["scratchpad.write_bits"] == 512 * 32
     assert events["accumulate.adds"] == 0
@@ -77,8 +78,8 @@ def test_a_partial_array_group_reads_its_own_rows():
 
 def test_transfers():
     """Tile 9 of an 8x8 mesh is 2 hops from the port at tile 0; tile 11 is 2 from tile 9."""
-    send = instr("send", tile=11, tag=1, src=Ref(0), bytes=16)
-    recv = instr("recv", tile=9, tag=1, dst=Ref(0), bytes=16)
+    send = instr("send", tile=11, tag=1, src=Ref(0), bytes=16, bits=8)
+    recv = instr("recv", tile=9, tag=1, dst=Ref(0), bytes=16, bits=8, sign="unsigned")
     made = program({9: [load(4), send], 11: [recv, store(4)]}, inputs=[dense(4)], outputs=[dense(4)])
     events = count_events(made, TSINGHUA)
     bits = 4 * 32 + 32
@@ -91,8 +92,8 @@ def test_transfers():
 
 def test_traffic_between_chips_crosses_the_host_link():
     target = load_target("neurram130")  # 4x3 tiles a chip
-    send = instr("send", tile=13, tag=0, src=Ref(0), bytes=4)
-    recv = instr("recv", tile=1, tag=0, dst=Ref(0), bytes=4)
+    send = instr("send", tile=13, tag=0, src=Ref(0), bytes=4, bits=8)
+    recv = instr("recv", tile=1, tag=0, dst=Ref(0), bytes=4, bits=8, sign="unsigned")
     events = count_events(program({1: [send], 13: [recv]}, target=target), target)
     assert events["host_link.bits"] == 64
     assert events["router.hop_bits"] == 64 * 2

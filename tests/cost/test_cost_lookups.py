@@ -17,7 +17,7 @@ from cimc.target import load_target
 from cimc.target.overrides import with_overrides
 from tests.cost.cost_programs import TSINGHUA, dense, load, lookup_activity, program, relu, table
 
-STEP, BUS, LINK, HOST, HOST_NS, HOP = 23.08, 129.6, 38.4, 204.7, 500.0, 2.8
+STEP, BUS, LINK, HOST, HOST_NS, HOP = 23.08, 460.8, 38.4, 204.7, 500.0, 2.8
 DIM = 32  # 64 cell columns of two slices: one step
 FAR = [(0, 512, 0, DIM, 3, 0, 0), (512, 512, 0, DIM, 3, 1, 0), (1024, 512, 0, DIM, 0, 0, 0)]
 """Three blocks: two on tile 3 (three hops from tile 0), one on tile 0."""
@@ -53,7 +53,7 @@ def test_events_of_a_pooled_bag():
     out, back = 3 * 64, 1 * (DIM * 32 + 32)
     assert events["router.hop_bits"] == pytest.approx(3 * (out + back))
     assert events["host_link.bits"] == 32 + 4 * 32
-    assert events["bus.bits"] == pytest.approx(4 * 32 + 2.5 * DIM * 32)
+    assert events["bus.bits"] == pytest.approx(4 * 32 + 1.5 * DIM * 32)  # one vector a visit
     assert events["messages"] == pytest.approx(1 + 3 + 1)
     assert events["scratchpad.write_bits"] == pytest.approx(1.5 * DIM * 32 + DIM * 32)
 
@@ -64,7 +64,7 @@ def test_energy_of_pooled_rows_in_one_array():
     made = program({0: [bag()]}, [(table("t", 512, DIM, pool_rows=80), blocks)], inputs=[ids_port()])
     together = lookup_activity((0, 0, 0), [80], [1], {0: 1}, 80, 1)
     found = energy_of(count_events(made, TSINGHUA, together), TSINGHUA)
-    assert found.array_pj == pytest.approx(80 * 2.064 + 64 * 23.73)
+    assert found.array_pj == pytest.approx(80 * 2.064 + 64 * 13.2 + 674)
     assert found.array_pj == pytest.approx(1680, rel=0.01)
 
 
@@ -85,7 +85,7 @@ def test_latency_of_one_owner():
     timing = time_program(bag_program(blocks), TSINGHUA, activity)
     arrive = HOST_NS + (32 + 4 * 32) / LINK
     out, back = 4 * 64 / LINK, (DIM * 32 + 32) / LINK
-    bus = (4 * 32 + 2 * DIM * 32) / BUS
+    bus = (4 * 32 + DIM * 32) / BUS
     assert timing.latency_ns == pytest.approx(arrive + out + 2 * 3 * HOP + 2 * STEP + bus + back + 2)
     assert timing.busy[Unit("array", 3, 0)] == pytest.approx(2 * STEP)
     assert timing.busy[Unit("router out", 0)] == pytest.approx(out)
@@ -101,7 +101,7 @@ def test_the_busiest_array_of_a_tile_counts():
         blocks = [(0, 512, 0, DIM, 0, 0, 0), (512, 512, 0, DIM, 0, array, 64)]
         activity = lookup_activity((0, 0, 0), [2, 1], [2, 1], {0: 1}, 3, 1)
         timing = time_program(bag_program(blocks), TSINGHUA, activity)
-        bus = (3 * 32 + 3 * DIM * 32) / BUS
+        bus = (3 * 32 + DIM * 32) / BUS
         arrive = HOST_NS + 4 * 32 / LINK
         assert timing.latency_ns == pytest.approx(arrive + times * STEP + bus + 2)
 

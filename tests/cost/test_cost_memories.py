@@ -14,7 +14,7 @@ from cimc.target.overrides import with_overrides
 from cimc.target.spec import Target
 from tests.cost.cost_programs import TSINGHUA, lookup_activity, program, table
 
-STEP, BUS, LINK, HOST_NS, HOP = 23.08, 129.6, 38.4, 500.0, 2.8
+STEP, BUS, LINK, HOST_NS, HOP = 23.08, 460.8, 38.4, 500.0, 2.8
 SRAM_NS, DRAM_NS, DRAM_GBPS = 1.0, 100.0, 102.4
 DIM = 32
 ROW = DIM * 8  # bits of a row in SRAM or DRAM: one burst of 32 bytes

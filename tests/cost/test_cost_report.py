@@ -53,7 +53,7 @@ def test_a_program_without_matrices_uses_no_array():
 def test_estimate_agrees_with_its_parts():
     cost = estimate(small(), TSINGHUA)
     assert cost.energy_pj == pytest.approx(sum(item.pj for item in cost.energy.items))
-    assert cost.array_energy_pj == pytest.approx(64 * 2.064 + 64 * 23.73)
+    assert cost.array_energy_pj == pytest.approx(64 * 2.064 + 64 * 13.2 + 674)
     assert cost.bottleneck == next(iter(cost.busy))
     assert cost.throughput_rps == pytest.approx(1e9 / cost.busy[cost.bottleneck])
     assert cost.latency_ns == sum(cost.segment_ns)
@@ -103,7 +103,7 @@ def test_bases():
         "counts": "assumed",
     }
     assert set(cost.structure) == set(COUNTED_FROM)
-    assert cost.structure["array.columns_per_step"] == "measured"
+    assert cost.structure["array.columns_per_step"] == "derived"
     idle = estimate(program({0: []}), TSINGHUA)
     assert (idle.basis["time"], idle.basis["energy"]) == (None, None)  # no constant was used
     assert (idle.throughput_rps, idle.bottleneck) == (None, "")

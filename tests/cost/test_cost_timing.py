@@ -16,7 +16,7 @@ from cimc.target import load_target
 from cimc.target.overrides import with_overrides
 from tests.cost.cost_programs import TSINGHUA, dense, layer, load, mvm, program, quant, relu, store
 
-STEP, BUS, LINK, HOST, HOST_NS, HOP = 23.08, 129.6, 38.4, 204.7, 500.0, 2.8
+STEP, BUS, LINK, HOST, HOST_NS, HOP = 23.08, 460.8, 38.4, 204.7, 500.0, 2.8
 
 
 def host(elements: int, hops: int = 0) -> float:
@@ -25,11 +25,11 @@ def host(elements: int, hops: int = 0) -> float:
 
 
 def send(to: int, size: int, at: int = 0, tag: int = 0):
-    return instr("send", tile=to, tag=tag, src=Ref(at), bytes=size)
+    return instr("send", tile=to, tag=tag, src=Ref(at), bytes=size, bits=8)
 
 
 def recv(source: int, size: int, at: int = 0, tag: int = 0):
-    return instr("recv", tile=source, tag=tag, dst=Ref(at), bytes=size)
+    return instr("recv", tile=source, tag=tag, dst=Ref(at), bytes=size, bits=8, sign="unsigned")
 
 
 def test_a_layer_is_the_sum_of_its_parts():
@@ -86,7 +86,7 @@ def two_mvms(array: int, same_output: bool = False):
     return program({0: stream}, matrices)
 
 
-BUS_ONE = (8 * 8 + 64 * 32) / BUS
+BUS_ONE = (8 * 4 + 64 * 32) / BUS
 
 
 def test_different_arrays_overlap():
@@ -108,7 +108,7 @@ def test_writes_of_the_same_bytes_serialise():
 def test_blocks_of_an_array_group_fire_together():
     """Two row blocks on two arrays take one array time; on one array they take two."""
     matrix = layer("w", 16, 64)
-    bus = (16 * 8 + 2 * 64 * 32) / BUS
+    bus = (16 * 4 + 64 * 32) / BUS  # their sums are added before the bus
     for array, times in ((1, 1), (0, 2)):
         blocks = [(0, 8, 0, 64, 0, 0, 0), (8, 8, 0, 64, 0, array, 64)]
         made = program({0: [mvm(0, 64, count=2)]}, [(matrix, blocks)])

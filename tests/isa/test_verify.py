@@ -47,8 +47,14 @@ def program(streams: dict[int, list[Instr]], outputs: int = 0) -> Program:
 LOAD = instr("load", dst=Ref(0), port=0, n=6)
 QUANT = instr("quant", dst=Ref(24), src=Ref(0), n=6, scale=1.0, bits=8, sign="unsigned")
 MVM = instr("mvm", dst=Ref(32), src=Ref(24), matrix=0, first=0, count=1)
-SEND = instr("send", tile=4, tag=1, src=Ref(0), bytes=24)
-RECV = instr("recv", tile=3, tag=1, dst=Ref(0), bytes=24)
+SEND = instr("send", tile=4, tag=1, src=Ref(0), bytes=24, bits=8)
+
+
+def received(size: int, bits: int) -> Instr:
+    return instr("recv", tile=3, tag=1, dst=Ref(0), bytes=size, bits=bits, sign="unsigned")
+
+
+RECV = received(24, 8)
 
 
 def elementwise(fn: str, kind: str) -> Instr:
@@ -89,7 +95,14 @@ def test_a_good_program_passes() -> None:
         ({3: [LOAD, instr("iadd", dst=Ref(0), a=Ref(0), b=Ref(56, 0, True), n=6)]}, "constant memory"),
         ({3: [LOAD, SEND]}, "never received"),
         ({4: [RECV]}, "never comes"),
-        ({3: [LOAD, SEND], 4: [instr("recv", tile=3, tag=1, dst=Ref(0), bytes=20)]}, "has 24 bytes"),
+        ({3: [LOAD, SEND], 4: [received(20, 8)]}, "has 24 bytes"),
+        ({3: [LOAD, SEND], 4: [received(24, 4)]}, "8 bits of each"),
+        ({3: [LOAD, SEND], 4: [received(24, 9)]}, "1 to 8 bits"),
+        ({3: [instr("loadq", dst=Ref(0), port=0, n=6, scale=1.0, bits=0, sign="signed")]}, "1 to 8 bits"),
+        (
+            {3: [instr("loadq", dst=Ref(0), port=1, n=6, scale=1.0, bits=4, sign="signed")]},
+            "1 is no dense port",
+        ),
         ({5: [instr("bag", dst=Ref(0), port=0, matrix=1, mode="sum", scale=1.0)]}, "no bag port"),
         ({3: [LOAD, elementwise("pow", "i32")]}, "powers are of f32"),
         ({3: [LOAD, over_nothing("max")]}, "largest or smallest of nothing"),
@@ -103,8 +116,8 @@ def test_broken_programs_are_refused(streams: dict[int, list[Instr]], why: str) 
 
 
 def test_streams_that_wait_for_each_other() -> None:
-    back = instr("send", tile=3, tag=2, src=Ref(0), bytes=24)
-    get = instr("recv", tile=4, tag=2, dst=Ref(0), bytes=24)
+    back = instr("send", tile=3, tag=2, src=Ref(0), bytes=24, bits=8)
+    get = instr("recv", tile=4, tag=2, dst=Ref(0), bytes=24, bits=8, sign="unsigned")
     with pytest.raises(ProgramError, match="never comes"):
         verify_program(program({3: [get, SEND], 4: [RECV, back]}), TARGET)
 

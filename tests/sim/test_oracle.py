@@ -53,12 +53,17 @@ def test_mvm_by_hand():
     assert clipped.tolist() == [[-25]]
 
 
-@pytest.mark.parametrize("encoding", ["offset", "differential"])
-@pytest.mark.parametrize("scheme", ["offset", "sign-phases", "twos-complement"])
+@pytest.mark.parametrize(
+    ("encoding", "scheme"),
+    [
+        *((e, s) for e in ("offset", "differential") for s in ("offset", "sign-phases", "twos-complement")),
+        ("differential", "native"),
+    ],
+)
 @pytest.mark.parametrize("signed", [False, True])
 def test_wide_converter_gives_the_integer_product(encoding, scheme, signed):
     rng = np.random.default_rng(1)
-    low, high = (-8, 7) if signed else (0, 15)
+    low, high = phase_plan(4, signed, 3, scheme).bounds
     x = rng.integers(low, high, (3, 11), endpoint=True)
     w = rng.integers(-7, 7, (11, 5), endpoint=True)
     blocks = [(0, 4, 0, 5), (4, 7, 0, 2), (4, 7, 2, 3)]

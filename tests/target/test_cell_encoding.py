@@ -16,7 +16,7 @@ from cimc.target.cell_encoding import (
 )
 
 ENCODINGS = st.sampled_from(["differential", "offset"])
-SCHEMES = st.sampled_from(["offset", "sign-phases", "twos-complement"])
+SCHEMES = st.sampled_from(["offset", "sign-phases", "twos-complement", "native"])
 
 
 def weight_range(encoding, levels, bits):
@@ -75,14 +75,15 @@ def test_slices_and_reach(encoding, levels, bits, slices, maximum):
 def test_every_activation_survives_phasing(bits, signed, dac_bits, scheme):
     plan = phase_plan(bits, signed, dac_bits, scheme)
     low, high = plan.bounds
-    assert (low, high) == ((-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1))
+    least = -(2 ** (bits - 1)) + (scheme == "native")  # whose codes are symmetric
+    assert (low, high) == ((least, 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1))
     x = np.arange(low, high + 1)
     digits = input_phases(x, plan)
     np.testing.assert_array_equal(plan.decode(digits), x)
-    assert digits.dtype == np.uint8
+    assert digits.dtype == (np.int8 if signed and scheme == "native" else np.uint8)
     for phase, codes in zip(plan.phases, digits, strict=True):
         assert 1 <= phase.width <= dac_bits
-        assert codes.max() < 1 << phase.width
+        assert np.abs(codes).max() < 1 << phase.width
     for beyond in (low - 1, high + 1):
         with pytest.raises(ValueError, match="must lie in"):
             input_phases(np.array([beyond]), plan)
@@ -100,6 +101,9 @@ def test_every_activation_survives_phasing(bits, signed, dac_bits, scheme):
         (4, "sign-phases", [1, 16, -1, -16], 0),
         (8, "sign-phases", [1, -1], 0),
         (7, "sign-phases", [1, -1, -128], 0),  # -128 needs an eighth bit
+        (8, "native", [1], 0),
+        (4, "native", [1, 8, 64], 0),  # three bits and a sign at a time
+        (1, "native", [1, 2, 4, 8, 16, 32, 64], 0),
     ],
 )
 def test_phases_of_a_signed_byte(dac_bits, scheme, weights, offset):

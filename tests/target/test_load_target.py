@@ -118,7 +118,7 @@ BAD_FIELDS = [
     ),
     ("  rows:", "  adc_bit: 8\n  rows:", "  adc_bit:", "adc_bit (line {}): is not a known", "mean adc_bits?"),
     ("unit: ns", "unit: us", "  step_ns:", "(line {}): must be given in ns, not in us", "array.step_ns"),
-    ("basis: measured", "basis: guessed", "guessed", "(line {}): input should be", "array.step_ns.basis"),
+    ("basis: derived", "basis: guessed", "guessed", "(line {}): input should be", "array.step_ns.basis"),
     ("value: 23.08", "value: -1", "value: -1", "(line {}): input should be", "array.step_ns.value"),
     ("value: 23.08", "value: .nan", "value: .nan", "(line {}): input should be", "array.step_ns.value"),
     ("value: 23.08", "value: '23'", "value: '23'", "(line {}): input should be", "array.step_ns.value"),

@@ -50,8 +50,10 @@ def test_the_full_range_of_column_sums_can_be_covered(target):
 def test_tsinghua28_energy_per_step():
     array = load_target("tsinghua28").array
     assert round(512 * float(array.row_pj)) == 1057
-    assert round(64 * float(array.conversion_pj)) == 1519
     assert full_step_pj(array) == pytest.approx(1057 + 1519, abs=1)
+    share = full_step_pj(array) / 100  # published: ADC 31.8 %, DAC 16.8 %, digital and drivers 8.6 %
+    assert 64 * float(array.conversion_pj) == pytest.approx(31.8 * share, rel=0.04)
+    assert float(array.step_pj) == pytest.approx((16.8 + 8.6) * share, rel=0.04)
     assert array.cols / array.columns_per_step * float(array.step_ns) == pytest.approx(184.6, abs=0.05)
 
 
@@ -59,10 +61,10 @@ def test_tsinghua28_meets_the_four_measured_powers():
     array = load_target("tsinghua28").array
     driven, powers_mw = np.array([128, 256, 384, 512]), np.array([77.05, 88.93, 100.23, 111.43])
     energy = driven * float(array.row_pj) + 64 * float(array.conversion_pj) + float(array.step_pj)
-    np.testing.assert_allclose(energy / float(array.step_ns), powers_mw, rtol=0.003)
+    np.testing.assert_allclose(energy / float(array.step_ns), powers_mw, rtol=0.004)
     slope, intercept = np.polyfit(driven, powers_mw * float(array.step_ns), 1)
     assert float(array.row_pj) == pytest.approx(slope, abs=0.001)
-    assert 64 * float(array.conversion_pj) == pytest.approx(intercept, abs=1)
+    assert 64 * float(array.conversion_pj) + float(array.step_pj) == pytest.approx(intercept, abs=1)
 
 
 def test_tsinghua28_pooled_rows_against_scattered_ones():
@@ -70,7 +72,7 @@ def test_tsinghua28_pooled_rows_against_scattered_ones():
     target = load_target("tsinghua28")
     array = target.array
     assert 32 * target.slices(8) == array.columns_per_step
-    convert = 64 * float(array.conversion_pj)
+    convert = 64 * float(array.conversion_pj) + float(array.step_pj)
     assert 80 * float(array.row_pj) + convert == pytest.approx(1680, rel=0.01)
     assert 80 * (float(array.row_pj) + convert) == pytest.approx(122_000, rel=0.01)
 
@@ -107,7 +109,8 @@ def test_isaac32_size_and_area():
 
 def test_borrowed_rates_follow_from_power_over_energy_per_bit():
     target = load_target("isaac32")
-    assert float(target.tile.bus_gbps) == pytest.approx(7 / 0.054, rel=0.001)
+    assert float(target.tile.bus_gbps) == pytest.approx(384 * 1.2)  # wires, GHz
+    assert float(target.tile.bus_pj_per_bit) == pytest.approx(7 / 460.8, rel=0.001)
     assert float(target.chip.host_link_gbps) == pytest.approx(10_400 / 50.8, rel=0.001)
     assert float(target.tile.vector_op_pj) == pytest.approx(1.71 * float(target.tile.vector_op_ns))
     mean_hops = (14**2 - 1) / (3 * 14) + (12**2 - 1) / (3 * 12)

@@ -135,7 +135,7 @@ def test_an_override_says_so():
         assert table[path].value == value
         assert table[path].basis == "assumed"
         assert "tsinghua28" in table[path].source
-    assert table["array.rows"].basis == "measured"
+    assert table["array.rows"].basis == "derived"
     assert with_overrides(DEFAULT, {}) == DEFAULT
 
 

@@ -30,7 +30,7 @@ from cimc.timing.template import template_of
 from cimc.timing.visits import Recorder
 from tests.cost.cost_programs import TSINGHUA, dense, layer, load, mvm, program, quant, relu, store, table
 
-LINK, HOST, HOST_NS, HOP, BUS, STEP = 38.4, 204.7, 500.0, 2.8, 129.6, 23.08
+LINK, HOST, HOST_NS, HOP, BUS, STEP = 38.4, 204.7, 500.0, 2.8, 460.8, 23.08
 
 
 def run(
@@ -42,11 +42,11 @@ def run(
 
 
 def send(tile: int, size: int, at: int = 0, tag: int = 0) -> Instr:
-    return instr("send", tile=tile, tag=tag, src=Ref(at), bytes=size)
+    return instr("send", tile=tile, tag=tag, src=Ref(at), bytes=size, bits=8)
 
 
 def recv(tile: int, size: int, at: int = 0, tag: int = 0) -> Instr:
-    return instr("recv", tile=tile, tag=tag, dst=Ref(at), bytes=size)
+    return instr("recv", tile=tile, tag=tag, dst=Ref(at), bytes=size, bits=8, sign="unsigned")
 
 
 def busy(found: Simulation, unit: Unit) -> float:
@@ -77,7 +77,7 @@ def test_one_request_through_one_layer() -> None:
     """Host, hops and wire in; scale; bus, one step, bus; one operation; out: as on paper."""
     hops, bits_in, bits_out = 2, 512 * 32 + 32, 64 * 32 + 32  # tile 9 is at (1, 1)
     expected = (
-        HOST_NS + hops * HOP + bits_in / LINK + 512 / 32 + (512 * 8 + 64 * 32) / BUS + STEP + 64 / 32
+        HOST_NS + hops * HOP + bits_in / LINK + 512 / 32 + (512 * 4 + 64 * 32) / BUS + STEP + 64 / 32
         + HOST_NS + hops * HOP + bits_out / LINK
     )  # fmt: skip
     found = run(one_layer())

@@ -37,14 +37,26 @@ from cimc.ir.cim.matrices import (
 from cimc.ir.cim.number_table import NumbersAttr
 from cimc.ir.cim.products import AddOp, DequantizeOp, MvmOp, QuantizeOp
 from cimc.ir.cim.table_lookup import LookupOp
-from cimc.ir.cim.transport import LoadOp, TransferOp
+from cimc.ir.cim.transport import LoadOp, LoadQuantizedOp, TransferOp
 
 TILE_ATTR = "cim.tile"
 ADDRESS_ATTR = "cim.at"
 
 CIM = Dialect(
     "cim",
-    [WeightsOp, TableOp, *DECISIONS, QuantizeOp, MvmOp, AddOp, DequantizeOp, LookupOp, TransferOp, LoadOp],
+    [
+        WeightsOp,
+        TableOp,
+        *DECISIONS,
+        QuantizeOp,
+        MvmOp,
+        AddOp,
+        DequantizeOp,
+        LookupOp,
+        TransferOp,
+        LoadOp,
+        LoadQuantizedOp,
+    ],
     [NumbersAttr],
 )
 
@@ -68,6 +80,7 @@ __all__ = [
     "DequantizeOp",
     "Histogram",
     "LoadOp",
+    "LoadQuantizedOp",
     "LookupOp",
     "MatrixOp",
     "MvmOp",

@@ -82,9 +82,12 @@ def make_column_tile(
 ) -> ColumnTile:  # fmt: skip
     """Format planes ``means`` and ``variances`` ``[S, R, C]`` with ADC steps ``lsb [P, S, C]``."""
     slices, height, _ = means.shape
+    # the bounds below are of sums of one sign; codes of both signs reach at most twice as far
     drive = (1 << array.dac_bits) - 1
+    if plan.native:
+        drive = 2 * max((1 << phase.width) - 1 for phase in plan.phases)
     coarsest = lsb.max(axis=0) << FRACTION
-    small = array.dac_bits == 1 and height <= _SHORT_ROWS
+    small = array.dac_bits == 1 and not plan.native and height <= _SHORT_ROWS
     limit = SINGLE_LIMIT if levels.single else DOUBLE_LIMIT
     dropped = _dropped(means, drive, limit, coarsest)
     short = np.zeros_like(dropped, bool)

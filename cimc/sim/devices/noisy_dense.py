@@ -35,7 +35,7 @@ from cimc.sim.devices.model.device import Device
 from cimc.sim.kernels.threads import run, shares
 from cimc.support.once import Once
 from cimc.support.random import quantiles, splitmix
-from cimc.target.cell_encoding import encode_weights, input_phases, phase_plan
+from cimc.target.cell_encoding import Codes, encode_weights, input_phases, phase_plan
 from cimc.target.spec import Array
 
 if TYPE_CHECKING:
@@ -172,12 +172,10 @@ class NoisyDense:
         cells = len(tile.scale) * self.weights.size
         return self.compiled and tile.short and 16 * cells <= _TABLE_BYTES
 
-    def _by_product(
-        self, acc: Ints, tile: ColumnTile, drive: NDArray[np.uint8], keys: splitmix.Words
-    ) -> None:
+    def _by_product(self, acc: Ints, tile: ColumnTile, drive: Codes, keys: splitmix.Words) -> None:
         phases, slices, cols = tile.factor.shape
         shape = (phases, len(acc), slices, cols)
-        driven = np.ascontiguousarray(drive).reshape(phases * len(acc), -1)
+        driven: Codes = np.ascontiguousarray(drive).reshape(phases * len(acc), -1)  # type: ignore[assignment]
         sums = self._sums(tile, driven, False).reshape(shape)
         noisy = tile.spreads.size > 0
         spreads = np.zeros((0, 0, 0, 0), sums.dtype)
@@ -199,13 +197,14 @@ class NoisyDense:
                 tile.step, tile.factor, tile.first_col, total, (low, high), noisy,
             )  # fmt: skip
 
-    def _sums(self, tile: ColumnTile, driven: NDArray[np.uint8], squared: bool) -> Floats:
+    def _sums(self, tile: ColumnTile, driven: Codes, squared: bool) -> Floats:
         """``driven [n, R]`` times the column tile's means, or its squares times the spreads: ``[n, S*C]``."""
         plane = tile.spreads if squared else tile.means
-        several = squared and self.array.dac_bits > 1
+        several = squared and (self.array.dac_bits > 1 or self.plan.native)
         prepared = self._integers.get((*_place(tile), squared))
-        if prepared is not None and self.compiled:
-            return prepared(driven * driven if several else driven)
+        if prepared is not None and self.compiled:  # of unsigned codes
+            codes = driven.astype(np.uint8, copy=False)
+            return prepared(codes * codes if several else codes)
         inputs = driven.astype(plane.dtype)
         if several:
             inputs *= inputs
@@ -255,7 +254,7 @@ class NoisyDense:
         return found
 
     def _integer_planes(self, tile: ColumnTile) -> None:
-        if not self.compiled or (*_place(tile), False) in self._integers:
+        if not self.compiled or self.plan.native or (*_place(tile), False) in self._integers:
             return
         from cimc.sim.devices.kernels.integer_products import IntegerPlane
 

@@ -19,7 +19,7 @@ from cimc.ir.types import element_of, element_to_dtype, i1, is_float, symbol
 from cimc.isa.instructions import Instr, Ref, instr
 from cimc.isa.program import ChipSegment, Port
 from cimc.transforms.codegen.constant_pool import ConstantPool
-from cimc.transforms.schedule.schedule import is_chip
+from cimc.transforms.schedule.chip_operations import is_chip
 
 
 @dataclass(frozen=True)

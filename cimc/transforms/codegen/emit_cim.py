@@ -7,7 +7,7 @@ from xdsl.ir import Operation
 
 from cimc.analysis.request_size import request_bytes, request_shape
 from cimc.ir import cim, rec
-from cimc.ir.types import symbol
+from cimc.ir.types import i8, symbol
 from cimc.isa.instructions import Instr, instr
 from cimc.transforms.codegen import vector_ops
 from cimc.transforms.codegen.chip_segment import Emitter, Segment, unsupported
@@ -18,13 +18,35 @@ def _load(seg: Segment, op: cim.LoadOp) -> list[Instr]:
     return [instr("load", dst=seg.ref(op.result), port=seg.port(op.x), n=seg.size(op.result))]
 
 
+def _load_quantized(seg: Segment, op: cim.LoadQuantizedOp) -> list[Instr]:
+    return [
+        instr(
+            "loadq",
+            dst=seg.ref(op.result),
+            port=seg.port(op.x),
+            n=seg.size(op.result),
+            scale=op.scale.value.data,
+            bits=op.bits.value.data,
+            sign=_sign(op.signed),
+        )
+    ]
+
+
+def _sign(signed: bool) -> str:
+    return "signed" if signed else "unsigned"
+
+
 def _transfer(seg: Segment, op: cim.TransferOp) -> list[Instr]:
     source, dest = op.source.value.data, op.dest.value.data
     size = request_bytes(op.x)
     seg.receive(op.x, source)
-    send = instr("send", tile=dest, tag=seg.tag, src=seg.ref(op.x), bytes=size)
+    bits = 8 if op.bits is None else op.bits.value.data
+    send = instr("send", tile=dest, tag=seg.tag, src=seg.ref(op.x), bytes=size, bits=bits)
     seg.streams.setdefault(source, []).append(send)
-    seg.waiting[op.result, dest] = instr("recv", tile=source, tag=seg.tag, dst=seg.ref(op.result), bytes=size)
+    seg.waiting[op.result, dest] = instr(
+        "recv", tile=source, tag=seg.tag, dst=seg.ref(op.result), bytes=size, bits=bits,
+        sign=_sign(rec.element(op.x) == i8),
+    )  # fmt: skip
     seg.tag += 1
     return []
 
@@ -71,7 +93,7 @@ def _quantize(seg: Segment, op: cim.QuantizeOp) -> list[Instr]:
             n=seg.size(op.x),
             scale=op.scale.value.data,
             bits=op.bits.value.data,
-            sign="signed" if op.signed else "unsigned",
+            sign=_sign(op.signed),
         )
     ]
 
@@ -119,6 +141,7 @@ def _lookup(seg: Segment, op: cim.LookupOp) -> list[Instr]:
 
 EMITTERS: dict[type[Operation], Emitter] = {
     cim.LoadOp: _load,
+    cim.LoadQuantizedOp: _load_quantized,
     cim.TransferOp: _transfer,
     cim.MvmOp: _mvm,
     cim.DequantizeOp: _dequantize,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cimc.errors import PassError
 from cimc.ir.cim import COL0, COLS, ROW0, ROWS
-from cimc.target.cell_encoding import PhasePlan, encode_weights, input_phases, phase_plan
+from cimc.target.cell_encoding import Codes, PhasePlan, encode_weights, input_phases, phase_plan
 from cimc.target.spec import Array
 
 MAX_SAMPLES = 256
@@ -76,9 +76,9 @@ def clip_free_steps(digits: NDArray[np.int8], plan: PhasePlan, array: Array) -> 
     From the largest sum of positive or of negative digits of any column, all rows at full drive; can
     exceed ``array.adc_max_lsb``.
     """
-    positive = np.maximum(digits, 0).sum(axis=1, dtype=np.int64).max(axis=1, initial=0)
-    negative = -np.minimum(digits, 0).sum(axis=1, dtype=np.int64).min(axis=1, initial=0)
-    reach = np.maximum(positive, negative)
+    positive = np.maximum(digits, 0).sum(axis=1, dtype=np.int64)
+    negative = -np.minimum(digits, 0).sum(axis=1, dtype=np.int64)
+    reach = np.maximum(*plan.reach(positive, negative)).max(axis=1, initial=0)
     return np.array(
         [
             [array.lossless_lsb(int(bound) * ((1 << phase.width) - 1)) for phase in plan.phases]
@@ -129,7 +129,7 @@ def thinned(samples: Integers) -> Integers:
 
 
 def _calibrate(
-    drive: NDArray[np.uint8], digits: NDArray[np.int8], safe: NDArray[np.int64], array: Array
+    drive: Codes, digits: NDArray[np.int8], safe: NDArray[np.int64], array: Array
 ) -> NDArray[np.int64]:
     """Steps ``[S, P]`` of one block for phases ``drive [P, n, R]`` on cells ``digits [S, R, C]``."""
     steps = np.minimum(safe, array.adc_max_lsb)
@@ -158,11 +158,11 @@ def _candidates(finest: int, coarsest: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.array(sorted(steps | set(coarsest[coarsest >= finest].tolist())), dtype=np.int64)
 
 
-def column_sums(drive: NDArray[np.uint8], digits: NDArray[np.int8]) -> NDArray[np.int64]:
+def column_sums(drive: Codes, digits: NDArray[np.int8]) -> NDArray[np.int64]:
     """Column sums of phases ``[P, n, R]`` on slices ``[S, R, C]``: int64 ``[S, P, n * C]``."""
     phases, n, rows = drive.shape
     slices, _, cols = digits.shape
-    largest = rows * int(drive.max(initial=0)) * int(np.abs(digits).max(initial=0))
+    largest = rows * int(np.abs(drive).max(initial=0)) * int(np.abs(digits).max(initial=0))
     dtype = np.float32 if largest < 1 << 24 else np.float64  # integers, so the product is exact
     planes = digits.transpose(1, 0, 2).reshape(rows, -1).astype(dtype)
     sums = np.matmul(drive.reshape(-1, rows).astype(dtype), planes).reshape(phases, n, slices, cols)

@@ -174,7 +174,9 @@ def made_here(value: SSAValue, stages: Stages, stage: int) -> bool:
 
 
 def _stored(op: Operation, stage: int, stages: Stages) -> list[SSAValue]:
-    """Operands that lie in the scratchpad, each once; ids that stream in from outside do not."""
+    """Operands that lie in the scratchpad, each once; what streams in from outside does not."""
+    if isinstance(op, cim.LoadQuantizedOp):
+        return []
     if isinstance(op, cim.LookupOp) and not made_here(op.ids, stages, stage):
         rank = len(rec.shape(op.ids))
         if op.layout.data != "fixed" or rank == 1 or (rank == 2 and op.mode.data != "none"):

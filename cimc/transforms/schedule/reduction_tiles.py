@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from xdsl.ir import Operation
+from xdsl.ir import Operation, SSAValue
 
 from cimc.analysis.request_size import element_bytes, request_bytes
 from cimc.ir import cim, rec
@@ -26,6 +26,7 @@ from cimc.isa.directory import serving_tiles, with_replicas
 from cimc.remarks import MovedLookups
 from cimc.target.spec import Target
 from cimc.transforms.place.shard_list import Floats, Ints, expected_uses, tables_of
+from cimc.transforms.schedule.activation_widths import narrow_bits
 
 _HEADER = _ID = _WORD = 32
 _CANDIDATES = 8
@@ -291,7 +292,7 @@ def _others(
             if isinstance(source, rec.ConstantOp) or key in seen:
                 continue
             seen.add(key)
-            ns = (request_bytes(value) * 8 + _HEADER) / link
+            ns = (_bits(op, value) + _HEADER) / link
             here = isinstance(source, Operation) and source in tiles and stages[source] == stages[op]
             if not here:
                 busy[_IN, tiles[op]] += ns
@@ -299,6 +300,13 @@ def _others(
                 busy[_IN, tiles[op]] += ns
                 busy[_OUT, tiles[source]] += ns
     return busy
+
+
+def _bits(op: Operation, value: SSAValue) -> int:
+    """Bits of an operand on its way to ``op``."""
+    if isinstance(op, cim.LoadQuantizedOp):
+        return request_bytes(op.result) * op.bits.value.data
+    return request_bytes(value) * (narrow_bits(value) or 8)
 
 
 def _lane_operations(op: Operation) -> int:
@@ -310,8 +318,10 @@ def _lane_operations(op: Operation) -> int:
         return 2 * elements * rec.shape(op.a)[-1]
     if isinstance(op, rec.ReduceOp):
         return request_bytes(op.x) // element_bytes(op.x)
-    if isinstance(op, cim.MvmOp | cim.LookupOp | rec.ReshapeOp | rec.ConcatOp | rec.SliceOp):
-        return 0  # arrays, or mostly no more than another name for the same memory
+    if isinstance(
+        op, cim.MvmOp | cim.LookupOp | cim.LoadQuantizedOp | rec.ReshapeOp | rec.ConcatOp | rec.SliceOp
+    ):
+        return 0  # mostly no more than another name for the same memory
     return 3 * elements if isinstance(op, cim.DequantizeOp) else elements
 
 

@@ -19,7 +19,9 @@ from cimc.ir import cim, rec
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.remarks import MovedLookups, ScheduleRemarks
 from cimc.target.spec import Target
+from cimc.transforms.schedule.activation_widths import narrow_bits, quantise_outside
 from cimc.transforms.schedule.assign_tiles import SLACK, Slack, assign_tiles
+from cimc.transforms.schedule.chip_operations import is_chip, outside
 from cimc.transforms.schedule.reduction_tiles import hoist, spread_reduction_tiles
 from cimc.transforms.schedule.scratchpad import Buffers
 from cimc.transforms.schedule.tiling.apply import split_large
@@ -62,6 +64,7 @@ class Schedule(ModulePass):
             matrix.placement()
         function = main_function(op)
         cut = split_large(op, function, data, target, assign_stages)
+        quantise_outside(function, assign_stages(function))
         stages = assign_stages(function)
         chip = [o for o in function.body.block.ops if is_chip(o)]
         tiles, short = assign_tiles(stages, chip, data, target, self._slack)
@@ -115,11 +118,6 @@ class Schedule(ModulePass):
         return spread_reduction_tiles(chip, stages, tiles, lookups, data, target)
 
 
-def is_chip(op: Operation) -> bool:
-    """Whether tiles execute ``op``: everything but host operations, constants and the return."""
-    return not isinstance(op, rec.HostOp | rec.ConstantOp | ReturnOp)
-
-
 def assign_stages(function: FuncOp) -> dict[Operation, int]:
     """Stage of every operation: even on the chip, odd on the host (-1 = before the chip starts)."""
     stages: dict[Operation, int] = {}
@@ -136,21 +134,15 @@ def assign_stages(function: FuncOp) -> dict[Operation, int]:
     return stages
 
 
-def _outside(value: SSAValue, stage: int, stages: dict[Operation, int]) -> bool:
-    """Whether a value reaches stage ``stage`` from outside the chip."""
-    source = value.owner
-    return not isinstance(source, Operation) or not is_chip(source) or stages[source] != stage
-
-
 def _constant(value: SSAValue) -> bool:
     return isinstance(value.owner, rec.ConstantOp)
 
 
 def streamed(op: Operation, stage: int, stages: dict[Operation, int]) -> bool:
     """Whether a lookup takes its ids straight from outside, one bag a request, without a load."""
-    if not isinstance(op, cim.LookupOp) or not _outside(op.ids, stage, stages):
+    if not isinstance(op, cim.LookupOp) or not outside(op.ids, stage, stages):
         return False
-    if op.weights is not None and not _outside(op.weights, stage, stages):
+    if op.weights is not None and not outside(op.weights, stage, stages):
         return False
     rank = len(rec.shape(op.ids))
     return rank == 1 or (rank == 2 and op.mode.data != "none")
@@ -172,7 +164,7 @@ def _communicate(
         if not is_chip(op):
             continue
         stage, tile = stages[op], tiles[op]
-        if streamed(op, stage, stages):
+        if streamed(op, stage, stages) or isinstance(op, cim.LoadQuantizedOp):
             continue
         for index, operand in enumerate(op.operands):
             if _constant(operand):
@@ -196,7 +188,7 @@ def _bring(
     late: frozenset[Operation],
 ) -> SSAValue:
     stage, tile = stages[op], tiles[op]
-    if _outside(operand, stage, stages):
+    if outside(operand, stage, stages):
         new: cim.LoadOp | cim.TransferOp = cim.LoadOp(operand)
         Rewriter.insert_op(new, InsertPoint.before(op))
     else:
@@ -204,7 +196,7 @@ def _bring(
         assert isinstance(source, Operation)
         if tiles[source] == tile:
             return operand
-        new = cim.TransferOp(operand, tiles[source], tile)
+        new = cim.TransferOp(operand, tiles[source], tile, narrow_bits(operand))
         Rewriter.insert_op(new, InsertPoint.before(op) if source in late else InsertPoint.after(source))
     new.location = op.location
     new.result.name_hint = operand.name_hint

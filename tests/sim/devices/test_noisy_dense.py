@@ -16,7 +16,7 @@ from cimc.target.cell_encoding import encode_weights, input_phases
 from tests.sim.devices import devices_oracle as oracle
 from tests.sim.devices.devices_setup import changed, grid, inputs_for, make_array, make_dense
 
-SCHEMES = ["offset", "sign-phases", "twos-complement"]
+SCHEMES = ["offset", "sign-phases", "twos-complement", "native"]
 DEVICES = ["ideal", "wan2022", "falcone2025"]
 
 arrays = st.builds(

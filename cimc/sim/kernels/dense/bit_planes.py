@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from cimc.sim.kernels.dense.gemm import F32_EXACT, integer_matmul
 from cimc.sim.kernels.dense.row_spans import Span, significance
-from cimc.target.cell_encoding import PhasePlan, input_phases
+from cimc.target.cell_encoding import Codes, PhasePlan, input_phases
 
 F32_CONVERSION = (1 << 22) - 1
 _F64_EXACT = 1 << 51
@@ -74,7 +74,7 @@ class RowGroup:
         self,
         out: NDArray[np.int32],
         x: NDArray[np.integer[Any]],
-        drive: NDArray[np.uint8],
+        drive: Codes,
         scratch: NDArray[np.float64],
     ) -> None:
         """Add this group's partial product of ``x [B, K]`` to ``out [B, C]``.
@@ -93,7 +93,7 @@ class RowGroup:
             acc += np.int32(self.input_factor) * part.sum(axis=1, dtype=np.int32)[:, np.newaxis]
         out[:, self.unsure] += acc
 
-    def _convert(self, drive: NDArray[np.uint8], scratch: NDArray[np.float64]) -> NDArray[np.int32]:
+    def _convert(self, drive: Codes, scratch: NDArray[np.float64]) -> NDArray[np.int32]:
         """Shift-added codes, int32 ``[B, C]``, of phase digits ``[P, B, R]``."""
         _, slices, cols = self.factor.shape
         busy = np.flatnonzero(drive.any(axis=(1, 2)))  # an idle phase converts to 0: (lsb // 2) // lsb

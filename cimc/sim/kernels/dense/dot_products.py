@@ -267,7 +267,7 @@ def _convert(
     return signature, generate
 
 
-PATTERN, POSITIVE, NEGATIVE, SIGN = 0, 1, 2, 3
+PATTERN, POSITIVE, NEGATIVE, SIGN, MAGNITUDE = 0, 1, 2, 3, 4
 """Sources of phases: :class:`cimc.target.cell_encoding.Phase`."""
 
 
@@ -289,21 +289,29 @@ def _drive(x, b0, count, phases, offset, mask, inputs, driven):  # type: ignore[
     """What phases of samples ``b0 .. b0 + count - 1`` drive, in the rows of ``inputs``; how many they are.
 
     Those of phase ``p`` of sample ``b0 + i`` are named ``p * count + i`` in ``driven``; a phase that drives
-    no row of a sample is left out, as it converts to 0.
+    no row of a sample is left out, as it converts to 0.  Signed codes are raised by the largest of them, as
+    the units multiply unsigned inputs.
     """
     rows, used = x.shape[1], 0
     for p in range(phases.shape[0]):
         source, shift, digit = phases[p, 0], np.uint8(phases[p, 1]), np.uint8(phases[p, 2])
         for i in range(count):
             value, target = x[b0 + i], inputs[used]
+            idle = digit if source == MAGNITUDE else np.uint8(0)
             if source == PATTERN:
                 for k in range(rows):
                     target[k] = (np.uint8(np.uint8(value[k] + offset) & mask) >> shift) & digit
+            elif source == MAGNITUDE:
+                for k in range(rows):
+                    if value[k] >= 128:
+                        target[k] = digit - ((np.uint8(np.uint8(0) - value[k]) >> shift) & digit)
+                    else:
+                        target[k] = digit + ((value[k] >> shift) & digit)
             else:
                 for k in range(rows):
                     target[k] = (source_bits(value[k], source, offset, mask) >> shift) & digit
             k = 0
-            while k < rows and target[k] == 0:
+            while k < rows and target[k] == idle:
                 k += 1
             if k < rows:
                 driven[used] = p * count + i
@@ -313,7 +321,7 @@ def _drive(x, b0, count, phases, offset, mask, inputs, driven):  # type: ignore[
 
 @jit
 def converted_products(  # type: ignore[no-untyped-def]
-    x, phases, offset, mask, weights, panels, columns, halves, reciprocals, factors, steps, low, high,
+    x, phases, offset, mask, weights, panels, columns, halves, reciprocals, factors, steps, shifts, low, high,
     out, place, pitch
 ):  # fmt: skip
     """Add to ``out`` the converted column sums of cells, times ``factors``.
@@ -322,7 +330,8 @@ def converted_products(  # type: ignore[no-untyped-def]
     source, lowest bit, mask of the digit; ``offset``, ``mask``: of the pattern; ``panels int64[n, 7]``: where
     its ``weights`` begin, vectors, first row, dot products, where its ``columns`` begin, where its ``[P,
     lanes]`` parameters begin, and its columns.  Conversion is by ``halves`` and ``reciprocals``
-    (``bit_planes.py``), or by a division of integers where ``steps`` are given.
+    (``bit_planes.py``), or by a division of integers where ``steps`` are given.  ``shifts``: what inputs
+    raised by :func:`_drive` add to the sums; ``halves`` are less by them.
     """
     batch, rows = x.shape
     n_phases = phases.shape[0]
@@ -353,7 +362,8 @@ def converted_products(  # type: ignore[no-untyped-def]
                     at = panels[n, 5] + p * lanes
                     if steps.size:
                         for c in range(width):
-                            total = np.int64(sums[i * lanes + c]) + np.int64(steps[at + c] >> 1)
+                            total = np.int64(sums[i * lanes + c]) - np.int64(shifts[at + c])
+                            total += np.int64(steps[at + c] >> 1)
                             code = min(max(total // np.int64(steps[at + c]), low), high)
                             out[here + columns[first + c]] += code * factors[at + c]
                     elif dense:

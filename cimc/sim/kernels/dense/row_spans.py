@@ -55,7 +55,8 @@ class Span:
         drive = np.array([(1 << phase.width) - 1 for phase in plan.phases], dtype=np.int64)
         highest = np.maximum(digits, 0).sum(axis=1, dtype=np.int64)
         lowest = -np.minimum(digits, 0).sum(axis=1, dtype=np.int64)
-        return np.asarray(drive[:, None, None] * np.maximum(highest, lowest), dtype=np.int64)
+        reach = np.maximum(*plan.reach(highest, lowest))
+        return np.asarray(drive[:, None, None] * reach, dtype=np.int64)
 
 
 def significance(span: Span, plan: PhasePlan) -> NDArray[np.int64]:

@@ -27,6 +27,7 @@ SOURCES = {
     "positive": dot_products.POSITIVE,
     "negative": dot_products.NEGATIVE,
     "signbit": dot_products.SIGN,
+    "magnitude": dot_products.MAGNITUDE,
 }
 _TABLE_ROWS = 4 * (65536 // (16 * 8) - 1)  # rows whose table entries 16 bits can number, in eighths
 
@@ -57,7 +58,7 @@ def usable(span: Span, plan: PhasePlan, codes: tuple[int, int]) -> list[str]:
     sums, steps = span.reach(plan)[:, unsure], span.lsb[:, unsure]
     widest = int(sums.max(initial=0))
     rows = span.rows.stop - span.rows.start
-    if any(phase.width > 1 for phase in plan.phases) or rows > _TABLE_ROWS:
+    if plan.native or any(phase.width > 1 for phase in plan.phases) or rows > _TABLE_ROWS:
         return ["products"]
     kinds = []
     unsigned = not (span.code.digits < 0).any()
@@ -119,6 +120,8 @@ class _Products:
         panels, columns = [], []
         steps: list[NDArray[Any]] = []
         factors: list[NDArray[Any]] = []
+        shifts: list[NDArray[Any]] = []
+        raised = (self.phases[:, 2] if plan.native else 0 * self.phases[:, 2]).astype(np.int32)
         at_columns = at_steps = 0
         widest = 0
         for span in spans:
@@ -138,6 +141,10 @@ class _Products:
                     ])  # fmt: skip
                     columns.append(span.columns[here])
                     at_columns += width
+                    sums = span.code.digits[s][:, here].sum(axis=0, dtype=np.int32)
+                    shift = np.zeros((len(self.phases), lanes), np.int32)
+                    shift[:, :width] = raised[:, None] * sums
+                    shifts.append(shift.reshape(-1))
                     for source, target, fill in ((span.lsb, steps, 1), (factor, factors, 0)):
                         block = np.full((len(self.phases), lanes), fill, np.int32)
                         block[:, :width] = source[:, s, here]
@@ -146,15 +153,17 @@ class _Products:
         self.weights, self.panels = packer.packed(), np.array(panels, np.int64)
         self.columns = np.concatenate(columns).astype(np.int64)
         self.steps, self.factors = np.concatenate(steps), np.concatenate(factors)
-        self.halves = (self.steps // 2 + 0.5).astype(np.float32)
+        self.shifts = np.concatenate(shifts)
+        self.halves = (self.steps // 2 - self.shifts + 0.5).astype(np.float32)
         self.reciprocals = np.reciprocal(self.steps.astype(np.float32))
-        if widest < F32_CONVERSION:
+        # raised sums and their shifts are up to twice what they differ by
+        if widest * (3 if plan.native else 1) < F32_CONVERSION:
             self.steps = np.zeros(0, np.int32)
 
     def __call__(self, x: NDArray[np.uint8], out: NDArray[np.int32], place: int, pitch: int) -> None:
         dot_products.converted_products(
             x, self.phases, self.offset, self.mask, self.weights, self.panels, self.columns, self.halves,
-            self.reciprocals, self.factors, self.steps, *self.codes, out, place, pitch,
+            self.reciprocals, self.factors, self.steps, self.shifts, *self.codes, out, place, pitch,
         )  # fmt: skip
 
 
