@@ -5,6 +5,7 @@ from cimc.cost.energy import COMPONENTS, NOT_MODELLED, Energy, EnergyItem, energ
 from cimc.cost.estimate import Cost, estimate
 from cimc.cost.events import EVENTS, Events, count_events
 from cimc.cost.list_schedule import Span, Timing, time_program
+from cimc.cost.static_power import StaticItem, StaticPower, static_power_of
 from cimc.cost.work import CostError
 
 __all__ = [
@@ -18,10 +19,13 @@ __all__ = [
     "EnergyItem",
     "Events",
     "Span",
+    "StaticItem",
+    "StaticPower",
     "Timing",
     "area_of",
     "count_events",
     "energy_of",
     "estimate",
+    "static_power_of",
     "time_program",
 ]

@@ -16,12 +16,13 @@ from cimc.target.spec import Basis, Target
 
 @dataclass(frozen=True, repr=False)
 class Area(Shown):
-    """Area in mm2 by component (``arrays``, ``tiles`` without arrays, ``chips`` beside their tiles).
+    """Area in mm2 by component (``arrays``, ``tiles`` without them, ``vector lanes``, ``chips`` but tiles).
 
     ``used``: arrays that hold a block; tiles with a block or with instructions; chips with such a tile, or
     with tables in their DRAM.  ``table SRAM``, an option, counts where the program uses it at all.
-    ``counts``: how many of each exist (``arrays``, ...) and are used (``arrays_used``, ...), and the share of
-    cells of the used arrays that hold a weight slice (``cells_used``, 0..1).
+    ``counts``: how many of each exist (``arrays``, ...) and are used (``arrays_used``, ...; ``DRAM`` where
+    the program uses any), and the share of cells of
+    the used arrays that hold a weight slice (``cells_used``, 0..1).
     """
 
     system: Mapping[str, float]
@@ -51,7 +52,7 @@ def area_of(program: Program, target: Target) -> Area:
     """
     arrays: set[tuple[int, int]] = set()
     sram: set[int] = set()
-    chips: set[int] = set()
+    drams: set[int] = set()
     cells = 0
     for matrix in program.matrices:
         places = table_places(matrix, program, target)
@@ -59,16 +60,20 @@ def area_of(program: Program, target: Target) -> Area:
         blocks = places[kinds == int(Residence.RRAM)]
         arrays |= {(int(t), int(a)) for t, a in blocks[:, (TILE, ARRAY)].tolist()}
         sram |= set(places[kinds == int(Residence.SRAM), TILE].tolist())
-        chips |= set(dram_chip(places[kinds == int(Residence.DRAM), TILE]).tolist())
+        drams |= set(dram_chip(places[kinds == int(Residence.DRAM), TILE]).tolist())
         cells += int((blocks[:, ROWS] * blocks[:, COLS]).sum()) * matrix.slices
     tiles = {tile for tile, _ in arrays} | sram
     for segment in program.chip_segments:
         tiles |= {tile for tile, stream in segment.streams.items() if stream}
-    chips |= {target.coordinates(tile)[0] for tile in tiles}
+    chips = drams | {target.coordinates(tile)[0] for tile in tiles}
     per_array = target.array.rows * target.array.cols
     all_of = {"arrays": target.n_arrays, "tiles": target.n_tiles, "chips": target.system.chips}
     used = {"arrays": len(arrays), "tiles": len(tiles), "chips": len(chips)}
     figures = {"arrays": target.array.area_mm2, "tiles": target.tile.area_mm2, "chips": target.chip.area_mm2}
+    if target.tile.vector_lane_mm2 is not None:
+        lanes = target.tile.vector_lanes
+        all_of["vector lanes"], used["vector lanes"] = target.n_tiles * lanes, len(tiles) * lanes
+        figures["vector lanes"] = target.tile.vector_lane_mm2
     if sram and target.tile.table_sram_mm2 is not None:
         all_of["table SRAM"], used["table SRAM"] = target.n_tiles, len(sram)
         figures["table SRAM"] = target.tile.table_sram_mm2
@@ -78,6 +83,7 @@ def area_of(program: Program, target: Target) -> Area:
         {
             **all_of,
             **{f"{name.replace(' ', '_')}_used": count for name, count in used.items()},
+            **({"DRAM": target.system.chips, "DRAM_used": len(drams)} if drams else {}),
             "cells_used": cells / (len(arrays) * per_array) if arrays else 0.0,
         },
         weakest([f.basis for f in figures.values()]),

@@ -19,7 +19,9 @@ from cimc.isa.program import ChipSegment, Program
 from cimc.sim.activity import Activity
 from cimc.target.spec import Target
 
-COST_ONLY = frozenset({"array.gate_unused_adc", "array.columns_per_step", "tile.vector_lanes"})
+COST_ONLY = frozenset(
+    {"array.gate_unused_adc", "array.columns_per_step", "tile.vector_lanes", "chip.host_link"}
+)
 """Structural fields that change what a program costs, but not what it computes or whether it fits."""
 
 LOOKUPS = ("bag", "lookup", "lookupw")

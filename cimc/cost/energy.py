@@ -86,17 +86,16 @@ COMPONENTS: tuple[Component, ...] = (
     ),
     Component(
         "host link", "system", "chip.host_link_pj_per_bit", (("host_link.bits", 1.0),),
-        "inputs, ids and outputs between host and chip, and messages between chips",
+        "inputs, ids and outputs between host and chip, and messages between chips, beyond the static power",
     ),
 )  # fmt: skip
 
 NOT_MODELLED: Mapping[str, str] = {
     "host segments": "onnxruntime on the host: neither its energy nor its time is part of any figure here",
-    "leakage, clock, standby": "no constant; matters most where little is busy",
     "instruction fetch and control": "no constant; the event 'instructions' counts them",
     "row directory": "finding slot, tile and word line of an id: no constant",
     "programming cells": "weights are taken as written before the first request",
-    "DRAM refresh and row activation": "no constant of their own beside the energy per bit read",
+    "DRAM row activation": "no constant of its own beside the energy per bit read",
     "registers and drivers": "no constant beyond what the array's own figures include",
     "power delivery and cooling": "no constant",
 }

@@ -15,6 +15,7 @@ from cimc.cost.includes import includes
 from cimc.cost.list_schedule import Span, time_model
 from cimc.cost.machine_units import KINDS, contents, label
 from cimc.cost.on_chip import OnChip, on_chip
+from cimc.cost.static_power import StaticPower, static_power_of
 from cimc.isa.program import HostSegment, Program
 from cimc.sim.activity import Activity
 from cimc.support.shown import Shown
@@ -45,9 +46,10 @@ class Cost(Shown):
         throughput_rps: requests per second of a steady stream; ``None`` when the chip does nothing.
         bottleneck: the unit that sets it (``""`` when the chip does nothing).
         busy: ns each unit is busy per request, busiest first.
-        energy_pj: energy per request.
+        energy_pj: dynamic energy per request.
         array_energy_pj: the part of arrays and ADCs.
         energy: its breakdown.
+        static: power that does not depend on the load.
         not_modelled: what has no constant, and why.
         area: system and used area.
         events: counted events per request.
@@ -71,6 +73,7 @@ class Cost(Shown):
     energy_pj: float
     array_energy_pj: float
     energy: Energy
+    static: StaticPower
     not_modelled: Mapping[str, str]
     area: Area
     events: Events
@@ -86,6 +89,11 @@ class Cost(Shown):
             f"on {self.target}: latency {self.latency_ns:.4g} ns, {rate} requests/s, "
             f"{self.energy_pj:.4g} pJ a request, {self.area.system_mm2:.4g} mm2"
         )
+
+    def energy_at_pj(self, rate: float | None) -> float | None:
+        """Energy per request at ``rate`` requests per second with the system's static power, pJ."""
+        share = self.static.per_request_pj(rate)
+        return None if share is None else self.energy_pj + share
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the timeline as plain dicts, lists, numbers and text."""
@@ -106,6 +114,8 @@ class Cost(Shown):
                 item.name: {k: v for k, v in dataclasses.asdict(item).items() if k != "name"}
                 for item in self.energy.items
             },
+            "static_power": self.static.to_json(),
+            "energy_at_bound_pj": self.energy_at_pj(self.throughput_rps),
             "energy_share_by_basis": dict(self.energy.by_basis),
             "not_modelled": dict(self.not_modelled),
             "area_mm2": {
@@ -151,6 +161,7 @@ def estimate(program: Program, target: Target, activity: Activity | None = None)
         energy.total_pj,
         energy.array_pj,
         energy,
+        static_power_of(target, area),
         NOT_MODELLED,
         area,
         events,

@@ -19,6 +19,11 @@ def includes(hosts: int) -> dict[str, str]:
         "busy": "per request and unit: arrays, buses, vector units, router ports, mesh links and host links",
         "energy_pj": "dynamic energy of the components listed, for one request; not included: "
         f"{', '.join(sorted(NOT_MODELLED))}{host}",
+        "static_power": "what components take that the target gives a constant for, whatever they do: "
+        "leakage, clock, links that are up, DRAM refresh; of the whole system, and of the parts that the "
+        "program uses if all else were off; not included: the host, voltage conversion, cooling",
+        "energy_at_bound_pj": "dynamic energy and one request's share of the system's static power at the "
+        "bound on throughput: the least that a request can take; at a lower load its share grows",
         "array_energy_pj": "driven rows, conversions and fixed energy of array steps only: what the "
         "publication of a macro reports; not the system's energy",
         "energy": "counted events times the constant named in each line; all rows of an mvm count as driven",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cimc.cost import Cost
 from cimc.report.blocks import Block, facts, table
 from cimc.report.on_chip_share import on_chip_blocks, part
+from cimc.report.summary import static_block
 from cimc.support.quantities import count, joules, percent, rate, seconds
 from cimc.target.spec import Target
 from cimc.timing import Simulation
@@ -43,7 +44,7 @@ def simulation_blocks(found: Simulation, cost: Cost | None) -> list[Block]:
     if cost is not None:
         alone = f"{seconds(cost.latency_ns)} for one request alone, at most {rate(cost.throughput_rps)}"
         lines.append(("analytic", alone))
-        lines.append(("energy", f"{joules(cost.energy_pj)} per request: waiting costs none here"))
+        lines.append(("energy", f"{joules(cost.energy_pj)} per request, dynamic: waiting costs none of it"))
     if found.link_buffer is not None:
         stood = sum(load.blocked_ns for load in found.loads) / max(1, found.requests)
         lines.append(
@@ -73,6 +74,11 @@ def simulation_blocks(found: Simulation, cost: Cost | None) -> list[Block]:
         *on_chip_blocks(found.on_chip),
         facts(f"Simulated time{part(found.on_chip)}", lines),
         table(title, headings, rows),
+        *(
+            []
+            if cost is None
+            else [static_block(cost, found.throughput_rps, "at the load that was simulated")]
+        ),
         _scratchpads(found),
     ]
 

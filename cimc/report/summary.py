@@ -19,7 +19,7 @@ from cimc.report import placement
 from cimc.report.blocks import Block, facts, table
 from cimc.report.on_chip_share import on_chip_blocks, part
 from cimc.support.plugins.origin import Plugin
-from cimc.support.quantities import count, joules, percent, rate, seconds
+from cimc.support.quantities import count, joules, percent, rate, seconds, watts
 from cimc.target.spec import Target
 
 _BUSY_SHOWN = 5
@@ -257,6 +257,7 @@ def _energy(cost: Cost) -> list[Block]:
         lines.append(("zero", f"{idle}: no event of theirs, or a constant of 0"))
     return [
         facts(f"Energy{part(cost.on_chip)} (modelled, dynamic, one request)", lines),
+        static_block(cost, cost.throughput_rps, "at the bound on throughput"),
         table(
             "Energy by component",
             ("component", "level", ">energy", ">share", ">events", ">constant", "basis"),
@@ -264,6 +265,28 @@ def _energy(cost: Cost) -> list[Block]:
         ),
         facts("What each component includes", [(i.name, i.includes) for i in cost.energy.items if i.pj > 0]),
     ]
+
+
+def static_block(cost: Cost, load: float | None, what: str) -> Block:
+    """Static power, and the energy of a request at a load of so many requests per second."""
+    static = cost.static
+    lines: list[tuple[str, object]] = [
+        (
+            "idle",
+            f"{watts(static.watts)}; {watts(static.used_watts)} if what the program does not use is off",
+        ),
+        ("", f"includes: {cost.includes['static_power']}"),
+        *((item.name, f"{watts(item.mw / 1e3)}  {item.includes}") for item in static.items if item.mw > 0),
+    ]
+    total = cost.energy_at_pj(load)
+    if total is not None:
+        share = total - cost.energy_pj
+        text = f"{joules(total)} a request: {joules(cost.energy_pj)} dynamic, {joules(share)} static"
+        lines.append(("energy", f"{text}, {what} ({rate(load)})"))
+    if static.missing:
+        lines.append(("not given", f"the target has no static power of {', '.join(static.missing)}"))
+    lines.append(("basis", f"weakest constant: {static.basis or '-'}"))
+    return facts("Static power (modelled, whole system)", lines)
 
 
 def _area(cost: Cost) -> Block:

@@ -39,6 +39,11 @@ def joules(picojoules: float) -> str:
     return engineering(picojoules * 1e-12, "J")
 
 
+def watts(value: float) -> str:
+    """A power."""
+    return engineering(value, "W")
+
+
 def seconds(nanoseconds: float) -> str:
     """A time given in ns."""
     return engineering(nanoseconds * 1e-9, "s")

@@ -74,14 +74,16 @@ BitEnergy = Annotated[Constant, AfterValidator(_in_unit("pJ/b"))]
 HopEnergy = Annotated[Constant, AfterValidator(_in_unit("pJ/b/hop"))]
 Rate = Annotated[Constant, AfterValidator(_in_unit("Gb/s", positive=True))]
 Area = Annotated[Constant, AfterValidator(_in_unit("mm2"))]
+StaticPower = Annotated[Constant, AfterValidator(_in_unit("mW"))]
 
 
-def _described(part: Spec, size: str, rest: tuple[str, ...]) -> None:
-    """An optional memory is given with all of its figures, or not at all."""
+def _described(part: Spec, size: str, rest: tuple[str, ...], further: tuple[str, ...] = ()) -> None:
+    """An optional memory is given with all of its figures, or not at all; ``further`` ones may be missing."""
     given = [name for name in rest if getattr(part, name)]
     if getattr(part, size) and len(given) < len(rest):
         missing = next(name for name in rest if name not in given)
         raise ValueError(f"{size} needs {missing} beside it")
+    given += [name for name in further if getattr(part, name)]
     if given and not getattr(part, size):
         raise ValueError(f"{given[0]} needs {size} beside it")
 
@@ -106,6 +108,7 @@ class Array(Spec):
     conversion_pj: Energy = Field(description="energy per converted ADC channel and step")
     step_pj: Energy = Field(description="energy per step whatever is driven or converted")
     area_mm2: Area = Field(description="one array with its converters and registers")
+    static_mw: StaticPower | None = Field(None, description="always on: its converters and drivers")
 
     @model_validator(mode="after")
     def _consistent(self) -> Array:
@@ -158,6 +161,7 @@ class Tile(Spec):
     vector_lanes: Line = Field(description="fp32 lanes of the vector unit")
     vector_op_ns: StepTime = Field(description="time of one operation on all lanes")
     vector_op_pj: Energy = Field(description="energy per lane and operation")
+    vector_lane_mm2: Area | None = Field(None, description="area of a lane, where area_mm2 has none")
     scratchpad_pj_per_bit: BitEnergy = Field(description="energy to read or write the scratchpad")
     bus_pj_per_bit: BitEnergy = Field(description="energy between scratchpad and arrays")
     bus_gbps: Rate = Field(description="rate of that bus")
@@ -167,13 +171,18 @@ class Tile(Spec):
     hop_ns: Time = Field(description="latency per hop of the mesh, unloaded")
     link_gbps: Rate = Field(description="rate of one mesh link in one direction")
     area_mm2: Area = Field(description="a tile without its arrays, its share of the router included")
+    scratchpad_static_mw: StaticPower | None = Field(None, description="always on: the scratchpad")
+    vector_lane_static_mw: StaticPower | None = Field(None, description="always on: one lane")
+    router_static_mw: StaticPower | None = Field(None, description="always on: router, clock included")
+    clock_mw: StaticPower | None = Field(None, description="always on: clock and control, the rest")
     table_sram_bytes: Capacity = Field(0, description="option: SRAM for rows of tables; 0 = none")
     table_sram_ns: StepTime | None = Field(None, description="time of one access to it, one row")
     table_sram_mm2: Area | None = Field(None, description="its area, counted where a program uses it")
+    table_sram_static_mw: StaticPower | None = Field(None, description="always on where a program uses it")
 
     @model_validator(mode="after")
     def _table_sram_described(self) -> Tile:
-        _described(self, "table_sram_bytes", ("table_sram_ns", "table_sram_mm2"))
+        _described(self, "table_sram_bytes", ("table_sram_ns", "table_sram_mm2"), ("table_sram_static_mw",))
         return self
 
 
@@ -184,15 +193,20 @@ class Chip(Spec):
     port: tuple[Annotated[int, Field(strict=True, ge=0)], Annotated[int, Field(strict=True, ge=0)]] = Field(
         description="tile (x, y) whose router reaches the host link"
     )
-    host_link_pj_per_bit: BitEnergy = Field(description="energy on the links to host and other chips")
+    host_link: Text = Field("unnamed", description="name of the links to host and other chips")
+    host_link_pj_per_bit: BitEnergy = Field(description="energy on these links beyond what they always take")
     host_link_gbps: Rate = Field(description="rate of the links of one chip together")
     host_link_ns: Time = Field(description="latency of one crossing")
+    host_link_static_mw: StaticPower | None = Field(None, description="always on: these links of one chip")
     area_mm2: Area = Field(description="what a chip has beside its tiles")
     dram_bytes: Capacity = Field(0, description="option: DRAM at the edge port for tables; 0 = none")
     dram_burst_bytes: Capacity = Field(0, description="bytes that one access moves at least")
     dram_pj_per_bit: BitEnergy | None = Field(None, description="energy to read it, device and interface")
     dram_gbps: Rate | None = Field(None, description="rate of all its channels together")
     dram_ns: Time | None = Field(None, description="latency of one access, unloaded")
+    dram_static_mw: StaticPower | None = Field(
+        None, description="refresh and standby, where a program uses it"
+    )
 
     @model_validator(mode="after")
     def _port_on_the_mesh(self) -> Chip:
@@ -202,7 +216,8 @@ class Chip(Spec):
 
     @model_validator(mode="after")
     def _dram_described(self) -> Chip:
-        _described(self, "dram_bytes", ("dram_burst_bytes", "dram_pj_per_bit", "dram_gbps", "dram_ns"))
+        rest = ("dram_burst_bytes", "dram_pj_per_bit", "dram_gbps", "dram_ns")
+        _described(self, "dram_bytes", rest, ("dram_static_mw",))
         return self
 
 
@@ -341,8 +356,10 @@ class Target(Shown, Spec):
 
     @property
     def area_mm2(self) -> float:
-        """Area of the system in mm2: arrays, tiles, and what each chip has beside them."""
-        tile = float(self.tile.area_mm2) + self.tile.arrays * float(self.array.area_mm2)
+        """Area of the system in mm2: arrays, tiles with their lanes, and what each chip has beside them."""
+        lanes = 0.0 if self.tile.vector_lane_mm2 is None else float(self.tile.vector_lane_mm2)
+        tile = float(self.tile.area_mm2) + self.tile.vector_lanes * lanes
+        tile += self.tile.arrays * float(self.array.area_mm2)
         return self.system.chips * (float(self.chip.area_mm2) + self.tiles_per_chip * tile)
 
     # -- geometry -----------------------------------------------------------------------------------

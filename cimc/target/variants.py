@@ -1,7 +1,8 @@
 """Variants of a target in one word: ``tsinghua28{array.adc_bits=6 system.chips=9}``.
 
 Written like a pass with its options, so that a command, a plan of experiments and a program's report name a
-machine the same way.  ``point=NAME`` chooses a published operating point before fields are changed.
+machine the same way.  ``point=NAME`` chooses a published operating point, and ``link=NAME`` (or
+``system.link=NAME``) the link to the host, before fields are changed.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from cimc.errors import TargetError, printable
+from cimc.target.links import with_link
 from cimc.target.overrides import at_operating_point, with_overrides
 from cimc.target.spec import Target
 
 POINT = "point"
+LINKS = ("link", "system.link")
 
 
 def split(text: str) -> tuple[str, dict[str, Any]]:
@@ -39,10 +42,14 @@ def vary(target: Target, changes: dict[str, Any]) -> Target:
 
     Raises ``TargetError``: ``target.unknown`` for the operating point, ``target.invalid`` for a field.
     """
+    for key in LINKS:
+        if key in changes:
+            target = with_link(target, str(changes[key]))
     point = changes.get(POINT)
     if point is not None:
         target = at_operating_point(target, str(point))
-    return with_overrides(target, {field: value for field, value in changes.items() if field != POINT})
+    fields = {field: value for field, value in changes.items() if field not in (POINT, *LINKS)}
+    return with_overrides(target, fields)
 
 
 def _value(text: str) -> Any:

@@ -17,7 +17,7 @@ from cimc.target import load_target
 from cimc.target.overrides import with_overrides
 from tests.cost.cost_programs import TSINGHUA, dense, load, lookup_activity, program, relu, table
 
-STEP, BUS, LINK, HOST, HOST_NS, HOP = 23.08, 460.8, 38.4, 204.7, 500.0, 2.8
+STEP, BUS, LINK, HOST, HOST_NS, HOP = 23.08, 460.8, 38.4, 504.0, 500.0, 2.8
 DIM = 32  # 64 cell columns of two slices: one step
 FAR = [(0, 512, 0, DIM, 3, 0, 0), (512, 512, 0, DIM, 3, 1, 0), (1024, 512, 0, DIM, 0, 0, 0)]
 """Three blocks: two on tile 3 (three hops from tile 0), one on tile 0."""

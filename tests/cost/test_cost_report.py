@@ -35,10 +35,12 @@ def test_used_area():
         (table("t", 600, 32), [(0, 512, 0, 32, 3, 0, 256), (512, 88, 0, 32, 4, 1, 0)]),
     ]
     area = area_of(program({7: [relu(1, 0, 64)], 8: []}, matrices), TSINGHUA)
+    lanes = 3 * 32 * 0.00628
     assert area.used == {
-        "arrays": pytest.approx(2 * 0.56), "tiles": pytest.approx(3 * 0.215), "chips": pytest.approx(22.88)
+        "arrays": pytest.approx(2 * 0.56), "tiles": pytest.approx(3 * 0.215), "chips": pytest.approx(22.88),
+        "vector lanes": pytest.approx(lanes),
     }  # fmt: skip
-    assert area.used_mm2 == pytest.approx(2 * 0.56 + 3 * 0.215 + 22.88)
+    assert area.used_mm2 == pytest.approx(2 * 0.56 + 3 * 0.215 + 22.88 + lanes)
     assert (area.counts["arrays_used"], area.counts["tiles_used"], area.counts["chips_used"]) == (2, 3, 1)
     cells = 256 * 256 + 600 * 32 * 2
     assert area.counts["cells_used"] == pytest.approx(cells / (2 * 512 * 512))

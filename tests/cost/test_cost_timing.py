@@ -16,7 +16,7 @@ from cimc.target import load_target
 from cimc.target.overrides import with_overrides
 from tests.cost.cost_programs import TSINGHUA, dense, layer, load, mvm, program, quant, relu, store
 
-STEP, BUS, LINK, HOST, HOST_NS, HOP = 23.08, 460.8, 38.4, 204.7, 500.0, 2.8
+STEP, BUS, LINK, HOST, HOST_NS, HOP = 23.08, 460.8, 38.4, 504.0, 500.0, 2.8
 
 
 def host(elements: int, hops: int = 0) -> float:

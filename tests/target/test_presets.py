@@ -104,7 +104,8 @@ def test_isaac32_size_and_area():
     assert target.tiles_per_chip == 168
     assert tile == pytest.approx(0.372, rel=0.002)
     assert 168 * tile == pytest.approx(62.5, rel=0.002)
-    assert target.area_mm2 == pytest.approx(85.4, rel=0.002)
+    lanes = 168 * 32 * float(target.tile.vector_lane_mm2)  # not ISAAC's
+    assert target.area_mm2 - lanes == pytest.approx(85.4, rel=0.002)
 
 
 def test_borrowed_rates_follow_from_power_over_energy_per_bit():
@@ -112,9 +113,12 @@ def test_borrowed_rates_follow_from_power_over_energy_per_bit():
     assert float(target.tile.bus_gbps) == pytest.approx(384 * 1.2)  # wires, GHz
     assert float(target.tile.bus_pj_per_bit) == pytest.approx(7 / 460.8, rel=0.001)
     assert float(target.chip.host_link_gbps) == pytest.approx(10_400 / 50.8, rel=0.001)
-    assert float(target.tile.vector_op_pj) == pytest.approx(1.71 * float(target.tile.vector_op_ns))
     mean_hops = (14**2 - 1) / (3 * 14) + (12**2 - 1) / (3 * 12)
     assert float(target.tile.hop_ns) == pytest.approx(29 / mean_hops / 1.2, abs=0.05)
+
+
+OWN = ("vector_", "router_static", "clock", "host_link")
+"""Beginnings of fields that follow the node of each preset, or its link."""
 
 
 @pytest.mark.parametrize("name", [name for name in preset_names() if name != "isaac32"])
@@ -124,11 +128,11 @@ def test_what_is_borrowed_equals_isaac32_and_is_assumed(name):
     for part in ("tile", "chip"):
         for field in type(getattr(target, part)).model_fields:
             own = getattr(getattr(target, part), field)
-            if isinstance(own, Constant):
+            if isinstance(own, Constant) and not field.startswith(OWN):
                 assert float(own) == float(getattr(getattr(isaac, part), field)), field
                 assert own.basis == "assumed", field
                 borrowed += 1
-    assert borrowed == 20
+    assert borrowed == 18
 
 
 @pytest.mark.parametrize(

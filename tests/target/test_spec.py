@@ -209,8 +209,11 @@ def test_an_optional_memory_is_given_whole(path, value, why):
 def test_a_target_without_optional_memories():
     data = DEFAULT.model_dump(mode="json")
     for part, names in (
-        ("tile", ("table_sram_bytes", "table_sram_ns", "table_sram_mm2")),
-        ("chip", ("dram_bytes", "dram_burst_bytes", "dram_pj_per_bit", "dram_gbps", "dram_ns")),
+        ("tile", ("table_sram_bytes", "table_sram_ns", "table_sram_mm2", "table_sram_static_mw")),
+        (
+            "chip",
+            ("dram_bytes", "dram_burst_bytes", "dram_pj_per_bit", "dram_gbps", "dram_ns", "dram_static_mw"),
+        ),
     ):
         for name in names:
             del data[part][name]

@@ -30,7 +30,7 @@ from cimc.timing.template import template_of
 from cimc.timing.visits import Recorder
 from tests.cost.cost_programs import TSINGHUA, dense, layer, load, mvm, program, quant, relu, store, table
 
-LINK, HOST, HOST_NS, HOP, BUS, STEP = 38.4, 204.7, 500.0, 2.8, 460.8, 23.08
+LINK, HOST, HOST_NS, HOP, BUS, STEP = 38.4, 504.0, 500.0, 2.8, 460.8, 23.08
 
 
 def run(

@@ -131,6 +131,8 @@ def command(
             "bottleneck": cost.bottleneck,
         },
         "energy_pj": cost.energy_pj,
+        "energy_at_load_pj": cost.energy_at_pj(found.throughput_rps),
+        "static_power": cost.static.to_json(),
         "on_chip": cost.on_chip.to_json(),
     }
     output.result(payload, simulation_blocks(found, cost), as_json)

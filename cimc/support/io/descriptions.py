@@ -116,19 +116,21 @@ class Kind:
         return f"{printable(dotted(path) or self.name)}{at}: {printable(message, 400)}"
 
 
-def presets(package: str, parse: Callable[[str, str], T]) -> dict[str, str | T | Deferred[T]]:
-    """The descriptions in folder ``presets`` of a package by name, each parsed when it is first asked for.
+def presets(
+    package: str, parse: Callable[[str, str], T], folder: str = "presets"
+) -> dict[str, str | T | Deferred[T]]:
+    """The descriptions in a ``folder`` of a package by name, each parsed when it is first asked for.
 
     ``parse`` takes a text and the name that errors show for its file.
     """
 
     def deferred(name: str, file: Traversable) -> Deferred[T]:
         return Deferred(
-            f"{package}:presets/{name}.yaml",
+            f"{package}:{folder}/{name}.yaml",
             lambda: parse(file.read_text(encoding="utf-8"), f"preset {name}"),
         )
 
-    files = {f.name.removesuffix(".yaml"): f for f in (resources.files(package) / "presets").iterdir()}
+    files = {f.name.removesuffix(".yaml"): f for f in (resources.files(package) / folder).iterdir()}
     return {name: deferred(name, file) for name, file in sorted(files.items()) if file.name != name}
 
 
