@@ -42,6 +42,7 @@ class Publication:
         tops_per_watt: operations per joule, 1e12.
         scope: what that energy includes, ``arrays`` or ``tiles`` (with what a tile has beside them).
         source: where the two figures are from.
+        limit: what keeps the throughput below in the system around the arrays: the kind of unit, and why.
     """
 
     target: str
@@ -53,12 +54,19 @@ class Publication:
     tops_per_watt: float
     scope: str
     source: str
+    limit: tuple[str, str] = ("", "")
 
 
 PUBLICATIONS = {
     "tsinghua28": Publication(
         "tsinghua28{chip.mesh=2x2}", (1024,) * 9, False, 4, 4, 90.9, 25.4, "arrays",
         "Yao et al., ESSERC 2024: 512 x 512 x 2 operations in 184.6 ns, 32 macros; 111.43 mW at 512 rows",
+    ),
+    "asscc28": Publication(
+        "asscc28{chip.mesh=2x2}", (1024,) * 9, False, 2, 4, 559.2, 89.7, "arrays",
+        "A-SSCC 2025, by way of sys_level_snn: 512 x 512 x 2 operations in 30 ns, 32 macros; 89.7 TOPS/W",
+        ("mesh link", "Shafiee et al., ISCA 2016: links of 32 bits at 1.2 GHz, 38.4 Gb/s; one macro alone takes "
+         "512 inputs of 4 bits in 30 ns, 68.3 Gb/s"),
     ),
     "isaac32": Publication(
         "isaac32{chip.mesh=2x1}", (384, 1024, 384), True, 8, 8, 1.966, 3.40, "arrays",
@@ -87,9 +95,18 @@ class Figure:
     paper: float
     model: float
     ratio: float
+    bottleneck: str
     limit: str
     scope: str
     source: str
+
+    @property
+    def explained(self) -> bool:
+        """Whether it is within :data:`TOLERANCE`, or below by the limit that is named."""
+        if abs(self.ratio - 1) <= TOLERANCE:
+            return True
+        kind = self.limit.partition(": ")[0]
+        return bool(kind) and self.ratio < 1 and self.bottleneck.startswith(kind)
 
 
 def chain(widths: tuple[int, ...], signed: bool, seed: int = 0) -> onnx.ModelProto:
@@ -138,16 +155,16 @@ def figures(preset: str) -> list[Figure]:
     if cost.area.counts["arrays_used"] != cost.area.counts["arrays"] or cost.area.counts["cells_used"] < 1:
         raise AssertionError(f"{preset}: the chain leaves cells empty: {cost.area.counts}")
     return [
-        Figure(preset, name, unit, value, model, model / value, limit, scope, paper.source)
-        for name, unit, value, model, limit, scope in (
-            ("throughput", "TOPS", paper.tops, tops, cost.bottleneck, "whole system"),
-            ("energy", "TOPS/W", paper.tops_per_watt, per_watt, "", paper.scope),
+        Figure(preset, name, unit, value, model, model / value, unit_of, limit, scope, paper.source)
+        for name, unit, value, model, unit_of, limit, scope in (
+            ("throughput", "TOPS", paper.tops, tops, cost.bottleneck, ": ".join(paper.limit), "whole system"),
+            ("energy", "TOPS/W", paper.tops_per_watt, per_watt, "", "", paper.scope),
         )
     ]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the figures; 1 if one misses its publication by more than :data:`TOLERANCE`."""
+    """Print the figures; 1 if one misses its publication and no limit explains it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("presets", nargs="*", metavar="PRESET")
     parser.add_argument("--json", action="store_true")
@@ -159,9 +176,12 @@ def main(arguments: list[str] | None = None) -> int:
         for f in found:
             print(
                 f"{f.preset:12} {f.name:10} {f.model:8.4g} of {f.paper:6.4g} {f.unit:7} {f.ratio:6.1%}",
-                f.limit,
+                f.bottleneck,
             )
-    return int(any(abs(f.ratio - 1) > TOLERANCE for f in found))
+    for f in found:
+        if abs(f.ratio - 1) > TOLERANCE and f.explained:
+            print(f"{f.preset}: limit of the system around it: {f.limit}", file=sys.stderr)
+    return int(not all(f.explained for f in found))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from cimc.target.spec import Basis, Constant, Target
 
 Level = Literal["array", "system"]
 
-STRENGTH: tuple[Basis, ...] = ("measured", "simulated", "derived", "assumed")
+STRENGTH: tuple[Basis, ...] = ("measured", "simulated", "derived", "scaled", "assumed")
 """Bases from the strongest to the weakest."""
 
 

@@ -1,7 +1,8 @@
 """Derive a target from another: change single fields, or choose a published operating point.
 
 The result is validated like a file and has its own digest.  A changed field says that it was changed:
-its basis becomes ``assumed`` and its source names the target it departs from.
+its basis becomes ``assumed`` and its source names the target it departs from.  What follows a change of
+structure is scaled by a law (:mod:`cimc.target.scaling`): its basis becomes ``scaled``, its source names it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cimc.errors import TargetError
+from cimc.target.scaling import LAWS, completed, scaled
 from cimc.target.spec import Constant, Target
 from cimc.target.validate import validate
 
@@ -19,10 +21,12 @@ def with_overrides(target: Target, changes: Mapping[str, Any]) -> Target:
 
     A constant takes a number, in the unit it has.  Where ``array`` departs from the default operating
     point, the published points no longer describe it and are left out.  Raises ``TargetError``
-    ``target.invalid`` for an unknown path or a value that does not fit.
+    ``target.invalid`` for an unknown path or a value that does not fit, ``target.no-law`` where a figure
+    should follow and no law says how.
     """
     if not changes:
         return target
+    changes = completed(target, changes)
     data: dict[str, Any] = target.model_dump(mode="json")
     fields = {path: value for path, value, _ in target.fields()}
     source = f"changed by the user; departs from {target.name}"
@@ -47,7 +51,25 @@ def with_overrides(target: Target, changes: Mapping[str, Any]) -> Target:
         path in changes for path in ("array.dac_bits", "array.adc_bits", "array.step_ns", "array.step_pj")
     ):
         data["operating_points"] = []
-    return validate(data, f"{target.name} with overrides")
+    where = f"{target.name} with overrides"
+    changed = validate(data, where)
+    follow = scaled(target, changed, changes)
+    if not follow:
+        return changed
+    for path, found in follow.items():
+        part, name = path.split(".")
+        before = fields[path]
+        data[part][name] = {
+            "value": float(f"{found.value:.6g}"),
+            "unit": before.unit,
+            "source": f"law {found.law} ({LAWS[found.law]}), from {before.value:g} {before.unit}: "
+            f"{before.source}",
+            "basis": "assumed" if before.basis == "assumed" else "scaled",
+            "note": before.note,
+        }
+    if any(path.startswith("array.step_") for path in follow):
+        data["operating_points"] = []
+    return validate(data, where)
 
 
 def at_operating_point(target: Target, name: str) -> Target:

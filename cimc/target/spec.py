@@ -27,7 +27,7 @@ from cimc.support.shown import Shown, counted
 from cimc.target import cell_encoding
 from cimc.target.cell_encoding import Encoding, PhasePlan, SignedScheme
 
-Basis = Literal["measured", "simulated", "derived", "assumed"]
+Basis = Literal["measured", "simulated", "derived", "scaled", "assumed"]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Count = Annotated[int, Field(strict=True, ge=1, le=1 << 40)]
 Capacity = Annotated[int, Field(strict=True, ge=0, le=1 << 48)]  # bytes; 0 = the machine has none
@@ -108,6 +108,13 @@ class Array(Spec):
     conversion_pj: Energy = Field(description="energy per converted ADC channel and step")
     step_pj: Energy = Field(description="energy per step whatever is driven or converted")
     area_mm2: Area = Field(description="one array with its converters and registers")
+    converters: Capacity = Field(0, description="ADCs of the array, for laws of scaling; 0 = not known")
+    row_cells_pj: Energy | None = Field(None, description="part of row_pj that grows with columns")
+    row_dac_pj: Energy | None = Field(None, description="part of row_pj that is the DAC's")
+    step_dac_pj: Energy | None = Field(None, description="part of step_pj that is the DACs'")
+    step_converters_pj: Energy | None = Field(None, description="part of step_pj behind the converters")
+    settle_ns: Time | None = Field(None, description="part of step_ns before or beside conversion")
+    converters_mm2: Area | None = Field(None, description="part of area_mm2 that is the converters'")
     static_mw: StaticPower | None = Field(None, description="always on: its converters and drivers")
 
     @model_validator(mode="after")
@@ -124,6 +131,19 @@ class Array(Spec):
             raise ValueError("signed_inputs native needs differential cells, whose converters are signed")
         if self.encoding == "differential" and self.adc_bits < 2:
             raise ValueError("a differential array needs a signed ADC of at least 2 bits")
+        return self
+
+    @model_validator(mode="after")
+    def _parts(self) -> Array:
+        for whole, parts in (
+            ("row_pj", ("row_cells_pj", "row_dac_pj")),
+            ("step_pj", ("step_dac_pj", "step_converters_pj")),
+            ("step_ns", ("settle_ns",)),
+            ("area_mm2", ("converters_mm2",)),
+        ):
+            total = sum(float(figure) for name in parts if (figure := getattr(self, name)) is not None)
+            if total > float(getattr(self, whole)) * 1.001:
+                raise ValueError(f"{' and '.join(parts)} are more than {whole}, whose parts they are")
         return self
 
     @property
@@ -171,6 +191,7 @@ class Tile(Spec):
     hop_ns: Time = Field(description="latency per hop of the mesh, unloaded")
     link_gbps: Rate = Field(description="rate of one mesh link in one direction")
     area_mm2: Area = Field(description="a tile without its arrays, its share of the router included")
+    scratchpad_mm2: Area | None = Field(None, description="part of area_mm2 that is the scratchpad's")
     scratchpad_static_mw: StaticPower | None = Field(None, description="always on: the scratchpad")
     vector_lane_static_mw: StaticPower | None = Field(None, description="always on: one lane")
     router_static_mw: StaticPower | None = Field(None, description="always on: router, clock included")
