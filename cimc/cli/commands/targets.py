@@ -11,6 +11,7 @@ from cimc.cli.path_options import NAMED_OR_READ, Command
 
 if TYPE_CHECKING:
     from cimc.report.blocks import Block
+    from cimc.target.links import Link
     from cimc.target.spec import Target
 
 
@@ -25,15 +26,21 @@ if TYPE_CHECKING:
 @click.argument("name", type=NAMED_OR_READ, required=False)
 @options.as_json
 def command(name: str | None, as_json: bool) -> None:
-    """List the presets, or show every figure of one target (NAME: a preset or a YAML file)."""
+    """List the presets and links, or show every figure of one target (NAME: a preset or a YAML file)."""
     from cimc.cli import constants_listing, output
     from cimc.target.constants_table import rows, summary
+    from cimc.target.links import LINKS
     from cimc.target.load_target import TARGETS, load_target, preset_names
 
     if name is None:
         others = TARGETS.at_rest()  # a list imports nothing
         all_of = [load_target(preset) for preset in preset_names() if preset not in others]
-        output.result({"targets": [summary(target) for target in all_of]}, _list(all_of), as_json)
+        links = [LINKS[each] for each in LINKS]
+        payload = {
+            "targets": [summary(target) for target in all_of],
+            "links": [link.model_dump(mode="json") for link in links],
+        }
+        output.result(payload, [*_list(all_of), _links(links)], as_json)
         output.notes([f"installed plug-ins bring {n} (of {TARGETS.origin(n)})" for n in others])
         return
     target = load_target(name)
@@ -63,3 +70,21 @@ def _list(targets: list[Target]) -> list[Block]:
         shown = (count(s["weights_8b"]), f"{s['area_mm2']:.1f}", assumed, s["title"])
         rows.append((*(s[key] for key in keys), *shown))
     return [table("Targets", columns, rows)]
+
+
+def _links(links: list[Link]) -> Block:
+    from cimc.report.blocks import table
+
+    rows = [
+        (
+            link.name,
+            *(
+                f"{float(figure):g}"
+                for figure in (link.gbps, link.static_mw, link.pj_per_bit, link.latency_ns)
+            ),
+            link.title,
+        )
+        for link in links
+    ]
+    columns = ("name", ">Gb/s", ">mW static", ">pJ/b beyond", ">ns", "title")
+    return table("Links to the host: --target 'tsinghua28{link=NAME}'", columns, rows)
