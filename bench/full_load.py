@@ -65,7 +65,7 @@ PUBLICATIONS = {
     "asscc28": Publication(
         "asscc28{chip.mesh=2x2}", (1024,) * 9, False, 2, 4, 559.2, 89.7, "arrays",
         "A-SSCC 2025, by way of sys_level_snn: 512 x 512 x 2 operations in 30 ns, 32 macros; 89.7 TOPS/W",
-        ("mesh link", "Shafiee et al., ISCA 2016: links of 32 bits at 1.2 GHz, 38.4 Gb/s; one macro takes 512 "
+        ("mesh link", "Shafiee et al., ISCA 2016: links of 32 bits at 1.2 GHz, 38.4 Gb/s; a macro takes 512 "
          "inputs of 4 bits in 30 ns, 68.3 Gb/s"),
     ),
     "isaac32": Publication(

@@ -16,17 +16,18 @@ from cimc.target.spec import Constant, Target
 from cimc.target.validate import validate
 
 
-def with_overrides(target: Target, changes: Mapping[str, Any]) -> Target:
+def with_overrides(target: Target, changes: Mapping[str, Any], *, scale: bool = True) -> Target:
     """Return ``target`` with the fields at dotted paths (``array.adc_bits``) set to new values.
 
     A constant takes a number, in the unit it has.  Where ``array`` departs from the default operating
-    point, the published points no longer describe it and are left out.  Raises ``TargetError``
+    point, the published points no longer describe it and are left out.  Without ``scale`` no law is asked and
+    other constants stay: for what a program computes, not for what it costs.  Raises ``TargetError``
     ``target.invalid`` for an unknown path or a value that does not fit, ``target.no-law`` where a figure
     should follow and no law says how.
     """
     if not changes:
         return target
-    changes = completed(target, changes)
+    changes = completed(target, changes) if scale else changes
     data: dict[str, Any] = target.model_dump(mode="json")
     fields = {path: value for path, value, _ in target.fields()}
     source = f"changed by the user; departs from {target.name}"
@@ -53,7 +54,7 @@ def with_overrides(target: Target, changes: Mapping[str, Any]) -> Target:
         data["operating_points"] = []
     where = f"{target.name} with overrides"
     changed = validate(data, where)
-    follow = scaled(target, changed, changes)
+    follow = scaled(target, changed, changes) if scale else {}
     if not follow:
         return changed
     for path, found in follow.items():

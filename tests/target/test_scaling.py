@@ -10,6 +10,7 @@ from cimc.errors import TargetError
 from cimc.target import load_target
 from cimc.target.components import adc, digital
 from cimc.target.constants_table import full_step_pj
+from cimc.target.overrides import with_overrides
 from cimc.target.scaling import LAWS
 from cimc.target.spec import Constant
 
@@ -90,6 +91,13 @@ def test_what_the_user_gives_is_not_scaled() -> None:
     assert found.step_ns.basis == "scaled"
 
 
+def test_constants_may_be_left_alone_where_only_results_count() -> None:
+    base = load_target("neurram130")
+    found = with_overrides(base, {"array.rows": 64, "array.physical_rows": 128}, scale=False)
+    assert found.array.step_pj == base.array.step_pj
+    assert found.array.rows == 64
+
+
 @pytest.mark.parametrize(
     ("variant", "path", "remedy"),
     [
@@ -98,7 +106,7 @@ def test_what_the_user_gives_is_not_scaled() -> None:
         ("hermes14{array.cols=128}", "array.row_pj", "array.row_pj"),
         ("tsinghua28{array.adc_bits=14}", "array.conversion_pj", "array.conversion_pj"),
         ("isaac32{array.adc_bits=9}", "array.step_ns", "array.step_ns"),
-        ("tsinghua28{tile.scratchpad_bytes=512}", "tile.scratchpad_pj_per_bit", "tile.area_mm2"),
+        ("tsinghua28{tile.scratchpad_bytes=4194304}", "tile.scratchpad_pj_per_bit", "tile.area_mm2"),
     ],
 )
 def test_where_no_law_holds_the_variant_is_refused(variant: str, path: str, remedy: str) -> None:

@@ -12,15 +12,16 @@ _UM2_PER_KB = (3417, 1701, 1573, 2026, 1816)
 
 
 def _of(table: tuple[float, ...], size: float) -> float:
-    if not _KB[0] <= size <= _KB[-1]:
-        raise ValueError(f"memories are known from {_KB[0]} KB to {_KB[-1]} KB, not of {size:g} KB")
+    if not 0 < size <= _KB[-1]:
+        raise ValueError(f"memories are known up to {_KB[-1]} KB, not of {size:g} KB")
+    size = max(size, _KB[0])  # a smaller one as the smallest that is known: no less per bit
     at = max(1, next(i for i, kb in enumerate(_KB) if kb >= size))
     share = math.log(size / _KB[at - 1]) / math.log(_KB[at] / _KB[at - 1])
     return float(table[at - 1] * (table[at] / table[at - 1]) ** share)
 
 
 def read_pj_per_bit(kilobytes: float) -> float:
-    """Energy of reading a bit, pJ; 2 KB to 1 MB."""
+    """Energy of reading a bit, pJ; up to 1 MB."""
     return _of(_PJ_PER_BIT, kilobytes)
 
 

@@ -83,6 +83,7 @@ def test_networks_of_odd_sizes(
             ctx.target,
             {"array.rows": 8, "array.physical_rows": 8, "array.cols": cols, "array.columns_per_step": cols,
              "tile.arrays": 4},
+            scale=False,
         )  # fmt: skip
     simulator = lower(made, ctx, f"quantize{{weights={weights} acts={acts}}},shard,place,schedule,lower")
     x = np.random.default_rng(5).normal(0, 1, (batch, sizes[0])).astype(np.float32)
@@ -116,7 +117,7 @@ def test_adc_mode_of_a_program_equals_the_oracle(target: str, monkeypatch: pytes
     made, ctx = dlrm(target=target)
     assert ctx.target is not None
     few = 3 if ctx.target.array.dac_bits == 1 else 5  # so that conversions round and clip
-    ctx.target = with_overrides(ctx.target, {"array.adc_bits": few})
+    ctx.target = with_overrides(ctx.target, {"array.adc_bits": few}, scale=False)
     simulator = lower(made, ctx)
     requests = dlrm_requests(4, 2)
     fast = simulator.run(requests, "adc")[0]["y0"]

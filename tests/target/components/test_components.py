@@ -49,8 +49,9 @@ def test_memories() -> None:
     assert memory.area_um2(64) == 1573 * 64
     assert memory.read_pj_per_bit(256) == pytest.approx(0.0924 * 4**0.53, rel=0.05)
     assert memory.read_pj_per_bit(32) == pytest.approx((0.0254 * 0.0924) ** 0.5)
-    with pytest.raises(ValueError, match="2 KB to 1024 KB"):
-        memory.read_pj_per_bit(1)
+    assert memory.read_pj_per_bit(1) == memory.read_pj_per_bit(2) == 0.0151
+    with pytest.raises(ValueError, match="up to 1024 KB"):
+        memory.read_pj_per_bit(4096)
 
 
 def test_nodes_and_wires() -> None:

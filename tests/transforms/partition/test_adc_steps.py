@@ -187,6 +187,7 @@ def test_out_of_reach():
 def test_pool_rows():
     assert {name: pool_rows(load_target(name).array) for name in preset_names()} == {
         "tsinghua28": (18, 1),  # 127 // 7
+        "asscc28": (255, 1),  # 255 // 1
         "isaac32": (85, 1),  # 255 // 3
         "neurram130": (4, 1),  # 31 // 7
         "hermes14": (18, 1),
