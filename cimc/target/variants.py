@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from cimc.errors import TargetError, printable
-from cimc.target.links import with_link
+from cimc.target.host_links import with_link
 from cimc.target.overrides import at_operating_point, with_overrides
 from cimc.target.spec import Target
 

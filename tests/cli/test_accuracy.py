@@ -234,9 +234,9 @@ def test_a_combination_that_cannot_be_is_a_result(tiny: Tiny) -> None:
 
 
 def test_variants_change_target_and_pipeline() -> None:
-    axes = parse_axes(["target=isaac32,hermes14", "adc_bits=5,6", "place.seed=1"])
+    axes = parse_axes(["target=isaac32,asscc28", "adc_bits=5,6", "place.seed=1"])
     found = list(variants(axes, load_target("tsinghua28"), Pipeline.parse()))
-    assert [v.target.name for v in found] == ["isaac32", "isaac32", "hermes14", "hermes14"]
+    assert [v.target.name for v in found] == ["isaac32", "isaac32", "asscc28", "asscc28"]
     assert [v.target.array.adc_bits for v in found] == [5, 6, 5, 6]
     assert all("seed=1" in str(v.pipeline) for v in found)
     assert found[0].settings == {"target": "isaac32", "adc_bits": 5, "place.seed": 1}

@@ -20,7 +20,8 @@ from tests.cli.tiny_files import Tiny, call
 
 def _no_loads(monkeypatch: pytest.MonkeyPatch) -> None:
     """A ``lower`` that forgets to bring values in: the program reads what nobody wrote."""
-    monkeypatch.setitem(lower.EMITTERS, cim.LoadOp, lambda segment, op: [])
+    for kind in (cim.LoadOp, cim.LoadQuantizedOp):
+        monkeypatch.setitem(lower.EMITTERS, kind, lambda segment, op: [])
 
 
 def _wrong_types(monkeypatch: pytest.MonkeyPatch) -> None:

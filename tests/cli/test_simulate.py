@@ -31,7 +31,11 @@ def test_report(tiny: Tiny, program: Path) -> None:
     done = call("simulate", program, "--inputs", tiny.requests, "--in-flight", 6, "--json", *figure)
     assert done.code == 0, done.err
     found = json.loads(done.out)
-    assert set(found) == {"program", "simulation", "analytic", "energy_pj", "on_chip"}
+    assert set(found) == {
+        "program", "simulation", "analytic", "energy_pj", "energy_at_load_pj", "static_power", "on_chip"
+    }  # fmt: skip
+    static = found["static_power"]["watts"] * 1e12 / found["simulation"]["throughput_rps"]
+    assert found["energy_at_load_pj"] == pytest.approx(found["energy_pj"] + static)
     assert found["on_chip"] == found["simulation"]["on_chip"]
     assert (found["on_chip"]["macs"], found["on_chip"]["lookups"]) == (1.0, 1.0)
     simulation = found["simulation"]

@@ -11,7 +11,7 @@ from cimc.cli.path_options import NAMED_OR_READ, Command
 
 if TYPE_CHECKING:
     from cimc.report.blocks import Block
-    from cimc.target.links import Link
+    from cimc.target.host_links import Link
     from cimc.target.spec import Target
 
 
@@ -29,7 +29,7 @@ def command(name: str | None, as_json: bool) -> None:
     """List the presets and links, or show every figure of one target (NAME: a preset or a YAML file)."""
     from cimc.cli import constants_listing, output
     from cimc.target.constants_table import rows, summary
-    from cimc.target.links import LINKS
+    from cimc.target.host_links import LINKS
     from cimc.target.load_target import TARGETS, load_target, preset_names
 
     if name is None:

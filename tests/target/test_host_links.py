@@ -4,7 +4,7 @@ import pytest
 
 from cimc.errors import TargetError
 from cimc.target import load_target, preset_names
-from cimc.target.links import FIELDS, LINKS
+from cimc.target.host_links import FIELDS, LINKS
 
 
 def test_the_links():
