@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cimc.errors import TargetError
-from cimc.target.components import adc, memory, rows
+from cimc.target.components import adc, on_chip_memory, rows
 from cimc.target.spec import Array, Constant, Target, Tile
 
 LAWS = {
@@ -21,7 +21,7 @@ LAWS = {
     "step-time": f"settling by rows, {adc.ZIGZAG}; successive approximation: a cycle a bit",
     "row-energy": f"{rows.CURRENT}: in proportion to columns; {rows.DOUBLING}",
     "step-energy": f"DACs in proportion to rows, {rows.DOUBLING}; digital part in proportion to converters",
-    "memory": f"energy and area by size, {memory.CACTI}; leakage in proportion to size",
+    "memory": f"energy and area by size, {on_chip_memory.CACTI}; leakage in proportion to size",
     "wire": "energy of a wire in proportion to its length, the side of the tile",
     "clock": "a tenth of the power of what is added, at full rate",
 }
@@ -196,8 +196,8 @@ def _scratchpad(target: Target, old: Tile, new: Tile, given: Mapping[str, Any]) 
     before, after = old.scratchpad_bytes / 1024, new.scratchpad_bytes / 1024
     found: dict[str, Scaled] = {}
     try:
-        energy = memory.read_pj_per_bit(after) / memory.read_pj_per_bit(before)
-        area = memory.area_um2(after) / memory.area_um2(before)
+        energy = on_chip_memory.read_pj_per_bit(after) / on_chip_memory.read_pj_per_bit(before)
+        area = on_chip_memory.area_um2(after) / on_chip_memory.area_um2(before)
     except ValueError as error:
         wanted = ("tile.scratchpad_pj_per_bit", "tile.area_mm2")
         if all(path in given for path in wanted):

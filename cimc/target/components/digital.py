@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cimc.target.components.nodes import between, digital_area, digital_energy
+from cimc.target.components.technology import between, digital_area, digital_energy
 
 SYNTHESIS = "40 nm synthesis at 1 GHz of a public technology library (ashleyswang/pm-tech-lib)"
 DSENT = "DSENT, router of 5 ports and 32 bits"

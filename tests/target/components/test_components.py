@@ -2,7 +2,7 @@
 
 import pytest
 
-from cimc.target.components import adc, digital, memory, nodes, rows
+from cimc.target.components import adc, digital, on_chip_memory, rows, technology
 
 
 @pytest.mark.parametrize(
@@ -45,24 +45,24 @@ def test_converters_of_in_memory_chips() -> None:
 
 def test_memories() -> None:
     """CACTI 7 at 32 nm; from 64 KB on about as the size to the power of 0.53."""
-    assert memory.read_pj_per_bit(64) == 0.0924
-    assert memory.area_um2(64) == 1573 * 64
-    assert memory.read_pj_per_bit(256) == pytest.approx(0.0924 * 4**0.53, rel=0.05)
-    assert memory.read_pj_per_bit(32) == pytest.approx((0.0254 * 0.0924) ** 0.5)
-    assert memory.read_pj_per_bit(1) == memory.read_pj_per_bit(2) == 0.0151
+    assert on_chip_memory.read_pj_per_bit(64) == 0.0924
+    assert on_chip_memory.area_um2(64) == 1573 * 64
+    assert on_chip_memory.read_pj_per_bit(256) == pytest.approx(0.0924 * 4**0.53, rel=0.05)
+    assert on_chip_memory.read_pj_per_bit(32) == pytest.approx((0.0254 * 0.0924) ** 0.5)
+    assert on_chip_memory.read_pj_per_bit(1) == on_chip_memory.read_pj_per_bit(2) == 0.0151
     with pytest.raises(ValueError, match="up to 1024 KB"):
-        memory.read_pj_per_bit(4096)
+        on_chip_memory.read_pj_per_bit(4096)
 
 
 def test_nodes_and_wires() -> None:
-    assert nodes.digital_energy(45) / nodes.digital_energy(28) == pytest.approx(1 / 0.506, rel=0.01)
-    assert nodes.digital_area(28) == 0.82
-    assert nodes.wire_ohm_per_um(28) == pytest.approx(6.07, rel=0.05)
-    assert nodes.wire_ohm_per_um(40) == pytest.approx(2.83, rel=0.05)
-    assert nodes.wire_pj_per_bit(1000) == pytest.approx(0.2e-15 * 1000 * 0.81 / 4 * 1e12)
-    assert nodes.wire_pj_per_bit(1000) == pytest.approx(0.0404, rel=0.01)  # a published link: 40.4 fJ/b/mm
+    assert technology.digital_energy(45) / technology.digital_energy(28) == pytest.approx(1 / 0.506, rel=0.01)
+    assert technology.digital_area(28) == 0.82
+    assert technology.wire_ohm_per_um(28) == pytest.approx(6.07, rel=0.05)
+    assert technology.wire_ohm_per_um(40) == pytest.approx(2.83, rel=0.05)
+    assert technology.wire_pj_per_bit(1000) == pytest.approx(0.2e-15 * 1000 * 0.81 / 4 * 1e12)
+    assert technology.wire_pj_per_bit(1000) == pytest.approx(0.0404, rel=0.01)  # published: 40.4 fJ
     with pytest.raises(ValueError, match="not at 180 nm"):
-        nodes.digital_energy(180)
+        technology.digital_energy(180)
 
 
 def test_lanes_and_routers() -> None:
