@@ -1,4 +1,7 @@
-"""Names of passes and options of version 0.1 that have others now: pipelines that say them go on working."""
+"""Names in pipelines that stand for others: ``frontend``, and those of passes and options in version 0.1.
+
+Pipelines with old names go on working, with a note.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,9 @@ OPTIONS = {
 """Name of a pass to old names of its options and what they are called."""
 
 
+ALL_OF_FRONTEND = "frontend"
+"""Stands for the passes of :data:`cimc.transforms.passes.FRONTEND`."""
+
 FRONTEND_NAME = "fuse-recsys"
 """One pass that did what the passes of :data:`cimc.transforms.passes.FRONTEND` behind the first do now."""
 
@@ -31,7 +37,11 @@ def current_names(specs: Iterable[ArgSpec]) -> tuple[tuple[ArgSpec, ...], tuple[
     found: list[ArgSpec] = []
     notes: list[str] = []
     for spec in specs:
-        if spec.name == FRONTEND_NAME:
+        if spec.name == ALL_OF_FRONTEND:
+            if spec.parameters:
+                raise ValueError(f"`{spec.name}` stands for {FRONTEND}: options are theirs")
+            found += [ArgSpec(name, {}) for name in FRONTEND.split(",")]
+        elif spec.name == FRONTEND_NAME:
             passes = _parted(spec)
             notes.append(f"pass `{spec.name}` is {','.join(each.name for each in passes)} now")
             found += passes

@@ -72,3 +72,12 @@ def test_options_that_it_refused_are_refused(options: str) -> None:
     with pytest.raises(PassError) as caught:
         Pipeline.parse(f"fuse-recsys{{{options}}}")
     assert caught.value.code == "pass.bad-option"
+
+
+def test_frontend_stands_for_its_passes() -> None:
+    found = Pipeline.parse("frontend,quantize")
+    assert found == Pipeline.parse(f"{FRONTEND},quantize")
+    assert found.notes == ()
+    with pytest.raises(PassError, match="stands for canonicalize,") as caught:
+        Pipeline.parse("frontend{vector=true}")
+    assert caught.value.code == "pass.bad-option"

@@ -29,8 +29,8 @@ def _number(name: str, default: int, text: str, *, least: int = 0) -> Callable[[
         "cimc bench dlrm.onnx --out study --strategy round_robin --strategy greedy --strategy ortools",
         "cimc bench dlrm.onnx twotower.onnx --out study --target tsinghua28 --target isaac32 --plots",
         "cimc bench big/model.onnx --out study --weights generated:0 --chips 0 --seed 0 --seed 1",
-        'cimc bench dlrm.onnx --out study --strategy "w4=canonicalize,recognise,demote,outline-host,\\',
-        '    quantize{weights=4 acts=8},shard,place{strategy=ortools},schedule,lower" \\',
+        "cimc bench dlrm.onnx --out study \\",
+        "    --strategy 'w4=frontend,quantize{weights=4},shard,place{strategy=ortools},schedule,lower' \\",
         "    --baseline w4 --strategy default",
     ),
 )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     cls=Command,
     short_help="Run passes on textual IR.",
     epilog=options.examples(
-        "cimc opt dlrm.onnx -p canonicalize,convert-precision,recognise",
+        "cimc opt dlrm.onnx -p frontend",
         "cimc opt ir/08-recognise.mlir -p demote,outline-host --data ir/data.safetensors",
         "cimc opt ir/10-outline-host.mlir -p quantize,shard --target tsinghua28 \\",
         "    --data ir/data.safetensors --calib requests.npz",
