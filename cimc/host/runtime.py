@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,14 @@ class HostRunner:
     Attributes:
         threads: threads inside one operator; with 1 (the default) sums are always in the same order.
         optimise: let onnxruntime fuse and fold; off, every node runs as written.
+        deterministic: have equal inputs give equal outputs, also where that is slower.
+        int8: quantise the model first, dynamically, as onnxruntime's own quantiser does with 7-bit weights.
     """
 
     threads: int = 1
     optimise: bool = True
+    deterministic: bool = True
+    int8: bool = False
 
     def run(
         self,
@@ -73,6 +77,33 @@ class HostRunner:
         """
         self._ask(model, {"inputs": [], "outputs": [], "run": False}, [])
 
+    def measure(
+        self,
+        model: onnx.ModelProto | bytes | Path,
+        batches: Sequence[Mapping[str, NDArray[Any]]],
+        seconds: float,
+        repeats: int,
+        streams: int = 1,
+    ) -> list[list[list[float]]]:
+        """Times of runs, taken in the worker around nothing but the run; see :func:`cimc.host.worker.timed`.
+
+        Args:
+            model: as for :meth:`run`.
+            batches: inputs of one run each; they take turns.
+            seconds: how long it may take in all, the first fifth of which warms up.
+            repeats: stretches that are timed apart.
+            streams: runs that are under way at a time.
+
+        Raises:
+            CimcError: as :meth:`run`.
+        """
+        buffers: Buffers = []
+        packed = [[(name, pack(np.asarray(v), buffers)) for name, v in each.items()] for each in batches]
+        request = {"batches": packed, "seconds": seconds, "repeats": repeats, "streams": streams}
+        reply, _ = self._ask(model, request, buffers)
+        found: list[list[list[float]]] = reply["times"]
+        return found
+
     def _ask(
         self, model: onnx.ModelProto | bytes | Path, request: dict[str, Any], buffers: Buffers
     ) -> tuple[dict[str, Any], NDArray[np.uint8]]:
@@ -89,8 +120,8 @@ class HostRunner:
             source = model if isinstance(model, bytes) else model.SerializeToString(deterministic=True)
             key = hashlib.sha256(source).hexdigest()
             opening = {"model_bytes": len(source)}, [memoryview(source)]
-        session = {"threads": self.threads, "optimise": self.optimise}
-        document = {"key": f"{key}\0{self.threads}\0{self.optimise}", **session, **request}
+        session = asdict(self)
+        document = {"key": "\0".join([key, *map(str, session.values())]), **session, **request}
         try:
             return ask(document, buffers, opening)
         except CimcError as error:
