@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from cimc.mapping.assignment.strategy_registry import register_strategy
     from cimc.remarks import Remark, Remarks, register_remark
     from cimc.sim.devices.model.load_device import register_device
+    from cimc.study.baseline.measure import measure_baseline
+    from cimc.study.baseline.records import Baseline
     from cimc.support.load_plugin import load_plugin
     from cimc.target.load_target import load_target, register_target
     from cimc.transforms.passes import register_pass
@@ -49,6 +51,7 @@ _ERRORS = (
     "TargetError",
 )
 _HOMES = {
+    "Baseline": "cimc.study.baseline.records",
     "Pipeline": "cimc.transforms.pipeline",
     "Program": "cimc.api",
     "Remark": "cimc.remarks",
@@ -57,6 +60,7 @@ _HOMES = {
     "compile": "cimc.api",
     "load_plugin": "cimc.support.load_plugin",
     "load_target": "cimc.target.load_target",
+    "measure_baseline": "cimc.study.baseline.measure",
     "register_device": "cimc.sim.devices.model.load_device",
     "register_pass": "cimc.transforms.passes",
     "register_recogniser": "cimc.transforms.recognise",
@@ -67,6 +71,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Baseline",
     "CheckFailed",
     "CimcError",
     "InfeasibleError",
@@ -86,6 +91,7 @@ __all__ = [
     "instrument",
     "load_plugin",
     "load_target",
+    "measure_baseline",
     "register_device",
     "register_pass",
     "register_recogniser",

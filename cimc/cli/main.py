@@ -29,6 +29,7 @@ COMMANDS = {
     "compile": "cimc.cli.commands.compile",
     "run": "cimc.cli.commands.run",
     "accuracy": "cimc.cli.commands.accuracy",
+    "baseline": "cimc.cli.commands.baseline",
     "simulate": "cimc.cli.commands.simulate",
     "trace": "cimc.cli.commands.trace",
     "bench": "cimc.cli.commands.bench",

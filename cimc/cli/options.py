@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from cimc.cli.path_options import NAMED_OR_READ
+from cimc.cli.path_options import NAMED_OR_READ, READ
 from cimc.support.limits import Limits
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -37,6 +37,16 @@ def seed(function: F) -> F:
     """``--seed``."""
     return click.option(
         "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."
+    )(function)
+
+
+def baseline(function: F) -> F:
+    """``--baseline``."""
+    return click.option(
+        "--baseline",
+        type=READ,
+        metavar="FILE",
+        help="Print ratios to the CPU that 'cimc baseline --save' measured on the same model.",
     )(function)
 
 

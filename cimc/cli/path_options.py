@@ -43,6 +43,14 @@ class NamedOrRead(Read):
         return [path] if path.suffix in (".yaml", ".yml") or len(path.parts) > 1 else []
 
 
+class NameOrBaseline(NamedOrRead):
+    """``STRATEGY|FILE``: a file where the name ends in ``.json`` or has a folder."""
+
+    def files(self, value: Any) -> list[Path]:
+        path = Path(value)
+        return [path] if path.suffix == ".json" or len(path.parts) > 1 else []
+
+
 class TableOrRead(NamedOrRead):
     """``[TABLE=]FILE``."""
 

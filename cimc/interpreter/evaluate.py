@@ -101,6 +101,15 @@ def evaluate(
     raise PassError("ir.no-return", "@main does not end in func.return")
 
 
+def executor(module: ModuleOp, ctx: CompilerContext) -> Callable[[Operation, list[Array]], list[Array]]:
+    """A function that executes one operation of ``module`` on its operands.
+
+    It raises what :func:`evaluate` raises.
+    """
+    matrices = {matrix.symbol: matrix for matrix in cim.matrices_of(module)}
+    return _Evaluator(ctx, module, matrices, None)
+
+
 def _check_batch(op: Operation, args: list[Array]) -> None:
     """Every operand of an operation on several values is of as many requests, or of one for all."""
     if not isinstance(op, rec.BinaryOp | rec.ConcatOp | rec.MatmulOp):

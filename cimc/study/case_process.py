@@ -176,6 +176,8 @@ def _ran(program: Any, case: Case, requests: dict[str, Any]) -> Row:
         "tile_busy": tiles,
         "energy_pj": cost.energy_pj,
         "energy_parts_pj": {item.name: item.pj for item in cost.energy.items if item.pj},
+        "array_energy_pj": cost.array_energy_pj,
+        "static_w": cost.to_json().get("static_power", {}).get("watts"),
         "activations": events.get("mvm.blocks", 0.0) + events.get("lookup.activations", 0.0),
         "hop_bits": events.get("router.hop_bits", 0.0),
         **_shares(cost),

@@ -83,7 +83,7 @@ class Case:
         """
         described = asdict(self)
         described["workload"] = {
-            "model": _model_digest(self.workload.model, self.workload.weights),
+            "model": model_digest(self.workload.model, self.workload.weights),
             "requests": _digest(self.workload.requests),
             "calib": _digest(self.workload.calib) if self.workload.calib else None,
             "weights": self.workload.weights,
@@ -111,7 +111,8 @@ class Case:
 
 
 @cache
-def _model_digest(path: str, weights: str | None) -> str:
+def model_digest(path: str, weights: str | None) -> str:
+    """Of a model with its external data; of the file alone where it is no model."""
     from cimc.frontend.read.load_model import load_model
 
     try:

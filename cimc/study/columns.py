@@ -56,6 +56,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("bottleneck_busy", "share of the simulated time that it is busy"),
     Column("energy_pj", "dynamic energy per request, pJ", ">energy", joules),
     Column("energy_parts_pj", "the energy by part, pJ", text=True),
+    Column("array_energy_pj", "the part of arrays and converters, pJ"),
+    Column("static_w", "power that does not depend on the load, W; empty where none is stated"),
     Column(
         "activations", "array activations per request, layers and lookups", ">activations", "{:.1f}".format
     ),

@@ -296,7 +296,7 @@ def test_keys_follow_external_data_and_targets(tiny: Tiny, tmp_path: Path) -> No
     target.write_text(preset.read_text())
 
     def key(target: str = "tsinghua28") -> str:
-        plan._model_digest.cache_clear()
+        plan.model_digest.cache_clear()
         return Case(Workload("x", str(made), here.requests), target, strategy("greedy")).key
 
     first, changed = key(), key(f"{target}{{array.adc_bits=6}}")

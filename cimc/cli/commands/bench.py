@@ -9,7 +9,7 @@ import click
 
 from cimc.cli import options
 from cimc.cli.options import DEFAULT_TARGET, F
-from cimc.cli.path_options import NAMED_OR_READ, READ, Command, WrittenFolder
+from cimc.cli.path_options import NAMED_OR_READ, READ, Command, NameOrBaseline, WrittenFolder
 
 RESULTS = WrittenFolder("results.jsonl", "results.csv", "results.parquet", "pareto.*", "load.*", "gap.*")
 
@@ -69,7 +69,15 @@ def _number(name: str, default: int, text: str, *, least: int = 0) -> Callable[[
 @_number("--limit", 0, "Run the first N requests; 0: all.")
 @_number("--in-flight", 64, "Requests in flight at a time in the timing simulation.", least=1)
 @options.weights
-@click.option("--baseline", metavar="STRATEGY", help="Show throughput and energy relative to this strategy.")
+@click.option(
+    "--baseline",
+    "baselines",
+    type=NameOrBaseline(),
+    multiple=True,
+    metavar="STRATEGY|FILE",
+    help="Show figures relative to this strategy, or to the CPU that 'cimc baseline --save' measured on one "
+    "of MODELS (FILE.json); may be repeated.",
+)
 @_number("--jobs", 1, "Cases run at a time.", least=1)
 @click.option("--plots", is_flag=True, help="Draw figures into DIR, too.")
 @click.option("--parquet", is_flag=True, help="Write DIR/results.parquet, too.")
@@ -84,7 +92,7 @@ def command(
     limit: int,
     in_flight: int,
     weights: str | None,
-    baseline: str | None,
+    baselines: tuple[str, ...],
     jobs: int,
     plots: bool,
     parquet: bool,
@@ -102,6 +110,7 @@ def command(
     from cimc.report import figure
     from cimc.study import columns
     from cimc.study import plots as drawing
+    from cimc.study.baseline.of_cases import baselines_of, case_blocks, case_json
     from cimc.study.cases import cases, workload_beside
     from cimc.study.named_pipelines import strategy
     from cimc.study.results import Store
@@ -110,8 +119,13 @@ def command(
     from cimc.target.load_target import load_target
 
     chosen = [strategy(text) for text in strategies]
-    if baseline is not None and baseline not in {s.name for s in chosen}:
-        raise click.UsageError(f"--baseline {baseline} is none of the strategies")
+    files = [Path(given) for given in baselines if NameOrBaseline().files(given)]
+    names = [given for given in baselines if Path(given) not in files]
+    for name in names:
+        if name not in {s.name for s in chosen}:
+            raise click.UsageError(f"--baseline {name} is none of the strategies, and no FILE.json")
+    if len(names) > 1:
+        raise click.UsageError(f"--baseline names {len(names)} strategies: choose one")
     for target in targets:
         load_target(target)
     for model in models:
@@ -121,8 +135,10 @@ def command(
         figure.require(folder / "pareto.svg")
     if parquet:
         columns.require_parquet()
+    workloads = [workload_beside(model, weights) for model in models]
+    cpus = baselines_of(workloads, files)
     todo = cases(
-        [workload_beside(model, weights) for model in models],
+        workloads,
         targets,
         chosen,
         seeds,
@@ -147,7 +163,11 @@ def command(
         "rows": rows,
         "figures": [str(path) for path in made],
     }
-    output.result(payload, columns.blocks(rows, baseline), as_json)
+    blocks = columns.blocks(rows, names[0] if names else None)
+    if cpus:
+        blocks += case_blocks(rows, cpus)
+        payload["baseline"] = case_json(rows, cpus)
+    output.result(payload, blocks, as_json)
     for row in rows:
         if row.get("error"):
             output.note(f"{row['model']} / {row['target']} / {row['strategy']}: {row['error']}")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         "cimc run dlrm.cimc --inputs requests.npz --mode exact --check dlrm.onnx",
         "cimc run dlrm.cimc --inputs requests.npz --mode noisy --device wan2022 --age 86400 --seed 3",
         "cimc run dlrm.cimc --inputs requests.npz --outputs out.npz --json > report.json",
+        "cimc run dlrm.cimc --inputs requests.npz --baseline cpu.json",
     ),
 )
 @click.argument("program", type=READ)
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     metavar="BYTES",
     help="Budget for the scratchpads of the requests held at a time; more run in blocks.  [default: 256 MiB]",
 )
+@options.baseline
 @options.threads
 @options.max_request_bytes
 @options.host_limits
@@ -73,6 +75,7 @@ def command(
     outputs: Path | None,
     limit: int | None,
     memory: int | None,
+    baseline: Path | None,
     threads: int,
     max_request_bytes: int,
     as_json: bool,
@@ -99,6 +102,11 @@ def command(
         raise click.UsageError("--min-sqnr and --max-error are bounds of --check, which is not given")
     found = None if device is None else load_device(device)
     loaded = Program.load(program)
+    cpu = None
+    if baseline is not None:
+        from cimc.study.baseline.records import Baseline
+
+        cpu = Baseline.of_model(baseline, loaded.data.header.model_digest)
     if model is not None:
         _has_reference(loaded)
         if outputs is not None:
@@ -166,6 +174,14 @@ def command(
         payload["device"] = {**conditions(found, age or 0.0, seed or 0), "notes": list(result.notes)}
         lines = [(key, value) for key, value in payload["device"].items() if key != "notes"]
         blocks.insert(1, facts("Device", [*lines, *(("note", text) for text in result.notes)]))
+    if cpu is not None:
+        from cimc.study.baseline.ratios import BOUND, ratios
+        from cimc.study.baseline.scopes import CostTerms
+
+        terms = CostTerms.of(result.cost.to_json())
+        beside = ratios(cpu, terms, result.cost.throughput_rps, BOUND, arrays)
+        payload["baseline"] = beside.to_json()
+        blocks += beside.blocks()
     if failed is not None:
         payload["error"] = error_object(failed)
     output.result(payload, blocks, as_json)

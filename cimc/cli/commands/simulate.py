@@ -17,6 +17,7 @@ from cimc.cli.path_options import READ, WRITTEN, Command
     epilog=options.examples(
         "cimc simulate dlrm.cimc --inputs requests.npz --in-flight 16",
         "cimc simulate dlrm.cimc --inputs requests.npz --rate 500000 --arrivals poisson --seed 1",
+        "cimc simulate dlrm.cimc --inputs requests.npz --in-flight 64 --p99-us 20 --baseline cpu.json",
         "cimc simulate dlrm.cimc --inputs requests.npz --in-flight 8 --timeline t.json --plot load.svg",
     ),
 )
@@ -52,6 +53,13 @@ from cimc.cli.path_options import READ, WRITTEN, Command
     help="Requests in the timeline, from the first on.",
 )
 @click.option("--plot", type=WRITTEN, metavar="FILE", help="Draw a map of the load on the mesh (.svg, .png).")
+@click.option(
+    "--p99-us",
+    type=click.FloatRange(0, min_open=True),
+    metavar="US",
+    help="Find the largest Poisson rate whose 99th percentile of latency keeps this bound.",
+)
+@options.baseline
 @options.seed
 @options.max_request_bytes
 @options.host_limits
@@ -68,6 +76,8 @@ def command(
     timeline: Path | None,
     timeline_requests: int,
     plot: Path | None,
+    p99_us: float | None,
+    baseline: Path | None,
     seed: int,
     max_request_bytes: int,
     as_json: bool,
@@ -97,6 +107,11 @@ def command(
     if rate is not None:
         how = Arrivals("poisson" if arrivals == "poisson" else "fixed", rate=rate, seed=seed)
     loaded = Program.load(program)
+    cpu = None
+    if baseline is not None:
+        from cimc.study.baseline.records import Baseline
+
+        cpu = Baseline.of_model(baseline, loaded.data.header.model_digest)
     arrays = load_requests(inputs, max_request_bytes)
     if limit is not None:
         from cimc.isa.jagged import jagged_in_program
@@ -135,4 +150,22 @@ def command(
         "static_power": cost.static.to_json(),
         "on_chip": cost.on_chip.to_json(),
     }
-    output.result(payload, simulation_blocks(found, cost), as_json)
+    blocks, bounded = simulation_blocks(found, cost), None
+    if p99_us is not None:
+        from cimc.study.baseline.bounded_load import throughput_at_p99
+
+        with output.progress("rates", "rates") as advance:
+            bounded = throughput_at_p99(
+                loaded.data, loaded.target, arrays, p99_us * 1e3, cost.throughput_rps, seed, advance
+            )
+        payload["at_p99"] = bounded.to_json()
+        blocks += bounded.blocks()
+    if cpu is not None:
+        from cimc.study.baseline.ratios import load_ratios
+        from cimc.study.baseline.scopes import CostTerms
+
+        terms = CostTerms.of(cost.to_json())
+        sets = load_ratios(cpu, terms, found.throughput_rps, arrays, bounded)
+        payload["baseline"] = {name: each.to_json() for name, each in sets.items()}
+        blocks += [block for each in sets.values() for block in each.blocks()]
+    output.result(payload, blocks, as_json)
