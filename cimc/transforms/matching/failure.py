@@ -14,7 +14,7 @@ class NotMine(NoMatch):
 
 
 @dataclass(frozen=True)
-class Miss:
+class MatchFailure:
     """Why a recogniser left a node alone; ``near`` when its pattern was resembled."""
 
     recogniser: str

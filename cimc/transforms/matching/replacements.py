@@ -18,7 +18,7 @@ from cimc.ir import rec
 from cimc.ir.context import CompilerContext
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx import marks as m
-from cimc.transforms.matching.failure import Miss
+from cimc.transforms.matching.failure import MatchFailure
 
 ANCHORS = (rec.EmbeddingBagOp, rec.LinearOp, rec.DotInteractionOp, rec.MatmulOp)
 """Operations worth a trip to the chip; everything else is there only to keep them company."""
@@ -36,7 +36,7 @@ class Replacements:
 
     function: FuncOp
     ctx: CompilerContext
-    misses: dict[onnx.NodeOp, dict[str, Miss]] = field(default_factory=dict)
+    misses: dict[onnx.NodeOp, dict[str, MatchFailure]] = field(default_factory=dict)
     claimed: dict[onnx.NodeOp, str] = field(default_factory=dict)
     hosted: dict[onnx.NodeOp, str] = field(default_factory=dict)
     _made: dict[onnx.NodeOp, tuple[list[Operation], list[SSAValue | None]]] = field(default_factory=dict)
@@ -134,7 +134,7 @@ class Replacements:
 
     def note(self, op: onnx.NodeOp, recogniser: str, reason: str, *, near: bool = True) -> None:
         """Remember why ``op`` was left alone."""
-        self.misses.setdefault(op, {})[recogniser] = Miss(
+        self.misses.setdefault(op, {})[recogniser] = MatchFailure(
             recogniser, onnx.name_of(op) or op.operator, reason, near
         )
 
@@ -161,7 +161,7 @@ class Replacements:
             if (order := m.number(op, m.NOTED)) is not None:
                 noted.append((order, op))
         for _, op in sorted(noted, key=lambda pair: pair[0]):
-            found.misses[op] = {miss.recogniser: miss for miss in _misses(op)}
+            found.misses[op] = {failure.recogniser: failure for failure in _failures(op)}
         return found
 
     def write(self) -> None:
@@ -191,14 +191,14 @@ def _places(made: list[Operation], values: list[SSAValue | None]) -> Attribute:
     return DenseArrayBase.from_list(i64, [-1 if v is None else results.get(v, -1) for v in values])
 
 
-def _misses(op: onnx.NodeOp) -> list[Miss]:
+def _failures(op: onnx.NodeOp) -> list[MatchFailure]:
     found = op.marks.data.get(m.MISSES) if op.marks is not None else None
     texts = [[str(t.data) for t in entry] for entry in found] if isinstance(found, ArrayAttr) else []
-    return [Miss(t[0], onnx.name_of(op) or op.operator, t[1], near=len(t) == 2) for t in texts]
+    return [MatchFailure(t[0], onnx.name_of(op) or op.operator, t[1], near=len(t) == 2) for t in texts]
 
 
-def _written(miss: Miss) -> Attribute:
-    parts = [miss.recogniser, miss.reason, *([] if miss.near else ["far"])]
+def _written(failure: MatchFailure) -> Attribute:
+    parts = [failure.recogniser, failure.reason, *([] if failure.near else ["far"])]
     return ArrayAttr([StringAttr(t) for t in parts])
 
 

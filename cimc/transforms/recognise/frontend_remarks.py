@@ -90,9 +90,9 @@ def remarks(found: Replacements, nodes: list[ModelNode], shapes: ShapeAnalysis) 
 def _near_misses(found: Replacements, stand_ins: set[onnx.NodeOp]) -> tuple[NearMiss, ...]:
     """What recognisers nearly took of the nodes on the host."""
     return tuple(
-        NearMiss(miss.recogniser, miss.node, miss.reason)
+        NearMiss(failure.recogniser, failure.node, failure.reason)
         for op, misses in found.misses.items()
         if op in found.hosted and op in stand_ins
-        for miss in misses.values()
-        if miss.near
+        for failure in misses.values()
+        if failure.near
     )

@@ -2,7 +2,7 @@
 
 A recogniser looks at one ``onnx`` node (its *root*) and what feeds it.  It either gives values of the
 ``rec`` dialect that replace the root's results, or raises :class:`NoMatch` with the condition that failed;
-the reasons are kept as :class:`Miss` and shown by ``cimc inspect``.
+the reasons are kept as :class:`MatchFailure` and shown by ``cimc inspect``.
 
 A replaced node stays in the block, unused, until :meth:`Graph.sweep`: chip operations that turn out not to
 be worth a trip to the chip can thus be taken back (:meth:`Graph.demote_islands`).
@@ -65,9 +65,9 @@ class Recogniser(RewritePattern, ABC):
         try:
             with guarded(type(self), NoMatch, VerifyException):
                 values = list(self.rewrite(op, emit))
-        except NoMatch as miss:
+        except NoMatch as failure:
             emit.forget()
-            graph.note(op, self.name, str(miss), near=not isinstance(miss, NotMine))
+            graph.note(op, self.name, str(failure), near=not isinstance(failure, NotMine))
             return
         except VerifyException as error:  # the operation that would replace it does not exist in this form
             emit.forget()

@@ -153,7 +153,7 @@ def test_rows_of_a_matrix_become_fixed_bags() -> None:
 def test_near_misses_stay_on_the_host_and_say_why(change: dict[str, str], reason: str) -> None:
     found = loop(**change)
     assert found.counts() == {"host": 1}
-    assert any(reason in miss for miss in found.misses()), found.misses()
+    assert any(reason in failure for failure in found.misses()), found.misses()
 
 
 def test_bounds_made_by_other_arithmetic_are_prepared_on_the_host() -> None:
@@ -285,7 +285,7 @@ def test_sequence_form() -> None:
 def test_sequence_near_misses(change: dict[str, str], reason: str) -> None:
     found = sequence(**change)
     assert found.counts() == {"host": 1}
-    assert any(reason in miss for miss in found.misses()), found.misses()
+    assert any(reason in failure for failure in found.misses()), found.misses()
 
 
 def _weighted_first(axes: str) -> Fused:
@@ -325,5 +325,5 @@ def test_weights_of_columns_are_not_weights_of_ids() -> None:
     """Without axes to unsqueeze, four ids of four columns each are scaled by column."""
     found = _weighted_first("none")
     assert "embedding_bag" not in found.counts()
-    assert any("weights are not one per id" in miss for miss in found.misses()), found.misses()
+    assert any("weights are not one per id" in failure for failure in found.misses()), found.misses()
     found.check({"ids": IDS[:4], "offsets": np.array([0, 2]), "scale": floats(4)})

@@ -104,7 +104,7 @@ def test_selections_that_are_not_request_wise(selection: str, reason: str) -> No
         BASE | {"m1": np.array([-1]), "big": np.array([-(1 << 60)]), "k0": np.array([0])},
     )
     assert found.counts()["dot_interaction"] == 0
-    assert any(reason in miss for miss in found.misses()), found.misses()
+    assert any(reason in failure for failure in found.misses()), found.misses()
     found.check({"x": floats(5, F * D), "pick": np.zeros(len(LI), np.float32)})
 
 
