@@ -78,7 +78,7 @@ def history(length: int, width: int) -> Model:
 def test_a_history_beyond_any_tile_stays_on_the_chip(tmp_path: Path) -> None:
     model = history(48, 16)  # 3072 bytes of rows, 12 KiB of pairs
     program, seen = compiled(model, tmp_path, 2048)
-    assert seen["host"] == []
+    assert seen["host"] == ()
     assert not [s for s in program.data.segments if isinstance(s, HostSegment)]
     assert max(seen["cut"].values()) > 4
     agrees(program, seen, model, tmp_path)
@@ -105,7 +105,7 @@ def attention(length: int, width: int, heads: int) -> Model:
 def test_attention_scores_live_a_few_rows_at_a_time(tmp_path: Path) -> None:
     model = attention(40, 16, 2)  # 12,800 bytes of scores
     program, seen = compiled(model, tmp_path, 4096)
-    assert seen["host"] == []
+    assert seen["host"] == ()
     assert not [s for s in program.data.segments if isinstance(s, HostSegment)]
     outputs = agrees(program, seen, model, tmp_path)
     for name, expected in seen["quantised"].items():
@@ -119,7 +119,7 @@ def test_inputs_and_outputs_larger_than_a_scratchpad_cross_in_parts(tmp_path: Pa
     program, seen = compiled(m, tmp_path, 1024)
     reasons = [s.reasons for s in program.data.segments if isinstance(s, HostSegment)]
     assert reasons == [("Slice: larger than a scratchpad",), ("Concat: larger than a scratchpad",)]
-    assert seen["host"] == []
+    assert seen["host"] == ()
     agrees(program, seen, m, tmp_path)
 
 
@@ -129,7 +129,7 @@ def test_a_layer_with_more_inputs_than_a_scratchpad_is_a_sum_of_layers(tmp_path:
     wide = m.op("Gemm", x, m.weight(480, 8), m.weight(8))
     m.score(m.op("Relu", m.layer(wide, 8, 8)), 8)
     program, seen = compiled(m, tmp_path, 512)
-    assert seen["host"] == []
+    assert seen["host"] == ()
     assert len(program.data.matrices) > 3
     agrees(program, seen, m, tmp_path)
 
