@@ -135,7 +135,7 @@ def test_a_target_of_ones_own_works_by_name() -> None:
     with TARGETS.restored():
         TARGETS.register("mine", target)
         assert load_target("mine") is target
-        assert load_target("mine{array.adc_bits=7}").array.adc_bits == 7
+        assert load_target("mine{array.adc_bits=5}").array.adc_bits == 5
     with pytest.raises(TargetError) as caught:
         load_target("mine")
     assert code(caught) == "target.unknown"
