@@ -26,7 +26,7 @@ def graph(text: str, weights: Arrays | None = None, opset: int = 18) -> tuple[Gr
     """A function before recognition, and its nodes by operator."""
     made, ctx = imported(model(f"g {text}", weights, opset=opset))
     function = main_function(made)
-    found = Graph(function, ctx, ShapeAnalysis(function, ctx), {"": opset})
+    found = Graph(function, ctx, analysis=ShapeAnalysis(function, ctx), opsets={"": opset})
     return found, {op.kind: op for op in function.walk() if isinstance(op, NodeOp)}
 
 
