@@ -32,7 +32,7 @@ class Remarks(Shown):
         quantisation: of ``quantize``.
         sharding: of ``shard``.
         grouping: of ``group``.
-        residence: of ``reside``.
+        residence: of ``assign-memory``.
         replication: of ``replicate``.
         placement: of ``place``.
         schedule: of ``schedule``.

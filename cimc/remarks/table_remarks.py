@@ -46,7 +46,7 @@ class GroupingRemarks(Remark):
 
 @dataclass(frozen=True, repr=False)
 class ResidenceRemarks(Remark):
-    """Of ``reside``: the memory of every block of rows.
+    """Of ``assign-memory``: the memory of every block of rows.
 
     Attributes:
         policy: by which it was chosen.

@@ -25,7 +25,7 @@ OPTIONS = {
 ALL_OF_FRONTEND = "frontend"
 """Stands for the passes of :data:`cimc.transforms.passes.FRONTEND`."""
 
-FRONTEND_NAME = "fuse-recsys"
+OLD_FRONTEND = "fuse-recsys"
 """One pass that did what the passes of :data:`cimc.transforms.passes.FRONTEND` behind the first do now."""
 
 _FRONTEND_OPTIONS = {"only": "recognise", "also": "recognise", "vector": "demote", "scratchpad": "demote"}
@@ -41,7 +41,7 @@ def current_names(specs: Iterable[ArgSpec]) -> tuple[tuple[ArgSpec, ...], tuple[
             if spec.parameters:
                 raise ValueError(f"`{spec.name}` stands for {FRONTEND}: options are theirs")
             found += [ArgSpec(name, {}) for name in FRONTEND.split(",")]
-        elif spec.name == FRONTEND_NAME:
+        elif spec.name == OLD_FRONTEND:
             passes = _parted(spec)
             notes.append(f"pass `{spec.name}` is {','.join(each.name for each in passes)} now")
             found += passes

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ def _require_known(ops: Sequence[Operation]) -> None:
 
 
 @dataclass(frozen=True)
-class _Gang:
+class _BagGroup:
     """Bags of one width, as the kernel takes them.
 
     Attributes:
@@ -162,7 +163,7 @@ class _Gang:
                 if parts[t].ndim > 1:
                     shapes[t] = parts[t].shape[:-1] if pooled else parts[t].shape
             parts = [part.reshape(-1) for part in parts]
-        counts = [shape[0] if len(shape) == 1 else _product(shape) for shape in shapes]
+        counts = [prod(shape) for shape in shapes]
         numbers = np.concatenate(parts, dtype=np.int64, casting="unsafe")
         weights = _NONE
         if self.weights:
@@ -185,18 +186,11 @@ class _Gang:
 _NONE = np.empty(0, np.float32)
 
 
-def _product(shape: tuple[int, ...]) -> int:
-    total = 1
-    for extent in shape:
-        total *= extent
-    return total
-
-
 _MODES = {"none": kernels.SUM, "sum": kernels.SUM, "mean": kernels.MEAN, "max": kernels.MAX}
 _LAYOUTS = {"fixed": kernels.FIXED, "offsets": kernels.OFFSETS, "offsets_end": kernels.OFFSETS_END}
 
 
-def _bags(ops: Sequence[rec.EmbeddingBagOp], ctx: CompilerContext) -> _Gang:
+def _bags(ops: Sequence[rec.EmbeddingBagOp], ctx: CompilerContext) -> _BagGroup:
     first: dict[str, int] = {}
     arrays, lines, at = [], [], 0
     ids: list[int] = []
@@ -225,7 +219,7 @@ def _bags(ops: Sequence[rec.EmbeddingBagOp], ctx: CompilerContext) -> _Gang:
         left_out = (padding is not None, 0 if padding is None else padding.value.data)
         line = (first[name], len(table), _MODES[op.mode.data], _LAYOUTS[layout], starts if op.offsets else 0)
         lines.append((*line, *left_out, op.weights is not None))
-    return _Gang(
+    return _BagGroup(
         np.ascontiguousarray(arrays[0] if len(arrays) == 1 else np.concatenate(arrays)),
         np.array(lines, np.int64),
         (*ids, *offsets),
