@@ -146,7 +146,7 @@ class Program(Shown):
     def facts(self) -> Mapping[str, Any]:
         """The remarks as plain JSON, read only.
 
-        .. deprecated:: 0.2
+        .. deprecated:: 0.1
             Read :attr:`remarks`, which have types: ``remarks.placement.gap``.
         """
         warnings.warn(
