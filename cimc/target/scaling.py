@@ -96,17 +96,20 @@ def _array(target: Target, old: Array, new: Array, given: Mapping[str, Any]) -> 
         if path not in given:
             found[path] = Scaled(value(), name)
 
-    def energy_of_bits() -> float:
+    def energy_of_bits(path: str) -> float:
         try:
             return adc.relative_pj(new.adc_bits) / adc.relative_pj(old.adc_bits)
         except ValueError as error:
-            raise _no_law(target, "array.conversion_pj", str(error)) from None
+            raise _no_law(target, path, str(error)) from None
+
+    def converters(path: str) -> float:
+        return _ratio(target, path, old, new)
 
     def conversion() -> float:
         if not float(old.conversion_pj):
             why = "its energy per step is not split over conversions"
             raise _no_law(target, "array.conversion_pj", why)
-        return float(old.conversion_pj) * energy_of_bits()
+        return float(old.conversion_pj) * energy_of_bits("array.conversion_pj")
 
     def row() -> float:
         if not float(old.row_pj):
@@ -131,7 +134,7 @@ def _array(target: Target, old: Array, new: Array, given: Mapping[str, Any]) -> 
             total += dacs * (times - 1)
         if not same("converters"):
             digital = part("step_converters_pj", "step_pj", "the part behind the converters is not given")
-            total += digital * (_ratio(target, old, new) - 1)
+            total += digital * (converters("array.step_pj") - 1)
         return total
 
     def time() -> float:
@@ -139,14 +142,15 @@ def _array(target: Target, old: Array, new: Array, given: Mapping[str, Any]) -> 
         convert = float(old.step_ns) - settle
         slower = new.adc_bits / old.adc_bits
         if not same("columns_per_step", "converters"):
-            slower *= new.columns_per_step / old.columns_per_step / _ratio(target, old, new)
+            slower *= new.columns_per_step / old.columns_per_step / converters("array.step_ns")
         if convert <= 0 and slower > 1:
             raise _no_law(target, "array.step_ns", "conversions have no time of their own to grow from")
         return settle * adc.settling(new.rows) / adc.settling(old.rows) + convert * slower
 
     def area() -> float:
         own = part("converters_mm2", "area_mm2", "the part of the converters is not given")
-        times = adc.in_memory_um2(new.adc_bits) / adc.in_memory_um2(old.adc_bits) * _ratio(target, old, new)
+        times = adc.in_memory_um2(new.adc_bits) / adc.in_memory_um2(old.adc_bits)
+        times *= converters("array.area_mm2")
         cells = new.rows * new.cols / (old.rows * old.cols)
         return (float(old.area_mm2) - own) * cells + own * times
 
@@ -161,8 +165,8 @@ def _array(target: Target, old: Array, new: Array, given: Mapping[str, Any]) -> 
     if not same("rows", "cols", "adc_bits", "converters"):
         law("array.area_mm2", "adc-area", area)
         if old.static_mw is not None:
-            power = float(old.static_mw)
-            law("array.static_mw", "adc-energy", lambda: power * energy_of_bits() * _ratio(target, old, new))
+            power, path = float(old.static_mw), "array.static_mw"
+            law(path, "adc-energy", lambda: power * energy_of_bits(path) * converters(path))
     for name, whole, times in (
         ("row_cells_pj", "array.row_pj", new.cols / old.cols),
         ("row_dac_pj", "array.row_pj", rows.dac_relative(new.dac_bits - old.dac_bits + 4)),
@@ -176,42 +180,48 @@ def _array(target: Target, old: Array, new: Array, given: Mapping[str, Any]) -> 
         if figure is not None and times != 1 and whole in found:
             found[f"array.{name}"] = Scaled(float(figure) * times, found[whole].law)
     if "array.area_mm2" in found and old.converters_mm2 is not None:
-        times = adc.in_memory_um2(new.adc_bits) / adc.in_memory_um2(old.adc_bits) * _ratio(target, old, new)
+        times = adc.in_memory_um2(new.adc_bits) / adc.in_memory_um2(old.adc_bits)
+        times *= converters("array.area_mm2")
         found["array.converters_mm2"] = Scaled(float(old.converters_mm2) * times, "adc-area")
     if old.step_converters_pj is not None and not same("converters"):
-        digital = float(old.step_converters_pj) * _ratio(target, old, new)
+        digital = float(old.step_converters_pj) * converters("array.step_converters_pj")
         found["array.step_converters_pj"] = Scaled(digital, "step-energy")
     return found
 
 
-def _ratio(target: Target, old: Array, new: Array) -> float:
+def _ratio(target: Target, path: str, old: Array, new: Array) -> float:
+    """Converters of ``new`` over those of ``old``, for the constant at ``path``."""
     if not old.converters or not new.converters:
         if (old.converters, old.columns_per_step) == (new.converters, new.columns_per_step):
             return 1.0
-        raise _no_law(target, "array.area_mm2", "how many converters it has is not given", "array.converters")
+        raise _no_law(target, path, "how many converters it has is not given", "array.converters")
     return new.converters / old.converters
 
 
 def _scratchpad(target: Target, old: Tile, new: Tile, given: Mapping[str, Any]) -> dict[str, Scaled]:
     before, after = old.scratchpad_bytes / 1024, new.scratchpad_bytes / 1024
     found: dict[str, Scaled] = {}
-    try:
-        energy = on_chip_memory.read_pj_per_bit(after) / on_chip_memory.read_pj_per_bit(before)
-        area = on_chip_memory.area_um2(after) / on_chip_memory.area_um2(before)
-    except ValueError as error:
-        wanted = ("tile.scratchpad_pj_per_bit", "tile.area_mm2")
-        if all(path in given for path in wanted):
-            return {}
-        raise _no_law(target, "tile.scratchpad_pj_per_bit", str(error), " and ".join(wanted)) from None
-    found["tile.scratchpad_pj_per_bit"] = Scaled(float(old.scratchpad_pj_per_bit) * energy, "memory")
+
+    def law(path: str, value: Callable[[], float]) -> None:
+        if path in given:
+            return
+        try:
+            found[path] = Scaled(value(), "memory")
+        except ValueError as error:
+            raise _no_law(target, path, str(error)) from None
+
+    def times(of_size: Callable[[float], float]) -> float:
+        return of_size(after) / of_size(before)
+
+    read, size = on_chip_memory.read_pj_per_bit, on_chip_memory.area_um2
+    law("tile.scratchpad_pj_per_bit", lambda: float(old.scratchpad_pj_per_bit) * times(read))
     if old.scratchpad_mm2 is not None:
         own = float(old.scratchpad_mm2)
-        found["tile.area_mm2"] = Scaled(float(old.area_mm2) + own * (area - 1), "memory")
-        found["tile.scratchpad_mm2"] = Scaled(own * area, "memory")
+        law("tile.area_mm2", lambda: float(old.area_mm2) + own * (times(size) - 1))
+        law("tile.scratchpad_mm2", lambda: own * times(size))
     if old.scratchpad_static_mw is not None:
-        found["tile.scratchpad_static_mw"] = Scaled(
-            float(old.scratchpad_static_mw) * after / before, "memory"
-        )
+        leak = float(old.scratchpad_static_mw)
+        law("tile.scratchpad_static_mw", lambda: leak * after / before)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -12,7 +13,7 @@ from cimc.target.components import adc, digital
 from cimc.target.constants_table import full_step_pj
 from cimc.target.overrides import with_overrides
 from cimc.target.scaling import LAWS
-from cimc.target.spec import Constant
+from cimc.target.spec import Constant, Target
 
 
 def recipe(rows: int, cols: int, converters: int, bits: int, dac: int) -> float:
@@ -106,7 +107,7 @@ def test_constants_may_be_left_alone_where_only_results_count() -> None:
         ("hermes14{array.cols=128}", "array.row_pj", "array.row_pj"),
         ("tsinghua28{array.adc_bits=14}", "array.conversion_pj", "array.conversion_pj"),
         ("isaac32{array.adc_bits=9}", "array.step_ns", "array.step_ns"),
-        ("tsinghua28{tile.scratchpad_bytes=4194304}", "tile.scratchpad_pj_per_bit", "tile.area_mm2"),
+        ("tsinghua28{tile.scratchpad_bytes=4194304}", "tile.scratchpad_pj_per_bit", "scratchpad_pj_per_bit"),
     ],
 )
 def test_where_no_law_holds_the_variant_is_refused(variant: str, path: str, remedy: str) -> None:
@@ -115,6 +116,52 @@ def test_where_no_law_holds_the_variant_is_refused(variant: str, path: str, reme
     assert error.value.code == "target.no-law"
     assert path in error.value.message
     assert remedy in (error.value.hint or "")
+
+
+def made(base: Target, changes: dict[str, float]) -> Target | TargetError:
+    try:
+        return with_overrides(base, changes)
+    except TargetError as error:
+        return error
+
+
+@pytest.mark.parametrize("preset", ["tsinghua28", "asscc28", "isaac32", "neurram130", "hermes14"])
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("array.adc_bits", 2),
+        ("array.adc_bits", 16),
+        ("array.rows", 64),
+        ("array.cols", 64),
+        ("array.dac_bits", 2),
+        ("tile.scratchpad_bytes", 1 << 22),
+    ],
+)
+def test_the_remedy_of_each_refusal_is_one(preset: str, path: str, value: int) -> None:
+    """Each refusal names a figure that was not given yet; with those given the variant is made."""
+    base = load_target(preset)
+    figures = {field: float(figure) for field, figure, _ in base.fields() if isinstance(figure, Constant)}
+    changes: dict[str, float] = {path: value}
+    while isinstance(found := made(base, changes), TargetError):
+        remedy = re.match(r"give (\S+) beside it", found.hint or "")
+        assert found.code == "target.no-law"
+        assert remedy is not None
+        assert f"how {remedy[1]} follows" in found.message
+        assert remedy[1] not in changes, found.message
+        changes[remedy[1]] = figures[remedy[1]]
+    given = {field: figure for field, figure, _ in found.fields() if field in changes and field != path}
+    assert {field: float(figure) for field, figure in given.items()} == {
+        field: changes[field] for field in given
+    }
+
+
+def test_leakage_follows_the_size_where_no_law_says_energy_and_area() -> None:
+    base = load_target("tsinghua28").tile
+    own = "tile.scratchpad_pj_per_bit=0.3 tile.area_mm2=6 tile.scratchpad_mm2=5"
+    found = load_target(f"tsinghua28{{tile.scratchpad_bytes=4194304 {own}}}").tile
+    assert base.scratchpad_static_mw is not None
+    assert found.scratchpad_static_mw is not None
+    assert float(found.scratchpad_static_mw) == pytest.approx(64 * float(base.scratchpad_static_mw))
 
 
 def test_tiles_follow_too() -> None:
