@@ -12,6 +12,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import BlockArgument
 
 from cimc.errors import RequestError
+from cimc.interpreter.bags import bags_of
 from cimc.interpreter.evaluate import input_signature, main_function, signature
 from cimc.ir import rec
 from cimc.workload.first_requests import JaggedInputs
@@ -89,11 +90,12 @@ def batches_of(module: ModuleOp, arrays: Arrays) -> RequestBatches:
     """How ``arrays`` fall into requests for a module whose bags are recognised.
 
     Raises:
-        RequestError: ``request.cannot-limit`` where that is not clear, ``request.none`` where there are none.
+        RequestError: ``request.cannot-limit`` where that is not clear, ``request.none`` where there are none,
+            ``request.bad-offsets`` or ``request.bad-weights`` where a bag has no ids or weights to take.
     """
     function = main_function(module)
     names, _ = signature(function)
-    bags = {(bag.ids, bag.offsets): bag for bag in _jagged(module, names)}
+    bags = {(bag.ids, bag.offsets): bag for bag in _jagged(module, names, arrays)}
     jagged = {bag.ids for bag in bags.values()} | {bag.weights for bag in bags.values() if bag.weights}
     ends = {bag.offsets: int(bag.layout == "offsets_end") for bag in bags.values()}
     varies = {name: bool(shape) and shape[0] < 0 for name, _, shape in input_signature(function)}
@@ -115,14 +117,18 @@ def batches_of(module: ModuleOp, arrays: Arrays) -> RequestBatches:
     return RequestBatches({n: arrays[n] for n in names}, requests, rows, tuple(bags.values()), fixed)
 
 
-def _jagged(module: ModuleOp, names: tuple[str, ...]) -> Iterable[JaggedInputs]:
+def _jagged(module: ModuleOp, names: tuple[str, ...], arrays: Arrays) -> Iterable[JaggedInputs]:
+    """The bags whose ids and offsets are inputs, each checked to fit its ``arrays``."""
     for op in main_function(module).body.block.ops:
         if not isinstance(op, rec.EmbeddingBagOp) or op.offsets is None:
             continue
         ids, offsets, weights = op.ids, op.offsets, op.weights
         if isinstance(ids, BlockArgument) and isinstance(offsets, BlockArgument):
             weight = names[weights.index] if isinstance(weights, BlockArgument) else ""
-            yield JaggedInputs(names[ids.index], names[offsets.index], weight, op.layout.data)
+            bag = JaggedInputs(names[ids.index], names[offsets.index], weight, op.layout.data)
+            of_ids, table = arrays[weight] if weight else None, op.table.root_reference.data
+            bags_of(arrays[bag.ids], arrays[bag.offsets], of_ids, bag.layout, op.mode.data, table)
+            yield bag
 
 
 def digest_of(arrays: Arrays) -> str:

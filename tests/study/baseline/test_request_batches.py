@@ -12,10 +12,20 @@ import pytest
 from cimc.errors import RequestError
 from cimc.frontend.read.load_model import load_model
 from cimc.host.runtime import run_onnx
+from cimc.ir.text import new_context, parse_ir
 from cimc.study.baseline.fused_model import recognised
 from cimc.study.baseline.request_batches import RequestBatches, batches_of, digest_of
 from models.tiny import mlp, requests_for, tiny_dlrm
 from tests.transforms.recognise.fusing import model as from_text
+
+WEIGHTED_BAG = """
+func.func @main(%ids: tensor<?xi64>, %offsets: tensor<?xi64>, %w: tensor<?xf32>) -> tensor<?x8xf32>
+    attributes {onnx.inputs = ["ids", "offsets", "w"], onnx.outputs = ["y"]} {
+  %y = rec.embedding_bag @t "sum" "offsets" %ids offsets %offsets : tensor<?xi64> weights %w : tensor<?xf32>
+    rows 9 dim 8 : tensor<?xi64> -> tensor<?x8xf32>
+  func.return %y : tensor<?x8xf32>
+}
+"""
 
 Cut = tuple[onnx.ModelProto, RequestBatches, np.ndarray]
 
@@ -89,6 +99,30 @@ def test_what_cannot_be_cut_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RequestError) as none:
         cut_of(proto, {name: np.ones((0, 3), np.float32) for name in "xy"}, tmp_path)
     assert none.value.code == "request.none"
+
+
+@pytest.mark.parametrize(
+    "offsets",
+    [[0, 5, 3, 6], [0, 2, 4, 99], [-1, 2, 4, 6], [6, 4, 2, 0]],
+    ids=["fall", "beyond the ids", "before them", "reversed"],
+)
+def test_offsets_that_do_not_fit_are_refused(offsets: list[int], tmp_path: Path) -> None:
+    proto, _ = tiny_dlrm(1, 4)
+    arrays = requests_for(proto, batch=4, seed=2)
+    name = next(bag.offsets for bag in cut_of(proto, arrays, tmp_path).bags)
+    arrays[name] = np.array(offsets, arrays[name].dtype)
+    with pytest.raises(RequestError, match="offsets must grow from 0") as error:
+        cut_of(proto, arrays, tmp_path)
+    assert error.value.code == "request.bad-offsets"
+
+
+def test_weights_that_do_not_fit_their_ids_are_refused() -> None:
+    module = parse_ir(WEIGHTED_BAG, new_context())
+    arrays = {"ids": np.arange(6), "offsets": np.array([0, 2, 3]), "w": np.ones(6, np.float32)}
+    assert batches_of(module, arrays).bags[0].weights == "w"
+    with pytest.raises(RequestError) as error:
+        batches_of(module, {**arrays, "w": np.ones(4, np.float32)})
+    assert error.value.code == "request.bad-weights"
 
 
 def test_a_digest_is_of_names_types_shapes_and_values() -> None:
