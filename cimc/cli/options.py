@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from cimc.cli.number_options import POSITIVE
 from cimc.cli.path_options import NAMED_OR_READ, READ
 from cimc.support.limits import Limits
 
@@ -98,7 +99,7 @@ def host_limits(function: F) -> F:
 
     for name, kind, field, text in (  # the default is told, not given: no value, no change
         ("--memory-limit", click.IntRange(min=1), "host_bytes", "Bytes that onnxruntime may take per call."),
-        ("--time-limit", click.FloatRange(0, min_open=True), "host_seconds", "Seconds per onnxruntime call."),
+        ("--time-limit", POSITIVE, "host_seconds", "Seconds per onnxruntime call."),
     ):
         told = f"{getattr(Limits, field):.0f}"
         function = click.option(

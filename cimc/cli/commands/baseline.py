@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cimc.cli import options
+from cimc.cli.number_options import POSITIVE
 from cimc.cli.path_options import READ, WRITTEN, Command
 
 
@@ -24,7 +25,7 @@ from cimc.cli.path_options import READ, WRITTEN, Command
 @click.option("--inputs", type=READ, required=True, metavar="REQ.npz", help="Arrays named after the inputs.")
 @click.option(
     "--seconds",
-    type=click.FloatRange(0, min_open=True),
+    type=POSITIVE,
     default=60.0,
     show_default=True,
     metavar="S",
@@ -57,7 +58,7 @@ from cimc.cli.path_options import READ, WRITTEN, Command
 )
 @click.option(
     "--watts-per-core",
-    type=click.FloatRange(0, min_open=True),
+    type=POSITIVE,
     metavar="W",
     help="Power of a core that works.  [default: energy counters, or else a cited figure]",
 )

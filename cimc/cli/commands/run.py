@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cimc.cli import options
+from cimc.cli.number_options import NUMBER
 from cimc.cli.path_options import NAMED_OR_READ, READ, WRITTEN, Command
 
 if TYPE_CHECKING:
@@ -44,11 +45,11 @@ if TYPE_CHECKING:
 @click.option(
     "--device", type=NAMED_OR_READ, metavar="NAME|FILE", help="Cells of mode noisy: see 'cimc devices'."
 )
-@click.option("--age", type=float, metavar="SECONDS", help="Since the cells were written.  [default: 0]")
+@click.option("--age", type=NUMBER, metavar="SECONDS", help="Since the cells were written.  [default: 0]")
 @click.option("--seed", type=int, metavar="N", help="Of everything random in the cells.  [default: 0]")
 @click.option("--check", "model", type=READ, metavar="MODEL.onnx", help="Compare with onnxruntime on this.")
-@click.option("--min-sqnr", type=float, metavar="DB", help="Bound of --check: least SQNR of every output.")
-@click.option("--max-error", type=float, metavar="X", help="Bound of --check: largest absolute error.")
+@click.option("--min-sqnr", type=NUMBER, metavar="DB", help="Bound of --check: least SQNR of every output.")
+@click.option("--max-error", type=NUMBER, metavar="X", help="Bound of --check: largest absolute error.")
 @click.option("--outputs", type=WRITTEN, metavar="OUT.npz", help="Write the outputs here.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Run the first N requests only.")
 @click.option(

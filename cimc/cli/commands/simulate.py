@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cimc.cli import options
+from cimc.cli.number_options import POSITIVE
 from cimc.cli.path_options import READ, WRITTEN, Command
 
 
@@ -24,7 +25,7 @@ from cimc.cli.path_options import READ, WRITTEN, Command
 @click.argument("program", type=READ)
 @click.option("--inputs", type=READ, required=True, metavar="REQ.npz", help="Arrays named after the inputs.")
 @click.option("--in-flight", type=click.IntRange(min=1), metavar="N", help="Requests under way at any time.")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), metavar="R", help="Requests per second.")
+@click.option("--rate", type=POSITIVE, metavar="R", help="Requests per second.")
 @click.option(
     "--arrivals",
     type=click.Choice(["fixed", "poisson"]),
@@ -33,7 +34,7 @@ from cimc.cli.path_options import READ, WRITTEN, Command
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Simulate the first N requests only.")
 @click.option(
     "--scratchpad-gbps",
-    type=click.FloatRange(0, min_open=True),
+    type=POSITIVE,
     metavar="R",
     help="Rate of each scratchpad's port in Gb/s; without it ports make nothing wait.",
 )
@@ -55,7 +56,7 @@ from cimc.cli.path_options import READ, WRITTEN, Command
 @click.option("--plot", type=WRITTEN, metavar="FILE", help="Draw a map of the load on the mesh (.svg, .png).")
 @click.option(
     "--p99-us",
-    type=click.FloatRange(0, min_open=True),
+    type=POSITIVE,
     metavar="US",
     help="Find the largest Poisson rate whose 99th percentile of latency keeps this bound.",
 )
