@@ -23,7 +23,8 @@ class BoundedLoad:
 
     Attributes:
         bound_ns: on the 99th percentile.
-        rate: requests per second; ``None`` where not even one request at a time keeps it.
+        rate: requests per second; ``None`` where there is none to state: not even one request at a time
+            keeps it, or the chip has nothing to do.
         p99_ns: at that rate (or of one request at a time).
         requests: that were simulated at each rate.
     """
@@ -35,7 +36,14 @@ class BoundedLoad:
 
     def blocks(self) -> list[Block]:
         """For people."""
-        kept = "not even one request at a time keeps it" if self.rate is None else rate(self.rate)
+        if self.rate is not None:
+            kept = rate(self.rate)
+        elif self.p99_ns > self.bound_ns:
+            kept = "not even one request at a time keeps it"
+        elif self.p99_ns > 0:
+            kept = "none of the rates tried keeps it, one request at a time does"
+        else:
+            kept = "none to state, as the chip has nothing to do"
         lines = [
             ("bound", f"{seconds(self.bound_ns)} on the 99th percentile of latency"),
             ("throughput", f"{kept}, Poisson arrivals, {count(self.requests)} requests at each rate tried"),

@@ -12,6 +12,7 @@ from cimc.study.baseline.records import FUSED, INT8, ORT, Baseline, Row
 from cimc.study.baseline.request_batches import digest_of
 from cimc.study.baseline.scopes import CostTerms, Scope, scopes_of
 from cimc.support.quantities import engineering, rate, seconds
+from cimc.support.shown import counted
 from cimc.workload.request_rules import Arrays
 
 AGAINST: Mapping[str, tuple[str, ...]] = {
@@ -163,12 +164,18 @@ def ratios(
     if arrays is not None and not _same(baseline, arrays):
         notes.append("the baseline was measured on other requests than these")
     if terms.host_segments:
-        notes.append(f"{terms.host_segments} host segments of the program take no time and no power here")
+        segments = counted(terms.host_segments, "host segment")
+        notes.append(f"no time and no power is counted here for {segments} of the program")
     if bound_s is not None:
         notes.append(
-            f"calls of the CPU keep the bound of {seconds(bound_s * 1e9)}: its wait for a batch is left out"
+            f"rows of the CPU count whose calls keep the bound of {seconds(bound_s * 1e9)}, too: its wait "
+            "for a batch is left out"
         )
-        notes += [f"no row of {name} keeps the bound" for name in AGAINST if name not in rows]
+        notes += [
+            f"no row of {name} keeps the bound"
+            for name, engines in AGAINST.items()
+            if name not in rows and baseline.best("requests_per_s", engines) is not None
+        ]
     if at is None:
         notes.append("the machine has no rate to compare")
     scopes = () if at is None else scopes_of(terms, at, baseline.watts_per_core)

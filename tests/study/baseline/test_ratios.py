@@ -65,6 +65,15 @@ def test_a_bound_on_latency_holds_for_both() -> None:
     assert any("no rate" in note for note in none.notes)
 
 
+def test_an_engine_without_rows_is_not_said_to_miss_the_bound() -> None:
+    """It was not measured, which another note says."""
+    alone = replace(BASELINE, rows=BASELINE.rows[:2])
+    notes = ratios(alone, TERMS, 1e6, BOUND, None, 1e-6).notes
+    assert "no row of onnxruntime keeps the bound" in notes
+    assert not any("no row of fused keeps" in note for note in notes)
+
+
 def test_host_segments_are_told() -> None:
-    notes = ratios(BASELINE, replace(TERMS, host_segments=2), 1e6, BOUND).notes
-    assert any("2 host segments" in note for note in notes)
+    for number, text in ((2, "2 host segments of"), (1, "1 host segment of")):
+        notes = ratios(BASELINE, replace(TERMS, host_segments=number), 1e6, BOUND).notes
+        assert any(text in note for note in notes)
