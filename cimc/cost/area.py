@@ -64,7 +64,7 @@ def area_of(program: Program, target: Target) -> Area:
         cells += int((blocks[:, ROWS] * blocks[:, COLS]).sum()) * matrix.slices
     tiles = {tile for tile, _ in arrays} | sram
     for segment in program.chip_segments:
-        tiles |= {tile for tile, stream in segment.streams.items() if stream}
+        tiles |= {tile for tile, stream in segment.running() if stream}
     chips = drams | {target.coordinates(tile)[0] for tile in tiles}
     per_array = target.array.rows * target.array.cols
     all_of = {"arrays": target.n_arrays, "tiles": target.n_tiles, "chips": target.system.chips}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cimc.cost.machine_units import Unit
 from cimc.cost.work import WORD_BITS, CostError, Work
 from cimc.ir.cim import ARRAY, COL0, COLS, ROW0, ROWS, TILE
+from cimc.isa.directory import blocks_at
 from cimc.isa.instructions import Instr
 from cimc.isa.program import Matrix, Program
 from cimc.target import cell_encoding
@@ -22,13 +23,13 @@ Blocks = NDArray[np.int64]
 Counts = NDArray[np.float64]
 
 
-def blocks_of(matrix: Matrix, program: Program, target: Target) -> Blocks:
-    """The block table of a matrix, ``int64[blocks, 7]``.
+def blocks_of(matrix: Matrix, program: Program, target: Target, turn: int) -> Blocks:
+    """The block table of a matrix as request ``turn`` of a run uses it, ``int64[blocks, 7]``.
 
     Raises:
         CostError: ``cost.not-placed`` when a block lies on no array of the target.
     """
-    blocks = program.data[f"{matrix.name}.blocks"].astype(np.int64)
+    blocks = blocks_at(program, matrix, turn)
     tiles, arrays = blocks[:, TILE], blocks[:, ARRAY]
     good = (tiles >= 0) & (tiles < target.n_tiles) & (arrays >= 0) & (arrays < target.tile.arrays)
     if not good.all():
@@ -102,16 +103,18 @@ def covered(first: NDArray[np.int64], count: NDArray[np.int64]) -> int:
     return total
 
 
-def mvm_work(item: Instr, matrix: Matrix, tile: int, program: Program, target: Target) -> Work:
+def mvm_work(item: Instr, matrix: Matrix, tile: int, program: Program, target: Target, turn: int = 0) -> Work:
     """Work of one ``mvm``: input over the bus, all blocks at once (one after the other on one array), output.
 
     The bus is heard by all arrays of the tile, so each input crosses it once; sums over row blocks are added
     before it, so each result does.
 
+    ``tile`` is that of the instance that request ``turn`` of a run uses.
+
     Every row of a block counts as driven in every phase: an upper bound, rows whose digit is zero included.
     """
     first, count = item.number("first"), item.number("count")
-    blocks = blocks_of(matrix, program, target)[first : first + count]
+    blocks = blocks_of(matrix, program, target, turn)[first : first + count]
     phases = target.input_phases(matrix.input_bits, matrix.input_signed)
     slices = np.full(len(blocks), matrix.slices, np.int64)
     rows, cols = blocks[:, ROWS], blocks[:, COLS]

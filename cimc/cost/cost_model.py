@@ -76,7 +76,7 @@ class CostModel:
         _check_target(program, target)
         self.program, self.target = program, target
         self.activity = activity if activity is not None else Activity()
-        self._known: dict[tuple[int, int, int, int], Work] = {}
+        self._known: dict[tuple[int, int, int, int, int, int], Work] = {}
 
     def segments(self) -> Iterator[tuple[int, ChipSegment]]:
         """Chip segments with their number among all segments."""
@@ -84,32 +84,70 @@ class CostModel:
             if isinstance(segment, ChipSegment):
                 yield number, segment
 
-    def work(self, number: int, tile: int, step: Step, iteration: int) -> Work:
-        """Work of one execution of the instruction at ``step`` of ``tile`` in segment ``number``."""
+    def turns(self, segment: ChipSegment) -> list[tuple[int, float]]:
+        """The turns in which requests use the instances of a segment, with the share of each (0..1].
+
+        Of the requests of the activity; without any, all turns alike.
+        """
+        period, requests = segment.period, self.activity.requests
+        if not requests:
+            return [(turn, 1.0 / period) for turn in range(period)]
+        counts = [(turn, self.activity.requests_of(turn, period)) for turn in range(period)]
+        return [(turn, count / requests) for turn, count in counts if count]
+
+    def executions(
+        self, number: int, segment: ChipSegment, tile: int, step: Step
+    ) -> Iterator[tuple[Work, float]]:
+        """What ``step`` of ``tile`` does for a request: each work that differs, and how often.
+
+        Where requests use different instances, a mean over them.
+        """
+        varies = step.item.name == "mvm" and step.item.index("matrix").stride != 0
+        found: dict[tuple[int, int], tuple[int, float]] = {}
+        for turn, share in self.turns(segment):
+            key = self._where(segment, tile, step, turn)
+            first, before = found.get(key, (turn, 0.0))
+            found[key] = first, before + share
+        for turn, share in found.values():
+            for iteration in range(step.loop) if varies else (0,):
+                times = 1 if varies else step.loop
+                yield self.work(number, tile, step, iteration, turn), times * share
+
+    def work(self, number: int, tile: int, step: Step, iteration: int, turn: int = 0) -> Work:
+        """Work of one execution of the instruction at ``step`` of ``tile`` in segment ``number``.
+
+        For request ``turn`` of a run, on the instances that it uses.
+        """
         item = step.item
+        segment = self.program.segments[number]
+        assert isinstance(segment, ChipSegment)
         matrix = item.index("matrix").at(iteration) if item.name == "mvm" else -1
-        key = (number, tile, step.position, matrix)
+        key = (number, tile, step.position, matrix, *self._where(segment, tile, step, turn))
         if key not in self._known:
-            self._known[key] = self._make(number, tile, step, matrix)
+            self._known[key] = self._make(number, segment, tile, step, matrix, turn)
         return self._known[key]
 
-    def varies(self, item: Instr) -> bool:
-        """Whether the work of ``item`` differs between iterations of its loop."""
-        return item.name == "mvm" and item.index("matrix").stride != 0
+    @staticmethod
+    def _where(segment: ChipSegment, tile: int, step: Step, turn: int) -> tuple[int, int]:
+        """The tile that executes an instruction, and the one that it names (or -1)."""
+        other = segment.at(step.item.number("tile"), turn) if step.item.name in ("send", "recv") else -1
+        return segment.at(tile, turn), other
 
-    def _make(self, number: int, tile: int, step: Step, matrix: int) -> Work:
+    def _make(self, number: int, segment: ChipSegment, tile: int, step: Step, matrix: int, turn: int) -> Work:
         item, program, target = step.item, self.program, self.target
+        place, other = self._where(segment, tile, step, turn)
         if item.name == "mvm":
-            work = mvm_work(item, program.matrices[matrix], tile, program, target)
+            work = mvm_work(item, program.matrices[matrix], place, program, target, turn)
         elif item.name in LOOKUPS:
-            segment = program.segments[number]
-            assert isinstance(segment, ChipSegment)
-            site = (number, tile, step.position)
-            work = lookup_work(item, site, step.loop, segment.inputs, program, target, self.activity)
+            site, instances = (number, place, step.position), len(segment.places(tile))
+            requests = self.activity.requests_of(turn % instances, instances)
+            work = lookup_work(
+                item, site, step.loop, segment.inputs, program, target, self.activity, requests
+            )
         elif item.spec.unit == "vector":
-            work = vector_work(item, tile, target)
+            work = vector_work(item, place, target)
         else:
-            work = transfer_work(item, tile, target)
+            work = transfer_work(item, place, other, target)
         work.count("instructions", 1)
         if item.name != "mvm":  # it reads rows of its blocks only, and counts them itself
             _count_memory(work, item, program)

@@ -86,10 +86,8 @@ def count_model(model: CostModel) -> Events:
     for number, segment in model.segments():
         for tile, stream in sorted(segment.streams.items()):
             for step in steps(stream):
-                each = range(step.loop) if model.varies(step.item) else (0,)
-                times = 1 if model.varies(step.item) else step.loop
-                for iteration in each:
-                    for event, amount in model.work(number, tile, step, iteration).events.items():
+                for work, times in model.executions(number, segment, tile, step):
+                    for event, amount in work.events.items():
                         totals[event] = totals.get(event, 0.0) + amount * times
     return Events(totals)
 

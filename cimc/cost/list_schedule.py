@@ -1,5 +1,8 @@
 """Time of one request: a deterministic list schedule of all instruction streams.
 
+Where streams have several instances it is that of the first request, on instance 0 of each; how long units
+are busy is a mean over all instances.
+
 Instructions of a tile issue in order.  One starts when its predecessor has started, the instructions whose
 bytes it reads or overwrites have finished, the units it needs are free and, for ``recv``, the message is
 there; among the tiles the earliest start goes first, then the lower tile.  It holds each of its units from
@@ -46,7 +49,7 @@ class Timing:
     Attributes:
         latency_ns: sum of ``segment_ns``; host segments between them take no time here.
         segment_ns: per chip segment, from its first instruction to the last result.
-        busy: ns each unit is busy per request, mesh links included, busiest first.
+        busy: mean ns each unit is busy per request, mesh links included, busiest first.
         timeline: every instruction on its tile's ``stream`` and on the units it holds, by start.
     """
 
@@ -77,18 +80,28 @@ def time_program(program: Program, target: Target, activity: Activity | None = N
 
 def time_model(model: CostModel) -> Timing:
     """Schedule a program whose work is known."""
-    busy: dict[Unit, float] = {}
     timeline: list[Span] = []
     ends: list[float] = []
     for number, segment in model.segments():
         schedule = _Schedule(model, number, segment, sum(ends))
         ends.append(schedule.run())
         timeline += schedule.spans
-        for unit, ns in schedule.busy.items():
-            busy[unit] = busy.get(unit, 0.0) + ns
-    ordered = dict(sorted(busy.items(), key=lambda entry: (-entry[1], entry[0])))
+    ordered = dict(sorted(busy_ns(model).items(), key=lambda entry: (-entry[1], entry[0])))
     timeline.sort(key=lambda span: (span.start, span.unit, span.end))
     return Timing(sum(ends), tuple(ends), ordered, tuple(timeline))
+
+
+def busy_ns(model: CostModel) -> dict[Unit, float]:
+    """ns that each unit is busy per request."""
+    busy: dict[Unit, float] = {}
+    for number, segment in model.segments():
+        for tile, stream in sorted(segment.streams.items()):
+            for step in steps(stream):
+                for work, times in model.executions(number, segment, tile, step):
+                    for units in (work.holds, work.passes):
+                        for unit, ns in units.items():
+                            busy[unit] = busy.get(unit, 0.0) + ns * times
+    return busy
 
 
 @dataclass
@@ -165,7 +178,6 @@ class _Schedule:
     segment: ChipSegment
     origin: float
     free: dict[Unit, float] = field(default_factory=dict)
-    busy: dict[Unit, float] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
     sent: dict[Message, deque[float]] = field(default_factory=dict)
     waiting: dict[Message, int] = field(default_factory=dict)
@@ -229,10 +241,7 @@ class _Schedule:
         self.spans.append(Span(Unit("stream", tile), at, self.origin + end, text))
         for unit, ns in work.holds.items():
             self.free[unit] = start + ns
-            self.busy[unit] = self.busy.get(unit, 0.0) + ns
             self.spans.append(Span(unit, at, at + ns, text))
-        for unit, ns in work.passes.items():
-            self.busy[unit] = self.busy.get(unit, 0.0) + ns
         if item.name == "send":
             message = (tile, item.number("tile"), item.number("tag"))
             self.sent.setdefault(message, deque()).append(start + work.head_ns)

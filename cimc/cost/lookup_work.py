@@ -44,10 +44,15 @@ def lookup_work(
     program: Program,
     target: Target,
     activity: Activity,
+    requests: int | None = None,
 ) -> Work:
-    """Work of one lookup: [host to home,] ids out, the slowest owner, answers back, home's vector unit."""
+    """Work of one lookup, a mean over the ``requests`` that the tile of ``site`` did it for (all, if absent).
+
+    The parts: [host to home,] ids out, the slowest owner, answers back, home's vector unit."""
     home = site[1]
-    table = reading(item, site, loop, program, target, activity)
+    done = activity.requests if requests is None else requests
+    executions = max(done, 1) * loop  # a run on no request did nothing
+    table = reading(item, site, executions, program, target, activity)
     singly = single_rows(item, ports, loop) or table.row_words > 0
     work = Work()
     cells = table.where(Residence.RRAM)

@@ -213,7 +213,7 @@ def _looked_up(program: Program, activity: Activity) -> int:
     for (number, tile, position), counted in activity.lookups.items():
         segment = program.segments[number]
         assert isinstance(segment, ChipSegment)
-        item = segment.streams[tile][position]
+        item = segment.stream_of(tile)[position]
         total += counted.ids * program.matrices[item.index("matrix").at(0)].cols
     return total
 

@@ -82,9 +82,9 @@ class Owner:
 
 
 def reading(
-    item: Instr, site: Site, loop: int, program: Program, target: Target, activity: Activity
+    item: Instr, site: Site, executions: int, program: Program, target: Target, activity: Activity
 ) -> Reading:
-    """Combine the row directory with what a run did.
+    """Combine the row directory with what a run did in ``executions`` of the instruction at ``site``.
 
     Raises:
         CostError: ``cost.no-activity`` when the run did not execute this instruction, ``cost.bad-activity``
@@ -110,7 +110,6 @@ def reading(
                 "cost.bad-activity", f"{where}: {what} has shape {counts.shape}, not ({len(blocks)},)"
             )
     _check_visits(seen, blocks, where)
-    executions = max(activity.requests, 1) * loop  # a run on no request did nothing
     return Reading(
         matrix,
         blocks,

@@ -24,8 +24,8 @@ def from_host(work: Work, target: Target, tile: int, bits: float) -> None:
     work.enter(target, tile, bits)
 
 
-def transfer_work(item: Instr, tile: int, target: Target) -> Work:
-    """Work of one of the transfers, executed by ``tile``."""
+def transfer_work(item: Instr, tile: int, other: int, target: Target) -> Work:
+    """Work of one of the transfers, executed by ``tile``; ``other`` is the tile at the other end, if any."""
     work = Work()
     work.count("messages", 1)
     bits = link_bits(item) + HEADER_BITS
@@ -40,7 +40,6 @@ def transfer_work(item: Instr, tile: int, target: Target) -> Work:
             work.leave(target, tile, bits)
             work.travel(target, tile, port_tile(target, chip), bits)
         return work
-    other = item.number("tile")
     work.ns = wire_ns(target, bits, target.crosses_chips(tile, other))
     if item.name == "send":
         work.leave(target, tile, bits)

@@ -106,6 +106,15 @@ def without(bags: Bags, padding: int) -> Bags:
     return Bags(bags.ids[kept], before[bags.starts], weights, bags.shape)
 
 
+def chosen(bags: Bags, which: Ids) -> Bags:
+    """The bags with numbers ``which``, int64 ``[n]``, in this order."""
+    counts = np.diff(bags.starts)[which]
+    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+    at = np.repeat(bags.starts[:-1][which] - starts[:-1], counts) + np.arange(int(starts[-1]))
+    weights = None if bags.weights is None else bags.weights[at]
+    return Bags(bags.ids[at], starts, weights, (len(which),))
+
+
 def check_ids(bags: Bags, rows: int, subject: str, first: int = 0) -> None:
     """Raise RequestError ``request.id-out-of-range`` unless all ids are in ``0 .. rows - 1``.
 

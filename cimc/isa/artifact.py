@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 from cimc.errors import Location, ProgramError
 from cimc.ir.tensor_store import digest_of
 from cimc.isa.encoding import decode, encode
-from cimc.isa.program import FORMAT_VERSION, ChipSegment, Header, HostSegment, Matrix, Port, Program
+from cimc.isa.program import (
+    FORMAT_VERSION,
+    ChipSegment,
+    CopyGroup,
+    Header,
+    HostSegment,
+    Matrix,
+    Port,
+    Program,
+)
 from cimc.remarks import Remarks
 from cimc.support.io.files import atomic_file
 from cimc.support.io.generated import GeneratedIntegers, restored
@@ -50,6 +59,7 @@ def describe(program: Program) -> tuple[dict[str, Any], bytes]:
                     "inputs": [dataclasses.asdict(p) for p in segment.inputs],
                     "outputs": [dataclasses.asdict(p) for p in segment.outputs],
                     "streams": streams,
+                    "copies": [[list(tiles) for tiles in group.instances] for group in segment.copies],
                 }
             }
         )
@@ -91,7 +101,8 @@ def restore(
             raise TypeError("a stream is not given by three integers")
         streams = {t: decode(code[at : at + size]) for t, at, size in chip["streams"]}
         ports = [tuple(_build(Port, p) for p in chip[side]) for side in ("inputs", "outputs")]
-        segments.append(ChipSegment(ports[0], ports[1], streams))
+        copies = tuple(_build(CopyGroup, {"instances": group}) for group in chip["copies"])
+        segments.append(ChipSegment(ports[0], ports[1], streams, copies))
     matrices = tuple(_build(Matrix, m) for m in description["matrices"])
     if not isinstance(description["facts"], dict):
         raise TypeError("the facts are no object")

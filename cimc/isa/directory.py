@@ -103,8 +103,22 @@ def with_replicas(blocks: NDArray[Any], replicas: NDArray[Any]) -> Ints:
     return np.concatenate([blocks.astype(np.int64), copies.reshape(-1, len(BLOCK_FIELDS))])
 
 
+def blocks_at(program: Program, matrix: Matrix, turn: int) -> Ints:
+    """The block table that request ``turn`` of a run uses: of each block the primary, or the copy in turn."""
+    blocks: Ints = program.data[f"{matrix.name}.blocks"].astype(np.int64)
+    replicas = program.data.get(f"{matrix.name}.replicas")
+    if replicas is None:
+        return blocks
+    copies = np.bincount(replicas[:, 0], minlength=len(blocks))
+    copy = turn % (1 + copies)
+    of = np.flatnonzero(copy)
+    chosen = (np.cumsum(copies) - copies + copy - 1)[of]
+    blocks[of[:, None], (TILE, ARRAY, OFFSET)] = replicas[chosen, 1:]
+    return blocks
+
+
 def places_of(program: Program, matrix: Matrix) -> Ints:
-    """Block table of every place that holds a part of ``matrix``: blocks, and copies of tables."""
+    """Block table of every place that holds a part of ``matrix``: blocks, and their copies."""
     blocks: NDArray[Any] = program.data[f"{matrix.name}.blocks"]
     replicas = program.data.get(f"{matrix.name}.replicas")
     return blocks.astype(np.int64) if replicas is None else with_replicas(blocks, replicas)

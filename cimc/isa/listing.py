@@ -9,6 +9,7 @@ A line is a directive, an instruction (``assembly.py``), or ends in a comment af
     .generated array="emb.0.data" recipe={...}   # an array made when it is read, in place of its elements
     .segment chip
     .port in value="dense" kind="dense" ...
+    .copies [[28,29],[4,5]]          # tiles of each instance of a copy group
     .tile 28
       load dst=[0] port=p0 n=13
     .segment host model="host0" inputs=[["in0","ids"]] ...
@@ -99,6 +100,7 @@ def format_program(program: Program) -> str:
         for side in ("inputs", "outputs"):
             for number, port in enumerate(entry["chip"][side]):
                 lines.append(f".port {'in' if side == 'inputs' else 'out'} {_words(port)}  # p{number}")
+        lines += [f".copies {_json(instances)}" for instances in entry["chip"]["copies"]]
         for tile, stream in sorted(segment.streams.items()):
             lines += [f".tile {tile}", *format_stream(stream)]
     lines += ["", ".facts"]
@@ -192,7 +194,7 @@ class _Parser:
             raise self.fail(f"the description is malformed: {error!r}") from None
 
     def directive(self, name: str, rest: str) -> None:
-        if name not in (".port", ".tile"):
+        if name not in (".port", ".copies", ".tile"):
             self.close()
         self.stream = None
         handler = getattr(self, f"on_{name[1:]}", None)
@@ -231,7 +233,7 @@ class _Parser:
         if kind == "host":
             self.segments.append({"host": self.complete(HostSegment, self.words(more), ".segment host")})
         elif kind == "chip" and not more.strip():
-            self.segments.append({"chip": {"inputs": [], "outputs": [], "streams": []}})
+            self.segments.append({"chip": {"inputs": [], "outputs": [], "streams": [], "copies": []}})
             self.streams = {}
         else:
             raise self.fail(".segment is 'chip' or 'host ...'")
@@ -241,6 +243,11 @@ class _Parser:
         if self.streams is None or side not in ("in", "out"):
             raise self.fail(".port in ... or .port out ... stands in a '.segment chip'")
         self.segments[-1]["chip"][f"{side}puts"].append(self.complete(Port, self.words(more), ".port"))
+
+    def on_copies(self, rest: str) -> None:
+        if self.streams is None:
+            raise self.fail(".copies [[TILE, ...], ...] stands in a '.segment chip'")
+        self.segments[-1]["chip"]["copies"].append(self.json(rest))
 
     def on_tile(self, rest: str) -> None:
         if self.streams is None or not rest.isdecimal() or len(rest) > 9:

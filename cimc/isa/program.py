@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -15,7 +17,7 @@ from cimc.isa.instructions import Instr
 from cimc.remarks import Remarks
 from cimc.support.shown import Shown, counted, some
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Version of the artifact format and instruction encoding; a simulator refuses any other."""
 
 
@@ -57,6 +59,9 @@ class Matrix:
     (``.slots``, a permutation; ``r`` itself where that array is absent), at word line ``s % block_rows`` of
     the blocks with ``row0 == s - s % block_rows`` and of their copies (``.replicas``, where present).
     :class:`cimc.isa.directory.RowDirectory` reads all of these.
+
+    A layer on tiles of a :class:`CopyGroup` has ``.replicas`` too: of each block one for every further
+    instance, in the order of the instances.
     """
 
     name: str
@@ -72,12 +77,78 @@ class Matrix:
 
 
 @dataclass(frozen=True)
+class CopyGroup:
+    """Tiles whose streams, and the layers that they drive, exist several times.
+
+    ``instances``: the tiles of each instance, ``[R][n]`` with R of at least 2.  Instance 0 is the one that
+    streams name.  Request ``k`` of a run uses instance ``k mod R``: what the streams say of the ``i``-th tile
+    of instance 0 is done by, and sent to, the ``i``-th tile of that instance.
+    """
+
+    instances: tuple[tuple[int, ...], ...]
+
+    @property
+    def tiles(self) -> tuple[int, ...]:
+        """Tiles of instance 0."""
+        return self.instances[0]
+
+    @property
+    def count(self) -> int:
+        """R, the number of instances."""
+        return len(self.instances)
+
+
+@dataclass(frozen=True)
 class ChipSegment:
-    """Instruction streams of all tiles for one stretch of the model, for one request."""
+    """Instruction streams of all tiles for one stretch of the model, for one request.
+
+    ``copies``: which of the tiles have further instances; no tile of any instance has another stream.
+    """
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     streams: dict[int, tuple[Instr, ...]]
+    copies: tuple[CopyGroup, ...] = ()
+
+    @cached_property
+    def _places(self) -> dict[int, tuple[int, ...]]:
+        copied = {
+            tile: tuple(instance[i] for instance in group.instances)
+            for group in self.copies
+            for i, tile in enumerate(group.tiles)
+        }
+        return {tile: copied.get(tile, (tile,)) for tile in self.streams}
+
+    @cached_property
+    def _stream_of(self) -> dict[int, int]:
+        return {place: tile for tile, places in self._places.items() for place in places}
+
+    def places(self, tile: int) -> tuple[int, ...]:
+        """The tiles that run the stream of ``tile``, one an instance."""
+        return self._places.get(tile, (tile,))
+
+    def at(self, tile: int, turn: int) -> int:
+        """The tile that does for request ``turn`` of a run what the streams say of ``tile``."""
+        places = self.places(tile)
+        return places[turn % len(places)]
+
+    def stream_of(self, place: int) -> tuple[Instr, ...]:
+        """The stream that a tile of any instance runs.
+
+        Raises:
+            KeyError: when it runs none.
+        """
+        return self.streams[self._stream_of[place]]
+
+    def running(self) -> Iterator[tuple[int, tuple[Instr, ...]]]:
+        """Every tile that runs a stream, of all instances, with it, in the order of the tiles."""
+        for place, tile in sorted(self._stream_of.items()):
+            yield place, self.streams[tile]
+
+    @property
+    def period(self) -> int:
+        """Requests ``k`` and ``k + period`` run on the same tiles."""
+        return math.lcm(*(group.count for group in self.copies))
 
 
 @dataclass(frozen=True)
@@ -162,6 +233,11 @@ class Program(Shown):
         return tuple(s for s in self.segments if isinstance(s, ChipSegment))
 
     @property
+    def period(self) -> int:
+        """Requests ``k`` and ``k + period`` of a run use the same instances of all that is copied."""
+        return math.lcm(*(segment.period for segment in self.chip_segments))
+
+    @property
     def instruction_count(self) -> int:
-        """Instructions over all tiles and segments."""
+        """Instructions over all streams and segments, those of copies once."""
         return sum(len(stream) for s in self.chip_segments for stream in s.streams.values())

@@ -53,15 +53,14 @@ def wrong_slots(slots: NDArray[Any], matrix: Matrix) -> str:
 
 
 def wrong_replicas(replicas: NDArray[Any], blocks: NDArray[Any], matrix: Matrix) -> str:
-    """What is wrong with the list of copies of a table, their places apart."""
+    """What is wrong with the list of copies of a matrix, their places apart."""
     if (
-        matrix.kind != "table"
-        or replicas.dtype.kind != "i"
+        replicas.dtype.kind != "i"
         or replicas.ndim != 2
         or replicas.shape[1] != len(REPLICA_FIELDS)
         or not len(replicas)
     ):
-        return "has copies that are not [copies, 4] integers of a table"
+        return "has copies that are not [copies, 4] integers"
     of = replicas[:, 0]
     if of.min() < 0 or of.max() >= len(blocks):
         return "has a copy of a block that does not exist"

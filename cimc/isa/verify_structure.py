@@ -17,6 +17,7 @@ from cimc.ir.rec import LAYOUTS
 from cimc.isa.directory import with_replicas
 from cimc.isa.instructions import Instr
 from cimc.isa.program import ChipSegment, HostSegment, Matrix, Port, Program
+from cimc.isa.verify_copies import wrong_copies
 from cimc.isa.verify_places import wrong_place, wrong_replicas, wrong_sharing, wrong_slots
 from cimc.target.cell_encoding import phase_plan, slices_for
 from cimc.target.spec import Target
@@ -92,6 +93,9 @@ def _chip(segment: ChipSegment, number: int, program: Program, values: set[str],
     if any(port.kind != "dense" for port in segment.outputs):
         _fail(f"segment {number}: an output port carries bags")
     values.update(port.value for port in segment.outputs)
+    why = wrong_copies(segment, program, target)
+    if why:
+        _fail(f"segment {number}: {why}")
     for tile, stream in segment.streams.items():
         where = f"segment {number}, tile {tile}"
         count, steps = 1, 0

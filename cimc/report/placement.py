@@ -73,7 +73,7 @@ def instructions(program: Program) -> dict[str, Any]:
     tiles: Counter[int] = Counter()
     kinds: Counter[str] = Counter()
     for segment in program.chip_segments:
-        for tile, stream in segment.streams.items():
+        for tile, stream in segment.running():
             tiles[tile] += len(stream)
             kinds.update(item.name for item in stream)
     return {

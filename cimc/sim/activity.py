@@ -11,7 +11,7 @@ from cimc.remarks.host_work import HostWork
 from cimc.support.shown import Shown, counted
 
 Site = tuple[int, int, int]
-"""Segment, tile and position of an instruction in that tile's stream."""
+"""Segment, tile (of any instance) and position of an instruction in the stream that it runs."""
 
 
 @dataclass(repr=False)
@@ -48,6 +48,10 @@ class Activity(Shown):
     """Wall time that host segments took on this machine; reported apart, never part of modelled time."""
     host_work: list[HostWork] = field(default_factory=list)
     """What nodes on the host did for all requests together, in order of execution."""
+
+    def requests_of(self, turn: int, period: int) -> int:
+        """How many requests ``k`` there were with ``k mod period == turn``."""
+        return max(-(-(self.requests - turn) // period), 0)
 
     def _brief(self) -> str:
         return f"of {counted(self.requests, 'request')}: {counted(len(self.lookups), 'lookup instruction')}"

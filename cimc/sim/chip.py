@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from cimc.errors import ProgramError
 from cimc.interpreter import numerics
-from cimc.interpreter.bags import Bags, check_ids, without
+from cimc.interpreter.bags import Bags, check_ids, chosen, without
 from cimc.isa.instructions import Instr
 from cimc.isa.program import ChipSegment
+from cimc.sim.devices.noisy_dense import Inputs
 from cimc.sim.devices.noisy_mode import local_use, port_use
 from cimc.sim.inputs import bind
 from cimc.sim.instruction_streams import Steps
@@ -156,7 +157,7 @@ class ChipRun:
         kernel = self.state.prepared.kernel(matrix)
         first, count = item.number("first"), item.number("count")
         raw = tile.memory.raw(item.ref("src"), i, matrix.rows)
-        x = raw.view(np.int8) if matrix.input_signed else raw
+        x: Inputs = raw.view(np.int8) if matrix.input_signed else raw
         left, right = kernel.columns(first, count)
         out = tile.memory.i32(item.ref("dst"), i, right - left)
         threads, noise = self.state.threads, self.state.noise
@@ -164,7 +165,11 @@ class ChipRun:
         try:
             if noise is not None:
                 use = self._local_use(f"{matrix.name} {first}")
-                out[...] = noise.dense(matrix).noisy(x, first, count, self.first, use, threads)
+                given: Any = x if len(x) == len(out) else np.repeat(x, len(out), axis=0)  # a constant input
+                for instance, mine in self._instances(len(self.segment.places(tile.number))):
+                    cells = noise.dense(matrix, instance)
+                    request = self.first + mine.start
+                    out[mine] = cells.noisy(given[mine], first, count, request, use, threads, mine.step)
             elif len(x) != len(out):  # constant inputs
                 out[...] = product(x, first, count, threads=threads)
             else:
@@ -206,16 +211,27 @@ class ChipRun:
         self, tile: _Tile, item: Instr, i: int, at: int, bags: Bags, mode: str, use: int | None = None
     ) -> None:
         """``use`` tells lookups in the same table apart; counted, if not given (see :meth:`_local_use`)."""
-        run, site = self.state, (self.number, tile.number, at)
+        run = self.state
         matrix = self.program.matrices[item.index("matrix").at(i)]
         if use is None:
             use = self._local_use(matrix.name)
         out = look_up(run, matrix, bags, mode, np.float32(item.real("scale")), self.first, use)
         n = out.size // max(self.rows, 1)
         tile.memory.f32(item.ref("dst"), i, n)[...] = out.reshape(self.rows, n)
-        count(run, site, matrix, bags, matrix.pool_rows if is_pooled(bags, mode) else 1, self.first)
+        pool_rows = matrix.pool_rows if is_pooled(bags, mode) else 1
+        places = self.segment.places(tile.number)
+        for instance, mine in self._instances(len(places)):
+            which = np.arange(mine.start, self.rows, mine.step)
+            part = bags if len(places) == 1 else chosen(bags, which)
+            site = (self.number, places[instance], at)
+            count(run, site, matrix, part, pool_rows, self.first + which)
         if run.observer is not None:
-            run.observer(site, i, self.first, matrix, bags, mode)
+            run.observer((self.number, tile.number, at), i, self.first, matrix, bags, mode)
+
+    def _instances(self, count: int) -> list[tuple[int, slice]]:
+        """Each of ``count`` instances of a stream with the requests of the block that use it, if any do."""
+        found = [(k, slice((k - self.first) % count, None, count)) for k in range(count)]
+        return [(k, mine) for k, mine in found if mine.start < max(self.rows, 1)]
 
     def _local_use(self, what: str) -> int:
         """Number of this use of ``what`` for the same requests: keeps the noise of repeated uses apart."""

@@ -22,6 +22,8 @@ from cimc.sim.kernels.lookups.pooled_rows import (
 )
 from cimc.sim.run_state import Run
 
+Ints = NDArray[np.int64]
+
 
 def is_pooled(bags: Bags, mode: str) -> bool:
     """Whether rows are added up where they are read."""
@@ -72,8 +74,11 @@ def _own_scales(table: NDArray[Any], own: RowScales, bags: Bags, mode: str) -> N
     return averaged(out, np.diff(bags.starts)) if mode == "mean" else out
 
 
-def count(run: Run, site: Site, matrix: Matrix, bags: Bags, pool_rows: int, first: int) -> None:
-    """Count what a lookup does, at each place that holds a part of the table."""
+def count(run: Run, site: Site, matrix: Matrix, bags: Bags, pool_rows: int, requests: Ints) -> None:
+    """Count what a lookup does, at each place that holds a part of the table.
+
+    ``requests``: number of the request that each bag belongs to.
+    """
     directory = run.prepared.directory(matrix)
     places = len(directory.entries)
     counted = run.activity.lookups.setdefault(
@@ -81,7 +86,7 @@ def count(run: Run, site: Site, matrix: Matrix, bags: Bags, pool_rows: int, firs
     )
     first_rows = np.arange(directory.high) * directory.block_rows
     hits = shard_hits(directory.slot(bags.ids), bags.starts, first_rows, pool_rows)
-    found = directory.place(hits.block, hits.bag + first)
+    found = directory.place(hits.block, requests[hits.bag])
     rows = np.broadcast_to(hits.rows[:, None], found.entry.shape)
     # SRAM and DRAM read row by row; only arrays pool
     reads = np.where(found.residence == int(Residence.RRAM), hits.steps[:, None], rows)

@@ -19,47 +19,68 @@ F64 = NDArray[np.float64]
 
 
 def expand(
-    template: Template,
+    templates: list[Template],
     recorder: Recorder,
     first: int,
     stop: int,
     target: Target,
     scratchpad_gbps: float | None,
 ) -> Graph:
-    """The task graph of requests ``first .. stop - 1``.
+    """The task graph of requests ``first .. stop - 1``; request ``k`` is one of template ``k`` modulo theirs.
 
     Raises:
         CostError: ``cost.no-activity``.
     """
-    requests = stop - first
-    size = len(template.unit)
-    hold = np.tile(np.array(template.hold), (requests, 1))
+    requests, period = stop - first, len(templates)
     builder = Builder()
-    numbers = np.repeat(np.arange(first, stop), size)
-    sites = [(site, recorder.of(site.key).part(first, stop)) for site in template.sites]
+    base = np.zeros(requests, np.int64)
+    sites = [recorder.of(site.key).part(first, stop) for site in templates[0].sites]
+    for turn, template in enumerate(templates):
+        members = np.arange((turn - first) % period, requests, period)
+        if len(members):
+            _requests(builder, template, sites, members, base, first, target, scratchpad_gbps)
+    return builder.graph(base)
+
+
+def _requests(
+    builder: Builder,
+    template: Template,
+    seen: list[Visits],
+    members: Ints,
+    base: Ints,
+    first: int,
+    target: Target,
+    scratchpad_gbps: float | None,
+) -> None:
+    """Add all tasks of the requests ``first + members``, and where they begin to ``base``."""
+    size, n = len(template.unit), len(members)
+    hold = np.tile(np.array(template.hold), (n, 1))
+    numbers = np.repeat(members + first, size)
+    sites = list(zip(template.sites, seen, strict=True))
     for site, visits in sites:
         for task, per_id in site.sized:
-            hold[:, task] += visits.ids * per_id
-        hold[:, site.combine] = visits.combine_ns
+            hold[:, task] += visits.ids[members] * per_id
+        hold[:, site.combine] = visits.combine_ns[members]
         if site.port >= 0 and scratchpad_gbps is not None:
-            hold[:, site.port] = port_bits(site, visits) / scratchpad_gbps
-    builder.add(
-        np.tile(np.array(template.unit), requests),
+            hold[:, site.port] = port_bits(site, visits)[members] / scratchpad_gbps
+    begin = builder.add(
+        np.tile(np.array(template.unit), n),
         hold.reshape(-1),
         numbers,
-        np.tile(np.array(template.instruction), requests),
+        np.tile(np.array(template.instruction), n),
     )
-    base = np.arange(requests, dtype=np.int64) * size
+    mine = base[members] = begin + np.arange(n, dtype=np.int64) * size
     edges = np.array([e[:3] for e in template.edges], np.int64).reshape(-1, 3)
     extra = np.array([e[3] for e in template.edges])
     for kind in np.unique(edges[:, 2]).tolist():
         for wait in np.unique(extra[edges[:, 2] == kind]).tolist():
             chosen = edges[(edges[:, 2] == kind) & (extra == wait)]
-            source, dest = ((base[:, None] + chosen[:, c]).reshape(-1) for c in (0, 1))
+            source, dest = ((mine[:, None] + chosen[:, c]).reshape(-1) for c in (0, 1))
             builder.link(source, dest, kind, wait)
+    among = np.zeros(len(base), np.bool_)
+    among[members] = True
     for site, visits in sites:
-        _owners(builder, template, site, visits, base, first, target)
-    return builder.graph(base)
+        _owners(builder, template, site, visits, among, base, first, target)
 
 
 def port_bits(site: LookupSite, visits: Visits) -> F64:
@@ -74,14 +95,16 @@ def _owners(
     template: Template,
     site: LookupSite,
     visits: Visits,
+    among: NDArray[np.bool_],
     base: Ints,
     first: int,
     target: Target,
 ) -> None:
-    """Add the tasks of all visits of one lookup, owner by owner."""
-    if not len(visits.owner):  # no request of these looks anything up
-        return
+    """Add the tasks of all visits of one lookup by the requests ``among`` these, owner by owner."""
     order = np.argsort(visits.owner, kind="stable")
+    order = order[among[visits.request[order]]]
+    if not len(order):  # no request of these looks anything up
+        return
     owners, starts = np.unique(visits.owner[order], return_index=True)
     for owner, chosen in zip(owners.tolist(), np.split(order, starts[1:]), strict=True):
         _owner(builder, template, site, visits, int(owner), chosen, base, first, target)

@@ -21,7 +21,7 @@ from cimc.target.spec import Target
 from cimc.timing.arrivals import Arrivals
 from cimc.timing.event_loop import OUTSIDE, UNLIMITED, Loop, Played, Spans, play
 from cimc.timing.expand import expand, port_bits
-from cimc.timing.template import Template, template_of
+from cimc.timing.template import Template, templates_of
 from cimc.timing.visits import Recorder
 
 F64 = NDArray[np.float64]
@@ -59,7 +59,7 @@ class Simulation(Shown):
 
     Attributes:
         program, target, arrivals: what was simulated.
-        template, played: what requests do, and what happened.
+        templates, played: what requests do, by the instances that they use, and what happened.
         spans: uses of units by the first requests (see ``timeline`` of :func:`simulate`), in order of time.
         unloaded: float64 ``[requests]``, the critical path of each request: its latency if no unit ever made
             it wait, not even for itself.
@@ -73,7 +73,7 @@ class Simulation(Shown):
     program: Program
     target: Target
     arrivals: Arrivals
-    template: Template = field(repr=False)
+    templates: list[Template] = field(repr=False)
     played: Played = field(repr=False)
     spans: Spans = field(repr=False)
     unloaded: F64 = field(repr=False)
@@ -134,7 +134,7 @@ class Simulation(Shown):
         held = contents(self.program)
         whole = self.makespan_ns
         found = []
-        for number, unit in enumerate(self.template.units.names()):
+        for number, unit in enumerate(self.templates[0].units.names()):
             busy, uses = float(self.played.busy[number]), int(self.played.served[number])
             if not busy:
                 continue
@@ -278,7 +278,7 @@ def simulate_visits(
     """Simulate ``requests`` requests whose lookups ``recorder`` has seen."""
     if link_buffer is not None and link_buffer < 1:
         raise RequestError("simulate.bad-buffer", "the buffer of a mesh link holds at least one message")
-    template = template_of(CostModel(program, target, None), scratchpad_gbps)
+    templates = templates_of(CostModel(program, target, None), scratchpad_gbps)
     loop = Loop(requests, arrivals.times(requests), arrivals.in_flight)
     unloaded: list[F64] = [np.zeros(0)]
     nothing = np.zeros(0, np.int32)
@@ -286,24 +286,21 @@ def simulate_visits(
     while loop.loaded < requests:
         first = loop.loaded
         stop = min(requests, first + max(WINDOW, arrivals.in_flight if not first else 0))
-        graph = expand(template, recorder, first, stop, target, scratchpad_gbps)
-        places = _places(template, link_buffer)
+        graph = expand(templates, recorder, first, stop, target, scratchpad_gbps)
+        places = _places(templates[0], link_buffer)
         loop.play(graph, places)
         if timeline:
             spans.append(loop.spans(timeline))
         alone = replace(graph, request=graph.request - np.int32(first))
         unloaded.append(play(alone, places, np.zeros(stop - first), 1, contention=False).finish)
-    bits = dict(template.scratchpad_bits)
-    for site in template.sites:
-        mean = float(port_bits(site, recorder.of(site.key)).mean()) if requests else 0.0
-        bits[site.home] = bits.get(site.home, 0.0) + mean
+    bits = _scratchpad_bits(templates, recorder, requests)
     hosts = sum(isinstance(s, HostSegment) for s in program.segments)
     return Simulation(
         program,
         target,
         arrivals,
-        template,
-        loop.result(_places(template, link_buffer)),
+        templates,
+        loop.result(_places(templates[0], link_buffer)),
         Spans.together(spans),
         np.concatenate(unloaded),
         scratchpad_gbps,
@@ -312,6 +309,19 @@ def simulate_visits(
         hosts,
         on_chip(program),
     )
+
+
+def _scratchpad_bits(templates: list[Template], recorder: Recorder, requests: int) -> dict[int, float]:
+    """Tile -> mean bits per request through its scratchpad."""
+    bits: dict[int, float] = {}
+    for turn, template in enumerate(templates):
+        mine = np.arange(turn, requests, len(templates))
+        for tile, amount in template.scratchpad_bits.items():
+            bits[tile] = bits.get(tile, 0.0) + amount * len(mine) / max(requests, 1)
+        for site in template.sites:
+            total = float(port_bits(site, recorder.of(site.key))[mine].sum())
+            bits[site.home] = bits.get(site.home, 0.0) + total / max(requests, 1)
+    return bits
 
 
 def _places(template: Template, of_link: int | None) -> NDArray[np.int32]:

@@ -46,8 +46,8 @@ class LookupSite:
     """A lookup: where its owners' tasks go.
 
     Attributes:
-        key: the instruction.
-        home: its tile.
+        key: the instruction; its tile is that of instance 0.
+        home: its tile, that of the instance.
         item: the instruction itself.
         weighted: whether it has a weight per id.
         asked: the task after whose end ids leave for their owners.
@@ -72,9 +72,9 @@ class LookupSite:
 class Template(Shown):
     """Tasks and edges of one request.
 
-    Task 0 is the arrival, the last one the completion.  ``texts`` and ``places``: per instruction, its text
-    and its tile.  ``scratchpad_bits``: tile -> bits that instructions move through its scratchpad, lookups
-    apart.
+    Of requests that use the same instances of all that is copied.  Task 0 is the arrival, the last one the
+    completion.  ``texts`` and ``places``: per instruction, its text and its tile.  ``scratchpad_bits``: tile
+    -> bits that instructions move through its scratchpad, lookups apart.
     """
 
     units: Units
@@ -109,21 +109,35 @@ class Template(Shown):
         self.edges += [(end.task, task, end.kind, end.extra) for end in ends]
 
 
-def template_of(model: CostModel, scratchpad_gbps: float | None) -> Template:
-    """The template of a program.
+def templates_of(model: CostModel, scratchpad_gbps: float | None) -> list[Template]:
+    """The templates of a program: request ``k`` is one of number ``k`` modulo how many there are.
+
+    They share their units; instructions have the same numbers in all of them.  Arguments and errors are those
+    of :func:`template_of`.
+    """
+    units = Units()
+    return [template_of(model, scratchpad_gbps, turn, units) for turn in range(model.program.period)]
+
+
+def template_of(
+    model: CostModel, scratchpad_gbps: float | None, turn: int = 0, units: Units | None = None
+) -> Template:
+    """The template of request ``turn`` of a run.
 
     Args:
         model: of the program on its target.
         scratchpad_gbps: rate of each scratchpad's port; ``None``: never a limit.
+        turn: which instances it uses.
+        units: numbers of the units known so far.
 
     Raises:
         ProgramError: ``isa.invalid`` when a message is never sent.
     """
-    made = Template(Units())
+    made = Template(Units() if units is None else units)
     made.task(None, 0.0, -1)
     ends = [End(0, END, 0.0)]
     for number, segment in model.segments():
-        work = _Segment(model, made, number, segment, scratchpad_gbps)
+        work = _Segment(model, made, number, segment, scratchpad_gbps, turn)
         ends = work.build(ends)
     finish = made.task(None, 0.0, -1)
     made.after(ends, finish)
@@ -155,10 +169,16 @@ class _Segment:
     """Builds one chip segment into a template."""
 
     def __init__(
-        self, model: CostModel, made: Template, number: int, segment: ChipSegment, gbps: float | None
+        self,
+        model: CostModel,
+        made: Template,
+        number: int,
+        segment: ChipSegment,
+        gbps: float | None,
+        turn: int,
     ) -> None:
         self.model, self.made, self.number, self.segment = model, made, number, segment
-        self.gbps = gbps
+        self.gbps, self.turn = gbps, turn
         self.sent: dict[tuple[int, int, int], list[tuple[int, float]]] = {}
         self.wanted: dict[tuple[int, int, int], list[int]] = {}
 
@@ -183,7 +203,7 @@ class _Segment:
         for step, iteration in pending:
             number = len(self.made.texts)
             self.made.texts.append(format_instr(step.item))
-            self.made.places.append(tile)
+            self.made.places.append(self.segment.at(tile, self.turn))
             now = self.instruction(tile, step, iteration, number)
             if last is None:
                 self.made.after(before, now.first)
@@ -213,30 +233,30 @@ class _Segment:
         return sorted(found)
 
     def instruction(self, tile: int, step: Step, iteration: int, number: int) -> Issued:
-        """Add the tasks of one instruction."""
-        item = step.item
+        """Add the tasks of one instruction; ``tile`` is that of instance 0, as the streams name it."""
+        item, place = step.item, self.segment.at(tile, self.turn)
         if item.name in LOOKUPS:
-            return self.lookup(tile, step, iteration, number)
-        work = self.model.work(self.number, tile, step, iteration)
+            return self.lookup(tile, place, step, iteration, number)
+        work = self.model.work(self.number, tile, step, iteration, self.turn)
         bits = work.events.get("scratchpad.read_bits", 0.0) + work.events.get("scratchpad.write_bits", 0.0)
         if item.name in ("load", "loadq", "store"):
-            now = self.host(tile, item, number)
+            now = self.host(place, item, number)
         elif item.name == "send":
-            now = self.send(tile, item, work.ns, number)
+            now = self.send(tile, place, item, work.ns, number)
         elif item.name == "recv":
             size = link_bits(item) + HEADER_BITS
             task = self.made.task(
-                Unit("router in", tile), size / float(self.model.target.tile.link_gbps), number
+                Unit("router in", place), size / float(self.model.target.tile.link_gbps), number
             )
             self.wanted.setdefault((item.number("tile"), tile, item.number("tag")), []).append(task)
             now = Issued(task, [End(task, END, 0.0)])
         elif item.name == "mvm":
-            now = self.mvm(tile, work.holds, work.events["bus.in_bits"] / work.events["bus.bits"], number)
+            now = self.mvm(place, work.holds, work.events["bus.in_bits"] / work.events["bus.bits"], number)
         else:
             (hold,) = work.holds.values() if work.holds else (0.0,)
-            task = self.made.task(Unit("vector", tile), hold, number)
+            task = self.made.task(Unit("vector", place), hold, number)
             now = Issued(task, [End(task, END, work.ns - hold)])
-        self.port(tile, now, bits, number)
+        self.port(place, now, bits, number)
         return now
 
     def port(self, tile: int, now: Issued, bits: float, number: int) -> int:
@@ -255,9 +275,9 @@ class _Segment:
         tasks = self.made.chain(hops, link_bits(item) + HEADER_BITS, number)
         return Issued(tasks[0], [End(tasks[-1], END, hops[-1].after)])
 
-    def send(self, tile: int, item: Instr, wire: float, number: int) -> Issued:
+    def send(self, tile: int, place: int, item: Instr, wire: float, number: int) -> Issued:
         other = item.number("tile")
-        hops = between(self.model.target, tile, other)
+        hops = between(self.model.target, place, self.segment.at(other, self.turn))
         # the router input belongs to the recv, which may not be ready
         tasks = self.made.chain(hops[:-1], link_bits(item) + HEADER_BITS, number)
         self.sent.setdefault((tile, other, item.number("tag")), []).append((tasks[-1], hops[-2].after))
@@ -288,27 +308,27 @@ class _Segment:
                 self.made.edges += [(first, task, END, 0.0), (task, last, END, 0.0)]
         return Issued(first, [End(last, END, 0.0)])
 
-    def lookup(self, tile: int, step: Step, iteration: int, number: int) -> Issued:
+    def lookup(self, tile: int, place: int, step: Step, iteration: int, number: int) -> Issued:
         """The parts of a lookup at its home; owners come per request."""
         item, made = step.item, self.made
         sized: tuple[tuple[int, float], ...] = ()
         weighted = item.name == "lookupw"
         if item.name == "bag":
             weighted = bool(self.segment.inputs[item.index("port").at(iteration)].weights)
-            hops = from_host(self.model.target, tile)
+            hops = from_host(self.model.target, place)
             tasks = made.chain(hops, HEADER_BITS, number)
             per_id = ID_BITS * (2 if weighted else 1)
             sized = tuple((task, per_id / hop.rate) for task, hop in zip(tasks, hops, strict=True))
         else:
             tasks = [made.task(None, 0.0, number)]
-        combine = made.task(Unit("vector", tile), 0.0, number)
+        combine = made.task(Unit("vector", place), 0.0, number)
         made.edges.append((tasks[-1], combine, END, 0.0))
         now = Issued(tasks[0], [End(combine, END, 0.0)])
         port = -1
         if self.gbps is not None:
-            port = made.task(Unit("scratchpad", tile), 0.0, number)
+            port = made.task(Unit("scratchpad", place), 0.0, number)
             made.edges.append((combine, port, START, 0.0))
             now.ends.append(End(port, END, 0.0))
         key = (self.number, tile, step.position, iteration)
-        made.sites.append(LookupSite(key, tile, item, weighted, tasks[-1], combine, sized, port, number))
+        made.sites.append(LookupSite(key, place, item, weighted, tasks[-1], combine, sized, port, number))
         return now

@@ -28,7 +28,8 @@ _KINDS = {
 
 def trace_events(simulation: Simulation) -> dict[str, Any]:
     """The timeline of the requests that the simulation kept, as one JSON object."""
-    units = simulation.template.units.names()
+    templates = simulation.templates
+    units = templates[0].units.names()
     spans = simulation.spans
     shown = sorted(set(spans.request.tolist()))
     events: list[dict[str, Any]] = [_named("process_name", _REQUESTS, 0, "requests")]
@@ -50,8 +51,8 @@ def trace_events(simulation: Simulation) -> dict[str, Any]:
         events.append(_named("thread_name", pid, number + 1, row))
     columns = (spans.unit, spans.request, spans.instruction, spans.start, spans.hold)
     for number, request, instruction, start, hold in zip(*(c.tolist() for c in columns), strict=True):
-        text = simulation.template.texts[instruction]
-        tile = simulation.template.places[instruction]
+        template = templates[request % len(templates)]
+        text, tile = template.texts[instruction], template.places[instruction]
         args = {"request": request, "instruction": text, "tile": tile}
         name = f"request {request}: {text.split(' ', 1)[0]}"
         events.append(_span(name, units[number].kind, start, hold, places[number][0], number + 1, args))

@@ -105,11 +105,11 @@ def test_broken_places_are_refused(blocks: list[tuple[int, ...]], arrays: dict[s
     assert caught.value.code == "isa.invalid"
 
 
-def test_layers_live_in_cells_and_have_no_copies() -> None:
+def test_layers_live_in_cells() -> None:
     for blocks, arrays, why in (
         ([DRAM], {}, "outside of crossbar cells"),
         ([CELL], {"slots": np.arange(512)}, "of a table"),
-        ([CELL], {"replicas": [(0, 4, 1, 0)]}, "of a table"),
+        ([CELL], {"replicas": [(1, 4, 1, 0)]}, "does not exist"),
     ):
         with pytest.raises(ProgramError, match=why):
             check_program(program(blocks, kind="dense", **arrays), TARGET)

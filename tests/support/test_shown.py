@@ -85,7 +85,7 @@ def objects(program: cimc.Program, arrays: dict[str, np.ndarray]) -> Iterator[An
     yield from (program, program.data, program.data.header, program.target, program.placement)
     yield from (program.remarks, *program.remarks)
     yield from (result, result.activity, result.events, cost, cost.energy, cost.area, cost.events)
-    yield from (simulation, simulation.arrivals, simulation.template, simulation.played, simulation.spans)
+    yield from (simulation, simulation.arrivals, *simulation.templates, simulation.played, simulation.spans)
     yield from (*result.activity.lookups.values(), load_device("wan2022"), cimc.load_target("isaac32"))
     table = TableTrace(HOSTILE, 9, 100, np.arange(9), np.arange(9))
     yield from (table, Trace({f"{HOSTILE}{n}": table for n in range(50)}))

@@ -26,7 +26,7 @@ from cimc.timing.event_loop import play
 from cimc.timing.expand import expand
 from cimc.timing.simulation import simulate_visits
 from cimc.timing.task_graph import END, HEAD, START, Builder, Graph
-from cimc.timing.template import template_of
+from cimc.timing.template import templates_of
 from cimc.timing.visits import Recorder
 from tests.cost.cost_programs import TSINGHUA, dense, layer, load, mvm, program, quant, relu, store, table
 
@@ -298,9 +298,9 @@ def test_queues_conserve_work_and_agree_with_a_plain_one(graph: Graph, gaps: lis
 def test_a_program_conserves_work(in_flight: int) -> None:
     for made in (one_layer(), chain((5, 40, 3, 63))):
         found = run(made, 30, in_flight=in_flight)
-        template = template_of(CostModel(made, TSINGHUA, None), None)
-        graph = expand(template, Recorder(made, TSINGHUA), 0, 30, TSINGHUA, None)
-        conserved(graph, len(template.units), None, in_flight)
+        templates = templates_of(CostModel(made, TSINGHUA, None), None)
+        graph = expand(templates, Recorder(made, TSINGHUA), 0, 30, TSINGHUA, None)
+        conserved(graph, len(templates[0].units), None, in_flight)
         expected = time_program(made, TSINGHUA).busy
         assert {x.unit for x in found.loads} == set(expected)
         for unit, ns in expected.items():

@@ -72,7 +72,8 @@ class NoisyDense:
     """One integer matrix in the cells of a device; arguments as for
     :class:`cimc.sim.kernels.dense.mvm.DenseKernel`, and ``name``, which keys its random numbers.
 
-    ``compiled``: use numba (the same bits without).  Raises :class:`~cimc.errors.DeviceError`
+    ``compiled``: use numba (the same bits without); ``instance``: which of several copies of the matrix, each
+    in cells of its own.  Raises :class:`~cimc.errors.DeviceError`
     (``device.ir-drop``) when the model of the wires does not hold.
     """
 
@@ -88,12 +89,13 @@ class NoisyDense:
         signed: bool,
         conditions: Conditions,
         compiled: bool = True,
+        instance: int = 0,
     ) -> None:
         self.name, self.weights, self.blocks, self.ranges = name, weights, blocks, ranges
         self.array, self.weight_bits, self.conditions = array, weight_bits, conditions
         self.plan = phase_plan(input_bits, signed, array.dac_bits, array.signed_inputs)
         self.levels = levels_for(conditions.device, conditions.age, array, int(ranges.max(initial=1)))
-        self.compiled = compiled
+        self.compiled, self.instance = compiled, instance
         self._key = splitmix.name_key(conditions.seed, name)
         self._tiles: dict[tuple[int, int], list[ColumnTile]] = {}
         self._cuts: Once[tuple[int, int, int, int], list[ColumnTile]] = Once()
@@ -106,15 +108,15 @@ class NoisyDense:
         return int(chosen[:, COL0].min()), int((chosen[:, COL0] + chosen[:, COLS]).max())
 
     def noisy(
-        self, x: Inputs, first: int, count: int, request: int, use: int = 0, threads: int = 1
+        self, x: Inputs, first: int, count: int, request: int, use: int = 0, threads: int = 1, step: int = 1
     ) -> NDArray[np.int32]:
         """Partial product of the blocks ``first .. first + count - 1``, int32 ``[B, C]``.
 
-        ``x [B, K]``: inputs of the requests ``request ..`` of the run; ``use`` counts how often the program
-        has used these blocks for a request before; ``threads`` share the batch, or the columns where it is
-        small (products of numpy have the threads of its BLAS).  Raises ``ValueError`` for inputs out of
-        range and :class:`~cimc.errors.ProgramError` (``sim.accumulator-overflow``) for results beyond
-        32 bits.
+        ``x [B, K]``: inputs of the requests ``request``, ``request + step``, ... of the run; ``use`` counts
+        how often the program has used these blocks for a request before; ``threads`` share the batch, or the
+        columns where it is small (products of numpy have the threads of its BLAS).  Raises ``ValueError``
+        for inputs out of range and :class:`~cimc.errors.ProgramError` (``sim.accumulator-overflow``) for
+        results beyond 32 bits.
         """
         left, right = self.columns(first, count)
         out = np.zeros((len(x), right - left), np.int64)
@@ -125,7 +127,7 @@ class NoisyDense:
             for part in parts:
                 for at in range(part.start, part.stop, _SAMPLES):
                     some = slice(at, min(at + _SAMPLES, part.stop))
-                    requests = np.arange(request + some.start, request + some.stop)
+                    requests = request + step * np.arange(some.start, some.stop)
                     tasks.append(partial(self._add_all, out[some], tiles, x[some], requests, use))
         run(tasks, threads)
         if out.size and max(-int(out.min()), int(out.max())) > np.iinfo(np.int32).max:
@@ -298,7 +300,7 @@ class NoisyDense:
         """``M`` and ``V`` of the cells that hold ``digits [S, R, C]``; int64, the same shape."""
         levels, width = self.levels, digits.shape[2]
         rows, cols = np.arange(r0, r0 + digits.shape[1]), members[0][0] + np.arange(width)
-        key = splitmix.fold(splitmix.fold(self._key, cells.CELLS), 0)
+        key = splitmix.fold(splitmix.fold(self._key, cells.CELLS), self.instance)
         pair = self.array.encoding == "differential"
         held = [
             cells.draw_devices(levels, key, rows, cols, d, np.maximum(sign * digits, 0))

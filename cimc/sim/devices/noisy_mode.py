@@ -73,22 +73,24 @@ class Noise:
     ) -> None:
         self.program, self.target, self.conditions = program, target, conditions
         self._directory = directory
-        self._dense: Once[Matrix, NoisyDense] = Once()
+        self._dense: Once[tuple[Matrix, int], NoisyDense] = Once()
         self._tables: Once[Matrix, NoisyTable] = Once()
 
-    def dense(self, matrix: Matrix) -> NoisyDense:
-        """The kernel of a dense matrix."""
-        return self._dense.get(matrix, self._make_dense)
+    def dense(self, matrix: Matrix, instance: int = 0) -> NoisyDense:
+        """The kernel of a dense matrix; every instance of it has cells of its own."""
+        return self._dense.get((matrix, instance), self._make_dense)
 
     def table(self, matrix: Matrix) -> NoisyTable:
         """The kernel of a table."""
         return self._tables.get(matrix, self._make_table)
 
-    def _make_dense(self, matrix: Matrix) -> NoisyDense:
+    def _make_dense(self, key: tuple[Matrix, int]) -> NoisyDense:
+        matrix, instance = key
         data, name = self.program.data, matrix.name
         return NoisyDense(
             name, data[f"{name}.data"], data[f"{name}.blocks"], data[f"{name}.ranges"], self.target.array,
             matrix.bits, matrix.input_bits, matrix.input_signed, self.conditions, backend() == "numba",
+            instance,
         )  # fmt: skip
 
     def _make_table(self, matrix: Matrix) -> NoisyTable:
