@@ -256,6 +256,24 @@ def proportional(problem: ReplicationProblem, /) -> tuple[IntArray, dict[str, in
     return _hottest_first(problem, wanted), {"plans": 1}
 
 
+@register_replication("uniform")
+def uniform(problem: ReplicationProblem, /, *, copies: int = 2) -> tuple[IntArray, dict[str, int | float]]:
+    """The same number of copies of the blocks that are read most for the room they take.
+
+    With as many copies as a program has instances each of those has the block at hand.
+
+    Args:
+        problem: the problem.
+        copies: of each block, the first one included.
+    """
+    require(1 <= copies <= problem.bins, f"`copies` must lie in 1..{problem.bins}, it is {copies}")
+    order = np.argsort(-problem.load / problem.size, kind="stable")
+    room = np.cumsum((copies - 1) * problem.size[order]) <= problem.spare
+    found = np.ones(problem.load.size, dtype=np.int64)
+    found[order[room]] = copies
+    return found, {"plans": 1}
+
+
 def _hottest_first(problem: ReplicationProblem, wanted: IntArray) -> IntArray:
     """``wanted`` copies, granted to the hottest blocks first while there is room."""
     order = np.argsort(-problem.load, kind="stable")

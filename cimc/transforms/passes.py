@@ -34,6 +34,7 @@ PASSES: Registry[type[ModulePass]] = Registry(
         "shard": "cimc.transforms.partition.shard:Shard",
         "assign-memory": "cimc.transforms.partition.assign_memory:AssignMemory",
         "replicate": "cimc.transforms.partition.replicate:Replicate",
+        "copy-layers": "cimc.transforms.partition.copy_layers:CopyLayers",
         "place": "cimc.transforms.place.place:Place",
         "schedule": "cimc.transforms.schedule.schedule:Schedule",
         "lower": "cimc.transforms.codegen.lower:Lower",

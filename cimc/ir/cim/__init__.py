@@ -13,6 +13,7 @@ from xdsl.ir import Dialect
 
 from cimc.ir.block_fields import ARRAY, BLOCK_FIELDS, COL0, COLS, OFFSET, REPLICA_FIELDS, ROW0, ROWS, TILE
 from cimc.ir.cim.activation_types import activation_type, u8
+from cimc.ir.cim.copies import CopiesOp, InstancesOp, copies_of, instances_of
 from cimc.ir.cim.decisions import (
     DECISIONS,
     AdcOp,
@@ -24,7 +25,7 @@ from cimc.ir.cim.decisions import (
     RowOrderOp,
     ShardsOp,
 )
-from cimc.ir.cim.histograms import Histogram, block_shapes, by_value, places
+from cimc.ir.cim.histograms import Histogram, block_shapes, by_value, copied, places
 from cimc.ir.cim.matrices import (
     MatrixOp,
     TableOp,
@@ -48,6 +49,8 @@ CIM = Dialect(
         WeightsOp,
         TableOp,
         *DECISIONS,
+        CopiesOp,
+        InstancesOp,
         QuantizeOp,
         MvmOp,
         AddOp,
@@ -76,9 +79,11 @@ __all__ = [
     "TILE_ATTR",
     "AdcOp",
     "AddOp",
+    "CopiesOp",
     "DecisionOp",
     "DequantizeOp",
     "Histogram",
+    "InstancesOp",
     "LoadOp",
     "LoadQuantizedOp",
     "LookupOp",
@@ -99,6 +104,9 @@ __all__ = [
     "block_shapes",
     "by_value",
     "check_stored",
+    "copied",
+    "copies_of",
+    "instances_of",
     "matrices_beside",
     "matrices_of",
     "places",

@@ -8,7 +8,7 @@ operation          pass          says
 ``cim.adc``        `shard`       ADC steps of a layer, and which column sums cannot clip
 ``cim.pooling``    `shard`       how many rows of a table are read at once, and the ADC step
 ``cim.residence``  `assign-memory`      the memory of each block of a table
-``cim.replicas``   `replicate`   further copies of blocks of a table
+``cim.replicas``   `replicate`   further copies of blocks (of layers: `copy-layers`)
 ``cim.placement``  `place`       tile, array and cell column of each block and copy
 =================  ============  ===============================================================
 
@@ -297,12 +297,14 @@ class ResidenceOp(DecisionOp):
 
 @irdl_op_definition
 class ReplicasOp(DecisionOp):
-    """Further copies of blocks of a table: the block that each is a copy of, ``int32[copies]``."""
+    """Further copies of blocks: the block that each is a copy of, ``int32[copies]``.
+
+    Of a table they are those of hot blocks, from `replicate`; of layers those of all, from `copy-layers`.
+    """
 
     name = "cim.replicas"
     PASS: ClassVar[str] = "replicate"
     MISSING: ClassVar[str] = "pass.needs-replicate"
-    ABOUT: ClassVar[tuple[str, ...]] = ("table",)
     blocks = prop_def(NumbersAttr)
     assembly_format = "$matrix `of` $blocks attr-dict"
 

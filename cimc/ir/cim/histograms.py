@@ -37,6 +37,11 @@ def block_shapes(blocks: NDArray[Any]) -> Histogram:
     return (*bins[:BINS], *((("others", rest),) if rest else ()))
 
 
+def copied(of: NDArray[Any]) -> Histogram:
+    """How many blocks have one copy, two, ...; ``of``: the block that each copy is one of."""
+    return by_value(np.unique(of, return_counts=True)[1], "blocks with copies")
+
+
 def places(found: NDArray[Any], tiles_per_chip: int) -> Histogram:
     """Chips and tiles of places ``[n, 3]`` (tile, array, offset): cells, then SRAM, then DRAM."""
     table = np.zeros((len(found), 7), np.int64)

@@ -133,6 +133,16 @@ class MatrixOp(Declaration):
             table[memory == int(Residence.SRAM), ARRAY] = SRAM_ARRAY
         return table
 
+    def replica_table(self, store: TensorStore) -> NDArray[np.int32]:
+        """``int32[copies, 4]`` with columns :data:`~cimc.ir.block_fields.REPLICA_FIELDS`, a new array."""
+        replicas, placement = self.find(ReplicasOp), self.find(PlacementOp)
+        of = np.zeros(0, np.int32) if replicas is None else replicas.blocks.array(store, np.int32)
+        table = np.full((len(of), len(REPLICA_FIELDS)), -1, np.int32)
+        table[:, 0] = of
+        if placement is not None and placement.copies is not None:
+            table[:, 1:] = placement.copies.array(store, np.int32)
+        return table
+
 
 @irdl_op_definition
 class WeightsOp(MatrixOp):
@@ -225,16 +235,6 @@ class TableOp(MatrixOp):
         """Storage row of each row, ``int32[rows]``; ``None`` where rows keep their order."""
         order = self.find(RowOrderOp)
         return None if order is None else order.slots.array(store, np.int32)
-
-    def replica_table(self, store: TensorStore) -> NDArray[np.int32]:
-        """``int32[copies, 4]`` with columns :data:`~cimc.ir.block_fields.REPLICA_FIELDS`, a new array."""
-        replicas, placement = self.find(ReplicasOp), self.find(PlacementOp)
-        of = np.zeros(0, np.int32) if replicas is None else replicas.blocks.array(store, np.int32)
-        table = np.full((len(of), len(REPLICA_FIELDS)), -1, np.int32)
-        table[:, 0] = of
-        if placement is not None and placement.copies is not None:
-            table[:, 1:] = placement.copies.array(store, np.int32)
-        return table
 
 
 def _declared(name: str, shape: tuple[int, int], bits: int, data: str, scales: str) -> dict[str, Attribute]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from xdsl.dialects.builtin import IntegerAttr
 from xdsl.ir import Operation, SSAValue
 
@@ -17,7 +18,7 @@ from cimc.ir.onnx import dialect as onnx
 from cimc.ir.tensor_store import TensorStore
 from cimc.ir.types import element_of, element_to_dtype, i1, is_float, symbol
 from cimc.isa.instructions import Instr, Ref, instr
-from cimc.isa.program import ChipSegment, Port
+from cimc.isa.program import ChipSegment, CopyGroup, Port
 from cimc.transforms.codegen.constant_pool import ConstantPool
 from cimc.transforms.schedule.chip_operations import is_chip
 
@@ -31,6 +32,7 @@ class Shared:
         numbers: number of each matrix in the program.
         stages: stage of each scheduled operation.
         names: names of the values that cross a segment's border, those of the inputs from the start.
+        instances: tiles of each instance, ``[R, n]``; ``None`` where nothing is copied.
         constants: constant memory.
     """
 
@@ -38,6 +40,7 @@ class Shared:
     numbers: Mapping[str, int]
     stages: dict[Operation, int]
     names: dict[SSAValue, str]
+    instances: NDArray[np.int64] | None = None
     constants: ConstantPool = field(default_factory=ConstantPool)
 
     def name(self, value: SSAValue) -> str:
@@ -80,7 +83,15 @@ class Segment:
             if any(self.leaves(use.operation) for use in result.uses):
                 self.store(result, self.tile(op))
         streams = {t: tuple(s) for t, s in sorted(self.streams.items()) if s}
-        return ChipSegment(tuple(self.inputs), tuple(self.outputs), streams)
+        return ChipSegment(tuple(self.inputs), tuple(self.outputs), streams, self._copies(streams))
+
+    def _copies(self, streams: Mapping[int, object]) -> tuple[CopyGroup, ...]:
+        """The tiles of this segment that have instances."""
+        instances = self.shared.instances
+        used = [] if instances is None else [i for i, tile in enumerate(instances[0]) if tile in streams]
+        if instances is None or not used:
+            return ()
+        return (CopyGroup(tuple(tuple(row) for row in instances[:, used].tolist())),)
 
     def leaves(self, user: Operation) -> bool:
         """Whether ``user`` is outside of this segment."""

@@ -71,7 +71,7 @@ class _Lowering:
                 )
         numbers = {o.symbol: n for n, o in enumerate(self.matrices)}
         names: dict[SSAValue, str] = dict(zip(self.function.body.block.args, self.inputs, strict=True))
-        self.shared = Shared(data.store, numbers, self.stages, names)
+        self.shared = Shared(data.store, numbers, self.stages, names, cim.instances_of(module, data.store))
 
     def program(self) -> Program:
         segments: list[ChipSegment | HostSegment] = []
@@ -104,6 +104,7 @@ class _Lowering:
         parts: dict[str, NDArray[Any] | None] = {
             "data": store[symbol(op.data)],
             "blocks": op.block_table(store),
+            "replicas": op.replica_table(store) if op.find(cim.ReplicasOp) else None,
         }
         pooled, inputs = 1, (0, False)
         if isinstance(op, cim.WeightsOp):
@@ -114,7 +115,6 @@ class _Lowering:
             pooled = op.pooling().rows.value.data
             parts["ranges"] = np.array([op.pooling().step.value.data], np.int32)
             parts["slots"] = op.slots(store)
-            parts["replicas"] = op.replica_table(store) if op.find(cim.ReplicasOp) else None
             parts["row_scales"] = None if op.row_scales is None else store[symbol(op.row_scales)]
             parts["row_biases"] = None if op.row_biases is None else store[symbol(op.row_biases)]
         self.program_data |= {f"{name}.{part}": a for part, a in parts.items() if a is not None}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 
@@ -31,7 +30,8 @@ class Replicate(ChoosingPass):
     :mod:`cimc.mapping.replication`.  Request ``k`` of a run reads copy ``k mod copies``, so results do not
     depend on copies.
 
-    Precondition: sharded matrices, not placed; after ``assign-memory`` where that is used.  Postcondition:
+    Precondition: sharded matrices, not placed; after ``assign-memory`` and ``copy-layers`` where those are
+    used.  Postcondition:
     tables with copies have ``cim.replicas`` (not yet placed).
     """
 
@@ -48,11 +48,12 @@ class Replicate(ChoosingPass):
         matrices = cim.matrices_of(op)
         for matrix in matrices:
             matrix.shards()
-            matrix.refuse(cim.ReplicasOp, cim.PlacementOp)
+            matrix.refuse(cim.PlacementOp, *((cim.ReplicasOp,) if isinstance(matrix, cim.TableOp) else ()))
         places = Places.collect(matrices, data)
         cells = places.where(Residence.RRAM)
         groups = array_groups_of(op, data, target)
-        taken = sum(g.count for g in groups) + first_fit_count(places.width[cells], target.array.cols)
+        layers = sum(g.count for g in groups) * cim.copies_of(op)
+        taken = layers + first_fit_count(places.width[cells], target.array.cols)
         free = max(target.n_arrays - taken, 0)
         problem = ReplicationProblem(
             load=places.load[cells],
@@ -118,10 +119,5 @@ def _write(
         if not len(blocks):
             continue
         of = blocks.astype(np.int32)
-        numbers = cim.NumbersAttr.of(of, data.store, f"{matrix.symbol}.replicas", _copied)
+        numbers = cim.NumbersAttr.of(of, data.store, f"{matrix.symbol}.replicas", cim.copied)
         matrix.decide(cim.ReplicasOp(matrix.symbol, numbers))
-
-
-def _copied(of: NDArray[np.int32]) -> cim.Histogram:
-    """How many blocks have one copy, two, ..."""
-    return cim.by_value(np.unique(of, return_counts=True)[1], "blocks with copies")

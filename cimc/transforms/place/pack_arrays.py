@@ -50,16 +50,21 @@ class Packing:
     chip: Ints
 
     @classmethod
-    def joined(cls, parts: list[Packing]) -> Packing:
-        """Packings of different items as one, arrays numbered one after another; part ``n`` on chip ``n``."""
+    def joined(cls, parts: list[Packing], chip: bool = True) -> Packing:
+        """Packings of different items as one, arrays numbered one after another.
+
+        With ``chip`` part ``n`` is on chip ``n``, else all are on any.
+        """
         first = np.cumsum([0, *(p.arrays for p in parts)])
         return cls(
-            np.concatenate([p.items for p in parts]),
-            np.concatenate([p.array + a for p, a in zip(parts, first, strict=False)]),
-            np.concatenate([p.offset for p in parts]),
+            np.concatenate([np.zeros(0, np.int64), *(p.items for p in parts)]),
+            np.concatenate(
+                [np.zeros(0, np.int64), *(p.array + a for p, a in zip(parts, first, strict=False))]
+            ),
+            np.concatenate([np.zeros(0, np.int64), *(p.offset for p in parts)]),
             int(first[-1]),
             sum(p.primary for p in parts),
-            np.repeat(np.arange(len(parts)), [p.arrays for p in parts]),
+            np.repeat(np.arange(len(parts)) if chip else np.full(len(parts), -1), [p.arrays for p in parts]),
         )
 
 
@@ -85,15 +90,22 @@ def array_groups_of(module: ModuleOp, data: CompilerContext, target: Target) -> 
 
 
 def pack(
-    places: Places, items: Ints, target: Target, strategy: str, array_slack: float, seed: int
+    places: Places,
+    items: Ints,
+    target: Target,
+    strategy: str,
+    array_slack: float,
+    seed: int,
+    copies: bool = True,
 ) -> Packing:
     """Places ``items`` side by side into arrays, no more of them than :func:`arrays_of` says
     (``array_slack`` 1).
 
     Primary blocks go into as few arrays as the strategy can pack, times ``array_slack``, with balanced loads.
-    Copies get arrays of their own, so that no copy shares an array with its block or with another copy of it.
+    Copies get arrays of their own, so that no copy shares an array with its block or with another copy of it;
+    with ``copies`` false nothing is taken for one.
     """
-    primary = places.copy_of[items] < 0
+    primary = places.copy_of[items] < 0 if copies else np.ones(len(items), np.bool_)
     array = np.zeros(len(items), np.int64)
     mine = items[primary]
     count = 0
@@ -112,9 +124,9 @@ def pack(
         array[primary] = solve(problem, strategy, seed=seed).assignment
     arrays = count
     if not primary.all():
-        copies = items[~primary]
+        rest = items[~primary]
         found, more = pack_copies(
-            places.width[copies], places.block[copies], places.load[copies], target.array.cols
+            places.width[rest], places.block[rest], places.load[rest], target.array.cols
         )
         array[~primary], arrays = count + found, count + more
     offset = _offsets(array, places.width[items], arrays)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 
-from cimc.errors import InfeasibleError, PassError
+from cimc.errors import InfeasibleError, PassError, Shortage
 from cimc.ir import cim
+from cimc.ir.cim.copies import say
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.residence import SRAM_ARRAY, Residence, dram_tile
 from cimc.mapping import PlacementProblem, evaluate
@@ -25,14 +26,17 @@ from cimc.transforms.place.interchip_traffic import Demand
 from cimc.transforms.place.layers_on_mesh import DensePlacement, place_dense
 from cimc.transforms.place.memory_remarks import residency
 from cimc.transforms.place.pack_arrays import ArrayGroup, Packing, array_groups_of, pack
+from cimc.transforms.place.place_instances import pack_by_turn, place_instances
 from cimc.transforms.place.replica_anti_affinity import spread_copies
 from cimc.transforms.place.shard_list import Places, tables_of
-from cimc.transforms.place.solve_per_chip import solve_parts
+from cimc.transforms.place.solve_per_chip import Placed, solve_parts
 from cimc.transforms.place.sram_dram import place_in_dram, place_in_sram
 from cimc.transforms.quantise.room import no_room
 
 Ints = NDArray[np.int64]
 _CHIPS = ("flat", "load", "solve", "near")
+_MOST_TILES = 8
+"""Tiles of an instance that are tried where its scratchpads are too small."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,10 @@ class Place(ChoosingPass):
     (:mod:`cimc.transforms.place.layers_on_mesh`); tables then go round them, and distance counts from the
     layer that most lookups feed.
 
+    Where ``copy-layers`` decided on instances, those are laid out first, each of at least ``tiles`` tiles in
+    a zone of its own, and tables go round the instances that read them
+    (:mod:`cimc.transforms.place.place_instances`); ``strategy`` then packs blocks into arrays alone.
+
     Options of the strategy are options of the pass; those of the method of ``dense`` are, as ``dense_NAME``.
 
     Precondition: sharded matrices.  Postcondition: every block and copy has its place.
@@ -67,6 +75,7 @@ class Place(ChoosingPass):
     array_slack: int | float = 1.0
     dense: str = "together"
     chips: str = "flat"
+    tiles: int = 1
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         data = compiler_context(ctx, self.name)
@@ -75,6 +84,8 @@ class Place(ChoosingPass):
             raise PassError("place.array-slack", f"array_slack={self.array_slack} must be at least 1")
         if self.chips not in _CHIPS:
             raise PassError("place.option", f"chips={self.chips} is none of {', '.join(_CHIPS)}")
+        if self.tiles < 1:
+            raise PassError("place.option", f"tiles={self.tiles}: an instance has at least one tile")
         matrices = cim.matrices_of(op)
         for matrix in matrices:
             matrix.shards()
@@ -82,6 +93,10 @@ class Place(ChoosingPass):
         places = Places.collect(matrices, data)
         groups = array_groups_of(op, data, target)
         rows = np.full((places.count, 3), -1, np.int64)  # tile, array, offset of each place
+        copies = cim.copies_of(op)
+        if copies > 1:
+            self._instances(op, copies, places, groups, rows, data, target)
+            return
         try:
             packing, group_chip, chips = self.pack(places, groups, target, Demand.collect(op, data))
             fixed = None if self.dense == "together" else self._dense(op, groups, target, data)
@@ -104,7 +119,26 @@ class Place(ChoosingPass):
             )
         layers = _in_cells(rows, tiles, packing, groups, matrices)
         _write(rows, layers, places, matrices, data, target)
-        evaluation, copied = evaluate(problem, tiles), packing.arrays - packing.primary
+        copied = packing.arrays - packing.primary
+        self._remark(
+            problem, solution, tiles, places, packing, matrices, data, copied, together, fixed, chips
+        )
+
+    def _remark(
+        self,
+        problem: PlacementProblem,
+        solution: Placed,
+        tiles: Ints,
+        places: Places,
+        packing: Packing,
+        matrices: list[cim.MatrixOp],
+        data: CompilerContext,
+        copied: int = 0,
+        together: int = 0,
+        fixed: DensePlacement | None = None,
+        chips: ChipAssignment | None = None,
+    ) -> None:
+        evaluation = evaluate(problem, tiles)
         data.remark(
             PlacementRemarks(
                 strategy=self.strategy,
@@ -126,6 +160,47 @@ class Place(ChoosingPass):
                 chips=chips,
             )
         )
+
+    def _instances(
+        self,
+        op: ModuleOp,
+        copies: int,
+        places: Places,
+        groups: list[ArrayGroup],
+        rows: Ints,
+        data: CompilerContext,
+        target: Target,
+    ) -> None:
+        """Place ``copies`` instances of the layers, and the tables."""
+        matrices = cim.matrices_of(op)
+        items = places.where(Residence.RRAM)
+        strategy = "first_fit" if self.strategy in ("round_robin", "first_fit") else "greedy"
+        try:
+            packing, turns = pack_by_turn(places, items, target, strategy, self.array_slack, self.seed)
+            traffic = np.zeros(packing.arrays)
+            np.add.at(traffic, packing.array, places.traffic[packing.items])
+            found = place_instances(copies, self.tiles, groups, traffic, turns, target)
+            problem = _problem(places, packing, groups * copies, int(found.tiles[0, 0]), target)
+            self._memories(rows, places, problem.distance, target)
+        except InfeasibleError as error:
+            raise no_room(error.shortage, target) from None
+        at = np.concatenate([found.table, found.tiles[:, found.slot].ravel()])
+        layers = _in_cells(rows, at, packing, groups * copies, matrices, len(groups))
+        _write(rows, layers, places, matrices, data, target)
+        numbers = cim.NumbersAttr.of(
+            found.tiles.astype(np.int32),
+            data.store,
+            "instances",
+            lambda t: cim.by_value(t.ravel() // target.tiles_per_chip, "chip"),
+        )
+        say(op, cim.InstancesOp(numbers))
+        self._remark(problem, Placed(at, "instances", {}), at, places, packing, matrices, data)
+
+    def adjusted(self, shortage: Shortage) -> Place | None:
+        """With one tile more for each instance, where a scratchpad is too small."""
+        if shortage.resource != "scratchpad" or self.tiles >= _MOST_TILES:
+            return None
+        return replace(self, tiles=self.tiles + 1)
 
     def pack(
         self, places: Places, groups: list[ArrayGroup], target: Target, demand: Demand
@@ -207,11 +282,17 @@ def _problem(
 
 
 def _in_cells(
-    rows: Ints, tiles: Ints, packing: Packing, groups: list[ArrayGroup], matrices: list[cim.MatrixOp]
-) -> dict[str, Ints]:
+    rows: Ints,
+    tiles: Ints,
+    packing: Packing,
+    groups: list[ArrayGroup],
+    matrices: list[cim.MatrixOp],
+    instance: int = 0,
+) -> list[dict[str, Ints]]:
     """Number the arrays of each tile, those of tables first; fill in the places in cells of tables.
 
-    Returns the places of the layers, int64 ``[blocks, 3]`` each; -1 of blocks that no product uses.
+    Every ``instance`` groups are one of the instances (0: there is one alone).  Returns, of each, the places
+    of the layers, int64 ``[blocks, 3]``; -1 of blocks that no product uses.
     """
     used: dict[int, int] = {}
     array_of = np.zeros(packing.arrays, np.int64)
@@ -220,15 +301,19 @@ def _in_cells(
         array_of[a] = used.get(tile, 0)
         used[tile] = int(array_of[a]) + 1
     rows[packing.items] = np.stack([tiles[packing.array], array_of[packing.array], packing.offset], axis=1)
-    layers = {
-        m.symbol: np.full((m.shards().count, 3), -1, np.int64)
-        for m in matrices
-        if isinstance(m, cim.WeightsOp)
-    }
+    instances = len(groups) // instance if instance else 1
+    layers = [
+        {
+            m.symbol: np.full((m.shards().count, 3), -1, np.int64)
+            for m in matrices
+            if isinstance(m, cim.WeightsOp)
+        }
+        for _ in range(instances)
+    ]
     for g, group in enumerate(groups):
         tile = int(tiles[packing.arrays + g])
         first = used.get(tile, 0)
-        mine = layers[group.matrix][group.first : group.first + group.count]
+        mine = layers[g // instance if instance else 0][group.matrix][group.first : group.first + group.count]
         mine[:, 0], mine[:, 1], mine[:, 2] = tile, np.arange(first, first + group.count), 0
         used[tile] = first + group.count
     return layers
@@ -236,7 +321,7 @@ def _in_cells(
 
 def _write(
     rows: Ints,
-    layers: dict[str, Ints],
+    layers: list[dict[str, Ints]],
     places: Places,
     matrices: list[cim.MatrixOp],
     data: CompilerContext,
@@ -248,8 +333,13 @@ def _write(
         array = found.astype(np.int32)
         return cim.NumbersAttr.of(array, data.store, name, lambda a: cim.places(a, target.tiles_per_chip))
 
-    for matrix, found in ((m, layers[m.symbol]) for m in matrices if m.symbol in layers):
-        matrix.decide(cim.PlacementOp(matrix.symbol, numbers(found, f"{matrix.symbol}.placement")))
+    for matrix in matrices:
+        if isinstance(matrix, cim.WeightsOp):
+            name, first = matrix.symbol, layers[0][matrix.symbol]
+            # copies in the order of cim.replicas: block by block, one an instance
+            more = [x[name] for x in layers[1:]]
+            others = numbers(np.stack(more, axis=1).reshape(-1, 3), f"{name}.copies") if more else None
+            matrix.decide(cim.PlacementOp(name, numbers(first, f"{name}.placement"), others))
     for number, matrix in enumerate(tables_of(matrices)):
         name, count = matrix.symbol, matrix.shards().count
         mine = rows[places.matrix == number]

@@ -84,14 +84,21 @@ class _Rooms:
 
 
 def assign_tiles(
-    stages: Stages, chip: list[Operation], data: CompilerContext, target: Target, slack: Slack
+    stages: Stages,
+    chip: list[Operation],
+    data: CompilerContext,
+    target: Target,
+    slack: Slack,
+    allowed: list[int] | None = None,
 ) -> tuple[dict[Operation, int], Shortage | None]:
     """The tile of every chip operation, and what the first one lacks that finds no room.
 
     A partial product runs where its blocks are; every other operation where most of its operand bytes are,
     and one that reads only values from outside where its result is going.  Where the scratchpad has no room
-    for that, the nearest tile that has.
+    for that, the nearest tile that has, of those ``allowed`` (all, if absent).
     """
+    tiles_there = list(range(target.n_tiles)) if allowed is None else allowed
+    middle = middle_tile(target) if allowed is None else allowed[0]
     declared = {m.symbol: m for m in cim.matrices_beside(chip)}
     fixed: dict[Operation, int] = {
         op: _tile_of_blocks(op, declared, data) for op in chip if isinstance(op, cim.MvmOp)
@@ -102,7 +109,7 @@ def assign_tiles(
     for op in reversed(chip):
         users = [u.operation for r in op.results for u in r.uses if u.operation in stages]
         wanted = [fixed.get(u, goal.get(u)) for u in users if stages[u] == stages[op]]
-        goal[op] = next((w for w in wanted if w is not None), middle_tile(target))
+        goal[op] = next((w for w in wanted if w is not None), middle)
     tiles: dict[Operation, int] = {**fixed}
     whole_on: dict[Operation, int] = {}
     rooms = _Rooms(int(slack.fill * target.tile.scratchpad_bytes))
@@ -129,7 +136,7 @@ def assign_tiles(
             def place(tile: int, at: int = at, size: int = size, stage: int = stage) -> bool:
                 return rooms.fits((stage, tile), at, size, slack.free if (stage, tile) in busy else 0.0)
 
-            found = _first(ranked, place, target)
+            found = _first(ranked, place, tiles_there, target)
             whole_on[whole] = ranked[0] if found is None else found
             end = _last(whole.results[0], stage, stages, order)
             rooms.hold((stage, whole_on[whole]), whole.results[0], size, end)
@@ -147,7 +154,7 @@ def assign_tiles(
 
         found = None
         if op not in fixed:
-            found = _first(ranked, room, target)
+            found = _first(ranked, room, tiles_there, target)
             tiles[op] = ranked[0] if found is None else found
         key = (stage, tiles[op])
         if short is None and found is None and not (op in fixed and room(fixed[op])):
@@ -234,12 +241,12 @@ def _joined_in(value: SSAValue, stage: int, stages: Stages, target: Target) -> O
     return op if large and first else None
 
 
-def _first(ranked: list[int], room: Callable[[int], bool], target: Target) -> int | None:
+def _first(ranked: list[int], room: Callable[[int], bool], allowed: list[int], target: Target) -> int | None:
     """The first tile of ``ranked`` that has room, else the nearest to the first."""
     for tile in ranked:
         if room(tile):
             return tile
-    ordered = sorted(range(target.n_tiles), key=lambda t: (target.hops(ranked[0], t), t))
+    ordered = sorted(allowed, key=lambda t: (target.hops(ranked[0], t), t))
     return next((t for t in ordered if room(t)), None)
 
 

@@ -27,6 +27,8 @@ from cimc.transforms.schedule.scratchpad import Buffers
 from cimc.transforms.schedule.tiling.apply import split_large
 
 STAGE_ATTR = "cim.stage"
+_EARLY = 0.25
+"""Share of a scratchpad that results of lookups may take from the start."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,20 @@ class Schedule(ModulePass):
         quantise_outside(function, assign_stages(function))
         stages = assign_stages(function)
         chip = [o for o in function.body.block.ops if is_chip(o)]
-        tiles, short = assign_tiles(stages, chip, data, target, self._slack)
+        instances = cim.instances_of(op, data.store)
+        if instances is None and cim.copies_of(op) > 1:
+            raise PassError("pass.needs-place", "the instances have no tiles yet", hint="run 'place' before")
+        allowed = None if instances is None else instances[0].tolist()
+        tiles, short = assign_tiles(stages, chip, data, target, self._slack, allowed)
         if short is not None and self._next() is not None:
             raise InfeasibleError(
                 short, subject=f"schedule{{fill={self._slack.fill} free={self._slack.free}}}"
             )
-        moved, remark = self._moved(chip, stages, tiles, data, target)
+        if short is not None and allowed is not None:
+            raise InfeasibleError(short, subject=f"an instance of {len(allowed)} tiles")
+        moved, remark = self._moved(chip, stages, tiles, data, target, allowed)
         tiles |= moved
-        hoist(moved)
+        hoist(moved if allowed is None else _early(chip, stages, target))
         _communicate(function, stages, tiles, frozenset(moved))
         used = _allocate(function, stages, tiles, target)
         data.remark(ScheduleRemarks(used, tuple(cut), remark))
@@ -106,16 +114,29 @@ class Schedule(ModulePass):
         tiles: dict[Operation, int],
         data: CompilerContext,
         target: Target,
+        allowed: list[int] | None,
     ) -> tuple[dict[Operation, int], MovedLookups | None]:
         """Lookups that get another reduction tile than the tile that needs their result."""
         if self.reduction_tiles not in ("consumer", "spread"):
             raise PassError(
                 "schedule.option", f"reduction_tiles={self.reduction_tiles} is neither consumer nor spread"
             )
-        if self.reduction_tiles == "consumer":
+        if self.reduction_tiles == "consumer" or allowed is not None:
             return {}, None
         lookups = [o for o in chip if isinstance(o, cim.LookupOp) and streamed(o, stages[o], stages)]
         return spread_reduction_tiles(chip, stages, tiles, lookups, data, target)
+
+
+def _early(chip: list[Operation], stages: dict[Operation, int], target: Target) -> list[Operation]:
+    """What is better begun before all else on a tile that does everything for its requests.
+
+    It issues in order: a lookup behind a layer would only be asked for when that is done.  None where the
+    results would take too much of a scratchpad for so long.
+    """
+    loads = [o for o in chip if isinstance(o, cim.LoadQuantizedOp)]
+    lookups = [o for o in chip if streamed(o, stages[o], stages)]
+    size = sum(request_bytes(o.results[0]) for o in (*loads, *lookups))
+    return [*loads, *lookups] if size <= _EARLY * target.tile.scratchpad_bytes else []
 
 
 def assign_stages(function: FuncOp) -> dict[Operation, int]:
