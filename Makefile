@@ -37,10 +37,10 @@ types: $(STAMP)
 	$(BIN)/mypy tests/packaging/typed_use.py
 
 pytest: $(STAMP)
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 test-fast: $(STAMP)  ## the tests that take a minute together
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow"
 
 dist: $(STAMP)  ## wheel and source distribution, in dist/
 	$(BIN)/python -m hatchling build --clean

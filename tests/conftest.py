@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from tests import quality
+# Dozens of Python processes make up one run.  Where none of them may keep bytecode, as is common in
+# containers, each compiles the whole package anew, and each worker rewrites every assertion.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+from tests import quality  # noqa: E402 - the first import of the package
 
 settings.register_profile("dev", deadline=None, print_blob=True)  # looks for new examples
 settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)  # repeats
@@ -24,6 +31,29 @@ CORPUS = ROOT.parent / "shared" / "corpus"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite golden files with what is found")
+
+
+WHOLE = tuple(entry for entry in SLOW if "::" not in entry)
+"""Those that are files, or folders with a slash at the end: all of their tests are slow."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Files without a fast test are not even imported where no slow test is asked for."""
+    if config.getoption("markexpr") != "not slow" or not collection_path.is_relative_to(ROOT):
+        return None
+    name = collection_path.relative_to(ROOT).as_posix()
+    return True if (f"{name}/" if collection_path.is_dir() else name).startswith(WHOLE) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Imports make many objects that stay: looking through them for garbage is a waste, then and later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

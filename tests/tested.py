@@ -15,11 +15,19 @@ def _name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+FILES = {_name(path): path for path in sorted((ROOT / "cimc").rglob("*.py"))}
+"""Every module and package of ``cimc``."""
+
+
 @cache
+def parsed(module: str) -> ast.Module:
+    """One of them, parsed."""
+    return ast.parse(FILES[module].read_text(encoding="utf-8"))
+
+
 def trees() -> dict[str, ast.Module]:
-    """Every module and package of ``cimc``, parsed."""
-    files = sorted((ROOT / "cimc").rglob("*.py"))
-    return {_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in files}
+    """All of them, parsed."""
+    return {name: parsed(name) for name in FILES}
 
 
 PACKAGES = {_name(path) for path in (ROOT / "cimc").rglob("__init__.py")}
@@ -64,7 +72,7 @@ def _meant(module: str, name: str) -> Iterator[str]:
     whole = f"{module}.{name}"
     if whole in PACKAGES:
         yield from (source for source, _ in _exports(whole))
-    elif whole in trees():
+    elif whole in FILES:
         yield whole
     elif module in PACKAGES:
         yield from (source for source, exported in _exports(module) if exported == name)
@@ -73,7 +81,7 @@ def _meant(module: str, name: str) -> Iterator[str]:
 
 
 def _exports(package: str) -> Iterator[tuple[str, str]]:
-    for node in trees()[package].body:
+    for node in parsed(package).body:
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 for source in _meant(node.module, alias.name):

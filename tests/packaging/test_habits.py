@@ -1,16 +1,21 @@
-"""Files that tools other than Python read: they parse, and agree with the project."""
+"""Files that tools other than Python read parse and agree with the project; test runs waste no time."""
 
 from __future__ import annotations
 
 import configparser
+import os
 import re
+import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import yaml
 
 import cimc
+from tests.conftest import SLOW, WHOLE, pytest_ignore_collect
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -68,3 +73,24 @@ def test_slow_tests_exist() -> None:
         path, _, name = line.partition("::")
         assert (ROOT / path).exists(), line
         assert f"def {name}" in (ROOT / path).read_text(encoding="utf-8") if name else True, line
+
+
+def test_bytecode_is_kept_whatever_the_environment_says() -> None:
+    """Else each process of a run compiles the package, and each worker rewrites every assertion, anew."""
+    assert not sys.dont_write_bytecode
+    assert "PYTHONDONTWRITEBYTECODE" not in os.environ
+
+
+def test_files_without_a_fast_test_are_left_out_of_a_fast_run_alone() -> None:
+    def left_out(path: str, marks: str) -> bool | None:
+        config = SimpleNamespace(getoption={"markexpr": marks}.__getitem__)
+        return pytest_ignore_collect(ROOT / path, cast(pytest.Config, config))
+
+    assert WHOLE
+    for name in WHOLE:
+        assert left_out(name, "not slow"), name
+        assert not left_out(name, ""), name
+        assert not left_out(name, "slow"), name
+    some = next(line.partition("::")[0] for line in SLOW if "::" in line)
+    for path in (some, "tests", "tests/packaging", "tests/packaging/test_habits.py", "docs"):
+        assert not left_out(path, "not slow"), path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -25,6 +26,7 @@ _SCALARS: dict[Any, st.SearchStrategy[Any]] = {
 }
 
 
+@cache
 def of_type(hint: Any) -> st.SearchStrategy[Any]:
     """Values of the type of a field."""
     inner = get_args(hint)
