@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from cimc.errors import CimcError, printable
+from cimc.errors import CimcError, PassError, printable
+from cimc.mapping.assignment.strategy_registry import STRATEGIES
 from cimc.study.cases import Strategy
+from cimc.support.keyword_options import keyword_options
 from cimc.target.variants import split
 from cimc.transforms.passes import DEFAULT_PIPELINE
 from cimc.transforms.pipeline import Pipeline
@@ -53,14 +55,27 @@ def pipeline_of(name: str) -> str:
     of the placement strategy: ``recross{chips=near}``, ``ortools{eps=0.1}``.
 
     Raises:
-        PassError: ``mapping.unknown-strategy``, ``mapping.unknown-option``, ``mapping.bad-option``.
+        PassError: ``mapping.unknown-strategy``, ``mapping.unknown-option``, ``mapping.bad-option``;
+            ``mapping.duplicate-strategy`` as :func:`cimc.transforms.presets.policies.bundle`;
+            ``plugin.unfit`` where an option of the placement strategy is called as one of another pass.
     """
     from cimc.transforms.presets.bundles import pipeline_of_bundle
+    from cimc.transforms.presets.policies import bundle
 
     if name == DEFAULT:
         return DEFAULT_PIPELINE
     plain, changes = split(name)
-    known = {"budget", "sram", "chips", "dense", "reduction_tiles"}
+    made = bundle(plain)
+    known = {"chips", "dense", "reduction_tiles"}
+    known |= {"budget"} if made.replication != "none" else set()
+    known |= {"sram"} if made.residency != "rram" else set()
     policies = {key: value for key, value in changes.items() if key in known}
     own = {key: value for key, value in changes.items() if key not in known}
-    return pipeline_of_bundle(plain, **policies, options=own)
+    for key in policies:
+        if key in keyword_options(STRATEGIES[made.placement]):
+            raise PassError(
+                "plugin.unfit",
+                f"`{printable(made.placement)}` has an option `{key}`, which another pass has here",
+                hint="choose by pipeline: NAME=PIPELINE",
+            )
+    return pipeline_of_bundle(made, **policies, options=own)

@@ -9,6 +9,7 @@ nothing.  Whose code an object is decides who is to blame for it (:func:`guarded
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,12 @@ from cimc.support.plugins.origin import BUILT_IN, Origin, cause, loading, note, 
 
 T = TypeVar("T")
 S = TypeVar("S")
+
+WORD = re.compile(r"[0-9]*[A-Za-z_][A-Za-z0-9_-]*")
+"""A name that can stand in a pipeline without quotes."""
+DOTTED = re.compile(r"[0-9]*[A-Za-z_][A-Za-z0-9_.-]*")
+"""A name that nothing but an option of the command line holds."""
+_VALUES = ("true", "false")
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,8 @@ class Registry(Generic[T]):
         advice: ends the hint of an unknown name.
         fits: why an object cannot go by a name, or None where it can; asked when it is first looked up.
         group: entry-point group of installed plug-ins; read when a name is first looked up or listed.
+        spelling: of the names that others may choose.
+        reserved: names that stand for something else where users write them, and what that is.
     """
 
     def __init__(
@@ -81,10 +90,13 @@ class Registry(Generic[T]):
         advice: str = "",
         fits: Callable[[str, Any], str | None] | None = None,
         group: str = "",
+        spelling: re.Pattern[str] = WORD,
+        reserved: Mapping[str, str] | None = None,
     ) -> None:
         self._kind, self._error, self._advice, self._fits = kind, error, advice, fits
         self._unknown, self._duplicate, self._unfit = unknown, duplicate, unfit
         self._group = group
+        self._spelling, self._reserved = spelling, dict(reserved or {})
         self._entries: dict[str, _Entry[T]] = {}
         for name, item in (built_in or {}).items():
             source = _source(item)
@@ -109,8 +121,15 @@ class Registry(Generic[T]):
                 loaded, or else the package of the object.
 
         Raises:
-            CimcError: ``duplicate``, when something else has that name.
+            CimcError: ``duplicate``, when something else has that name; ``unfit``, for one that nobody can
+                write.
         """
+        if not isinstance(name, str):  # a decorator without its parentheses, say
+            raise self._error(
+                self._unfit,
+                f"a {self._kind} is registered under a name, and `{printable(repr(name))}` is no text",
+                hint="the name comes first: register(NAME, object), or register(NAME) before a definition",
+            )
         if item is None:
 
             def add(decorated: S) -> S:
@@ -127,9 +146,37 @@ class Registry(Generic[T]):
         known = self._entries.get(name)
         module = _module_of(source)
         found = Origin(origin, module=module) if origin else origin_of(module)
+        if found != BUILT_IN:
+            self._check_name(name, found)
         if known is not None and known.where != where and known.source != source:
             raise self._taken(name, known.origin, found)
         self._entries[name] = _Entry(source, found, where)
+
+    def _check_name(self, name: str, origin: Origin) -> None:
+        """Refuse a name under which nobody could reach what ``origin`` brings."""
+        if name in self._reserved:
+            raise self._error(
+                self._duplicate,
+                f"`{printable(name)}` is no name for the {self._kind} of {origin}: "
+                f"it stands for {self._reserved[name]}",
+                hint="register yours under another name",
+            )
+        if not self._spelling.fullmatch(name) or name in _VALUES:
+            dots = " and dots" if self._spelling is DOTTED else ""
+            raise self._error(
+                self._unfit,
+                f"`{printable(name)}` is no name for the {self._kind} of {origin}: nobody could write it",
+                hint=f"names consist of letters (of ASCII), digits, _, -{dots}, and are no numbers",
+            )
+
+    def check_reserved(self, name: str) -> None:
+        """Refuse to read a reserved ``name`` as what it stands for, where something installed has it, too.
+
+        Raises:
+            CimcError: ``duplicate``.
+        """
+        if name in self._reserved and name in self:
+            self._check_name(name, self._entries[name].origin)
 
     def _taken(self, name: str, first: Origin, second: Origin) -> CimcError:
         if BUILT_IN in (first, second):
@@ -212,6 +259,8 @@ class Registry(Generic[T]):
             raise self.no_such(name)
         if entry.rival is not None:
             raise self._taken(name, entry.origin, entry.rival)
+        if entry.installed:
+            self._check_name(name, entry.origin)
         if not entry.loaded:
             entry.source = self._load(name, entry)
             entry.loaded = True
@@ -311,14 +360,15 @@ def _where(source: object) -> str:
 def guarded(item: object, *expected: type[Exception]) -> Iterator[None]:
     """What goes wrong inside of an object of a plug-in is an error of that plug-in, and no bug of cimc.
 
-    ``expected`` exceptions, and errors of cimc, pass as they are.
+    That it ends the process is wrong, too: ``sys.exit(0)`` would look like a success.  ``expected``
+    exceptions, and errors of cimc, pass as they are.
 
     Raises:
         CimcError: ``plugin.failed``.
     """
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         owner = _OWNERS.get(_where(item))
         if owner is None or isinstance(error, (CimcError, MemoryError, *expected)):
             raise

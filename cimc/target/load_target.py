@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cimc.errors import TargetError
 from cimc.support.io.descriptions import presets
-from cimc.support.registry import Registry
+from cimc.support.registry import DOTTED, Registry
 from cimc.target.spec import Target
 from cimc.target.validate import KIND, validate
 from cimc.target.variants import split, vary
@@ -37,6 +37,7 @@ TARGETS: Registry[Target] = Registry(
     advice=KIND.advice,
     fits=_is_target,
     group="cimc.targets",
+    spelling=DOTTED,
 )
 """Targets by name: the presets, and what is registered."""
 

@@ -12,6 +12,7 @@ from xdsl.utils.arg_spec import ArgSpec
 from cimc.errors import PassError
 from cimc.support.keyword_options import keyword_options
 from cimc.support.registry import Registry
+from cimc.transforms.renamed import OPTIONS as OLD_OPTIONS
 
 Scalar = int | float | bool | str
 
@@ -44,7 +45,7 @@ class ChoosingPass(ModulePass):
 
     Raises:
         PassError: ``mapping.unknown-strategy``, ``mapping.unknown-option``, ``mapping.bad-option``;
-            ``plugin.unfit`` where an option of what is chosen is called as one of the pass.
+            ``plugin.unfit`` where an option of what is chosen is called as another one of the pass.
     """
 
     choices: ClassVar[tuple[Choice, ...]] = ()
@@ -64,13 +65,22 @@ class ChoosingPass(ModulePass):
                     )
                 continue
             function = choice.registry[chosen]
-            hidden = [n for n in keyword_options(function) if choice.prefix + n in mine]
-            if hidden:
-                raise PassError(
-                    "plugin.unfit",
-                    f"`{chosen}` has an option `{hidden[0]}`, which is one of pass '{self.name}' already",
-                )
+            for option in keyword_options(function):
+                if why := self._hidden(choice.prefix, option):
+                    raise PassError("plugin.unfit", f"`{chosen}` has an option `{option}`, which {why}")
             choice.registry.check_options(chosen, given, f"; of pass '{self.name}': {', '.join(mine)}")
+
+    def _hidden(self, prefix: str, option: str) -> str | None:
+        """Why nobody could give ``option`` of what the choice with ``prefix`` names, or None."""
+        written = prefix + option
+        if written in own_options(type(self)):
+            return f"is one of pass '{self.name}' already"
+        if now := OLD_OPTIONS.get(self.name, {}).get(written):
+            return f"is the old name of `{now}` of pass '{self.name}'"
+        for other in self.choices:
+            if len(other.prefix) > len(prefix) and written.startswith(other.prefix):
+                return f"would be one of what `{other.field}` of pass '{self.name}' names"
+        return None
 
     def chosen_options(self, name: str) -> dict[str, Any]:
         """The options given to what the field ``name`` chooses."""

@@ -15,6 +15,22 @@ def _is_pass(name: str, item: object) -> str | None:
     return None if item.name == name else f"the class calls itself `{item.name}`"
 
 
+FRONTEND = (
+    "canonicalize,expand-composites,plan-offload,convert-precision,normalise-quantised,scale-tables,"
+    "batch-major,recognise,demote,outline-host"
+)
+"""From the ``onnx`` to the ``rec`` dialect."""
+
+ALL_OF_FRONTEND = "frontend"
+"""Stands for the passes of :data:`FRONTEND` in pipelines."""
+
+OLD_FRONTEND = "fuse-recsys"
+"""One pass that did what the passes of :data:`FRONTEND` behind the first do now."""
+
+OLD_NAMES = {"reside": "assign-memory"}
+"""Old name of a pass to its name."""
+
+
 PASSES: Registry[type[ModulePass]] = Registry(
     "pass",
     {
@@ -42,16 +58,15 @@ PASSES: Registry[type[ModulePass]] = Registry(
     unknown="pass.unknown",
     fits=_is_pass,
     group="cimc.passes",
+    reserved={
+        ALL_OF_FRONTEND: f"{FRONTEND} in pipelines",
+        OLD_FRONTEND: f"{FRONTEND.partition(',')[2]} in pipelines from version 0.1",
+        **{old: f"`{now}` in pipelines from version 0.1" for old, now in OLD_NAMES.items()},
+    },
 )
 """The passes that a pipeline string can name."""
 
 register_pass = PASSES.register
-
-FRONTEND = (
-    "canonicalize,expand-composites,plan-offload,convert-precision,normalise-quantised,scale-tables,"
-    "batch-major,recognise,demote,outline-host"
-)
-"""From the ``onnx`` to the ``rec`` dialect."""
 
 DEFAULT_PIPELINE = (
     f"{FRONTEND},quantize{{weights=8 acts=8}},group,shard{{converter_parallelism=0.2}},"

@@ -9,10 +9,7 @@ from collections.abc import Iterable
 
 from xdsl.utils.arg_spec import ArgSpec
 
-from cimc.transforms.passes import FRONTEND
-
-PASSES = {"reside": "assign-memory"}
-"""Old name of a pass to its name."""
+from cimc.transforms.passes import ALL_OF_FRONTEND, FRONTEND, OLD_FRONTEND, OLD_NAMES, PASSES
 
 OPTIONS = {
     "shard": {"spread": "converter_parallelism"},
@@ -21,12 +18,6 @@ OPTIONS = {
 }
 """Name of a pass to old names of its options and what they are called."""
 
-
-ALL_OF_FRONTEND = "frontend"
-"""Stands for the passes of :data:`cimc.transforms.passes.FRONTEND`."""
-
-OLD_FRONTEND = "fuse-recsys"
-"""One pass that did what the passes of :data:`cimc.transforms.passes.FRONTEND` behind the first do now."""
 
 _FRONTEND_OPTIONS = {"only": "recognise", "also": "recognise", "vector": "demote", "scratchpad": "demote"}
 _NOT_WITH_ONLY = ("expand-composites", "batch-major")
@@ -37,6 +28,7 @@ def current_names(specs: Iterable[ArgSpec]) -> tuple[tuple[ArgSpec, ...], tuple[
     found: list[ArgSpec] = []
     notes: list[str] = []
     for spec in specs:
+        PASSES.check_reserved(spec.name)
         if spec.name == ALL_OF_FRONTEND:
             if spec.parameters:
                 raise ValueError(f"`{spec.name}` stands for {FRONTEND}: options are theirs")
@@ -73,7 +65,7 @@ def renamed(spec: ArgSpec) -> tuple[ArgSpec, tuple[str, ...]]:
     An option under both names keeps the old one, which the pass then refuses.
     """
     notes = []
-    name = PASSES.get(spec.name, spec.name)
+    name = OLD_NAMES.get(spec.name, spec.name)
     if name != spec.name:
         notes.append(f"pass `{spec.name}` is called `{name}` now")
     known = OPTIONS.get(name, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from cimc.mapping.grouping import GROUPINGS
 from cimc.mapping.mesh.mesh_solve import QUADRATIC_METHODS
 from cimc.mapping.replication import REPLICATIONS
 from cimc.sim.devices.model.load_device import DEVICES
+from cimc.support.plugins.origin import Origin
 from cimc.support.registry import Deferred, Registry
 from cimc.target.load_target import TARGETS, load_target
 from cimc.transforms.onnx.batch_major.lifted_operators import RULES as LIFTED
@@ -106,6 +108,50 @@ def test_what_others_bring_is_judged_when_it_is_asked_for() -> None:
         registry["gone"]
     with pytest.raises(ValueError, match="module:attribute"):
         registry.register("bad", "no colon")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a,b", "x{y=1}", "x=y", "Größe", "9", "-1", "true", "a.b"])
+def test_a_name_that_nobody_could_write_is_refused(registry: Registry[Any], name: str) -> None:
+    with pytest.raises(PassError, match="nobody could write it") as caught:
+        registry.register(name, hello)
+    assert code(caught) == "plugin.unfit"
+    assert name not in registry
+
+
+def test_a_decorator_without_parentheses_is_refused(registry: Registry[Any]) -> None:
+    with pytest.raises(PassError, match="no text") as caught:
+
+        @registry.register  # type: ignore[arg-type]
+        def mine() -> None: ...
+
+    assert "register(NAME)" in str(caught.value.hint)
+
+
+def test_a_target_may_have_dots_in_its_name() -> None:
+    with TARGETS.restored():
+        TARGETS.register("card-2.1", load_target("isaac32"))
+        assert load_target("card-2.1{array.adc_bits=5}").array.adc_bits == 5
+
+
+def test_a_name_that_stands_for_something_else_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is registered; of what is installed, where the name is used."""
+
+    def of_thing(group: str) -> Any:
+        yield EntryPoint("all", "somewhere:thing", group), Origin("guest", "1.0", "somewhere")
+
+    monkeypatch.setattr("cimc.support.registry.installed", of_thing)
+    registry: Registry[Any] = Registry("thing", {"a": "math:pi"}, group="x", reserved={"all": "everything"})
+    for refused in (
+        lambda: registry.register("all", hello),
+        lambda: registry["all"],
+        lambda: registry.check_reserved("all"),
+    ):
+        with pytest.raises(PassError, match="it stands for everything") as caught:
+            refused()
+        assert code(caught) == "plugin.duplicate"
+    registry.check_reserved("a")
+    alone: Registry[Any] = Registry("thing", {"a": "math:pi"}, reserved={"all": "everything"})
+    alone.check_reserved("all")
 
 
 def test_a_broken_built_in_is_a_bug_and_no_error_of_the_user() -> None:

@@ -85,6 +85,58 @@ def test_a_strategy_whose_option_hides_is_refused() -> None:
             Place(strategy="hiding")
 
 
+def _spread(problem: Any, /, *, seed: int, spread: int = 1) -> Proposal:
+    return Proposal(np.zeros(problem.n_items, np.int64))
+
+
+def _dense(problem: Any, /, *, seed: int, dense_sweeps: int = 1) -> Proposal:
+    return Proposal(np.zeros(problem.n_items, np.int64))
+
+
+def _moved(problem: Any, /, *, seed: int, reduction_tiles: int = 1, budget: int = 1) -> Proposal:
+    return Proposal(np.zeros(problem.n_items, np.int64))
+
+
+@pytest.mark.parametrize(
+    ("function", "why"),
+    [
+        (_spread, "`spread`, which is the old name of `array_slack` of pass 'place'"),
+        (_dense, "`dense_sweeps`, which would be one of what `dense` of pass 'place' names"),
+    ],
+)
+def test_an_option_that_would_be_read_as_another_is_refused(function: Any, why: str) -> None:
+    with STRATEGIES.restored():
+        STRATEGIES.register("mine", function)
+        with pytest.raises(CimcError, match=why) as caught:
+            Pipeline.parse("place{strategy=mine}")
+    assert caught.value.code == "plugin.unfit"
+
+
+def test_in_a_study_an_option_is_of_the_strategy_unless_its_bundle_has_it() -> None:
+    with STRATEGIES.restored():
+        STRATEGIES.register("mine", _moved)
+        assert "budget=3" in strategy("mine{budget=3}").pipeline
+        with pytest.raises(CimcError, match="`reduction_tiles`, which another pass has") as caught:
+            strategy("mine{reduction_tiles=3}")
+    assert caught.value.code == "plugin.unfit"
+    assert "budget=0.3" in strategy("recross{budget=0.3}").pipeline
+    for text in ("greedy{budget=0.3}", "torchrec_greedy{sram=2.0}"):  # which would do nothing
+        with pytest.raises(CimcError) as caught:
+            strategy(text)
+        assert caught.value.code == "mapping.unknown-option"
+
+
+def test_in_a_study_a_name_has_one_meaning() -> None:
+    with STRATEGIES.restored():
+        STRATEGIES.register("best", _moved)
+        with pytest.raises(CimcError, match="places with `ortools`, and a placement strategy") as caught:
+            strategy("best")
+        assert caught.value.code == "mapping.duplicate-strategy"
+        with pytest.raises(CimcError, match="it stands for the default pipeline") as caught:
+            STRATEGIES.register("default", _moved)
+        assert caught.value.code == "mapping.duplicate-strategy"
+
+
 def test_studies_and_sweeps_name_them() -> None:
     assert "eps=0.1" in strategy("ortools{eps=0.1 chips=near}").pipeline
     line = with_option(Pipeline.parse("place{strategy=ortools}"), "place", "eps", 0.2)

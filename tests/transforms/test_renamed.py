@@ -8,9 +8,9 @@ from xdsl.dialects.builtin import ModuleOp
 from cimc.errors import PassError
 from cimc.ir.context import CompilerContext
 from cimc.transforms.passes import FRONTEND, PASSES
+from cimc.transforms.passes import OLD_NAMES as RENAMED
 from cimc.transforms.pipeline import Pipeline
 from cimc.transforms.renamed import OPTIONS
-from cimc.transforms.renamed import PASSES as RENAMED
 
 OLD = "shard{spread=0.2},reside{policy=dram},place{spread=2.0 chips=near},schedule{homes=spread},lower"
 NEW = (
@@ -72,6 +72,14 @@ def test_options_that_it_refused_are_refused(options: str) -> None:
     with pytest.raises(PassError) as caught:
         Pipeline.parse(f"fuse-recsys{{{options}}}")
     assert caught.value.code == "pass.bad-option"
+
+
+@pytest.mark.parametrize("name", ["frontend", "fuse-recsys", *RENAMED])
+def test_no_plugin_brings_a_pass_that_one_of_these_names_would_hide(name: str) -> None:
+    with pytest.raises(PassError, match=f"`{name}` is no name for the pass") as caught:
+        PASSES.register(name, "somewhere:Pass")
+    assert caught.value.code == "plugin.duplicate"
+    assert name not in PASSES
 
 
 def test_frontend_stands_for_its_passes() -> None:

@@ -41,6 +41,7 @@ STRATEGIES: Registry[Strategy] = Registry(
     duplicate="mapping.duplicate-strategy",
     fits=callable_,
     group="cimc.strategies",
+    reserved={"default": "the default pipeline, where a study names strategies"},
 )
 """What :func:`cimc.mapping.assignment.solve` accepts, by name."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cimc.errors import PassError, printable
 from cimc.support.registry import Registry
 
 
@@ -44,6 +45,7 @@ BUNDLES: Registry[Bundle] = Registry(
         )
     },
     duplicate="mapping.duplicate-strategy",
+    reserved={"default": "the default pipeline, where a study names strategies"},
 )
 """Mappings by name."""
 
@@ -64,12 +66,22 @@ def bundle(name: str) -> Bundle:
     """The bundle called ``name``; the name of a placement strategy alone stands for it with no extras.
 
     Raises:
-        PassError: ``mapping.unknown-strategy``.
+        PassError: ``mapping.unknown-strategy``; ``mapping.duplicate-strategy``, when a bundle has the name of
+            a placement strategy that it does not use.
     """
-    from cimc.mapping.assignment.strategy_registry import strategies
+    from cimc.mapping.assignment.strategy_registry import STRATEGIES
 
-    if name not in BUNDLES and name in strategies():
+    if name not in BUNDLES and name in STRATEGIES:
         return Bundle(name, "in_order", "none", "rram", name)
     if name not in BUNDLES:
-        raise BUNDLES.no_such(name, also=strategies())
-    return BUNDLES[name]
+        raise BUNDLES.no_such(name, also=STRATEGIES)
+    found = BUNDLES[name]
+    if name in STRATEGIES and found.placement != name:
+        shown = printable(name)
+        raise PassError(
+            "mapping.duplicate-strategy",
+            f"`{shown}` is a mapping (of {BUNDLES.origin(name)}), which places with `{found.placement}`, "
+            f"and a placement strategy (of {STRATEGIES.origin(name)})",
+            hint=f"register one of them under another name, or choose by pipeline: place{{strategy={shown}}}",
+        )
+    return found

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from cimc.errors import DeviceError
 from cimc.sim.devices.model.device import Device
 from cimc.support.io.descriptions import Kind, presets
-from cimc.support.registry import Registry
+from cimc.support.registry import DOTTED, Registry
 
 KIND = Kind("device", "docs/devices.md", DeviceError, "device.unknown", "device.syntax", "device.invalid")
 
@@ -40,6 +40,7 @@ DEVICES: Registry[Device] = Registry(
     advice=KIND.advice,
     fits=_is_device,
     group="cimc.devices",
+    spelling=DOTTED,
 )
 """Devices by name: the presets, and what is registered."""
 
