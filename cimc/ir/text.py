@@ -8,6 +8,7 @@ from pathlib import Path
 from xdsl.context import Context
 from xdsl.dialects.builtin import Builtin, ModuleOp
 from xdsl.dialects.func import Func
+from xdsl.ir import Operation, SSAValue
 from xdsl.parser import Parser
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import ParseError, VerifyException
@@ -59,8 +60,38 @@ def verify_ir(module: ModuleOp, when: str) -> None:
     """Run all verifiers; a failure becomes ``ir.invalid`` that says ``when`` it was found."""
     try:
         module.verify()
-    except VerifyException as error:
+        _verify_order(module, set())
+    except (VerifyException, ValueError) as error:  # xDSL: ValueError for what was erased or torn out
         raise PassError("ir.invalid", f"IR does not verify {when}: {str(error).strip()}") from None
+
+
+def _verify_order(op: Operation, known: set[SSAValue]) -> None:
+    """Every value is defined before it is used, in the same block or around it, which xDSL leaves open.
+
+    Args:
+        op: whose regions are looked at.
+        known: the values that are defined before it.
+
+    Raises:
+        VerifyException: an operand is of a later operation, of one within a region, or of none in the module.
+    """
+    for region in op.regions:
+        inside: list[SSAValue] = []
+        for block in region.blocks:
+            inside += block.args
+            known.update(block.args)
+            for each in block.ops:
+                for number, operand in enumerate(each.operands):
+                    if operand not in known:
+                        name = f" %{operand.name_hint}" if operand.name_hint else ""
+                        raise VerifyException(
+                            f"operand {number}{name} of {each.name} is not defined before it is used"
+                        )
+                if each.regions:
+                    _verify_order(each, known)
+                inside += each.results
+                known.update(each.results)
+        known.difference_update(inside)
 
 
 def read_ir(path: Path, ctx: Context) -> ModuleOp:

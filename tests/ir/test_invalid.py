@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from xdsl.dialects import test
+from xdsl.ir import Block, Region
 
 from cimc.errors import PassError
-from cimc.ir.text import new_context, parse_ir
+from cimc.ir.text import new_context, parse_ir, verify_ir
 
 CASES = {
     "slice past the end": (
@@ -106,6 +108,46 @@ def test_refused(case: str) -> None:
     with pytest.raises(PassError, match=message) as error:
         parse_ir(text, new_context(), "case.mlir")
     assert error.value.code in ("ir.invalid", "ir.syntax")
+
+
+MLP = """
+func.func @main(%x: tensor<?x4xf32>) -> tensor<?x4xf32> {
+  %a = rec.unary "neg" %x : tensor<?x4xf32> -> tensor<?x4xf32>
+  %b = rec.unary "exp" %a : tensor<?x4xf32> -> tensor<?x4xf32>
+  func.return %b : tensor<?x4xf32>
+}
+"""
+
+
+def test_a_value_is_defined_before_it_is_used() -> None:
+    lines = MLP.strip().splitlines()
+    swapped = "\n".join([lines[0], lines[2], lines[1], *lines[3:]])
+    with pytest.raises(PassError, match=r"operand 0 %a of rec\.unary is not defined before") as error:
+        parse_ir(swapped, new_context(), "case.mlir")
+    assert error.value.code == "ir.invalid"
+
+
+def test_a_value_of_a_region_is_not_used_behind_it() -> None:
+    module = parse_ir(MLP, new_context())
+    main = module.body.block.first_op
+    assert main is not None
+    _, second, end = main.regions[0].block.ops
+    second.detach()
+    inside = test.TestOp(regions=[Region(Block([second, test.TestTermOp()]))])
+    main.regions[0].block.insert_op_before(inside, end)
+    with pytest.raises(PassError, match=r"operand 0 %b of func\.return"):
+        verify_ir(module, "now")
+
+
+def test_what_was_erased_is_missed() -> None:
+    module = parse_ir(MLP, new_context())
+    main = module.body.block.first_op
+    assert main is not None
+    second = list(main.regions[0].block.ops)[1]
+    main.regions[0].block.erase_op(second, safe_erase=False)
+    with pytest.raises(PassError, match="Erased SSA value") as error:
+        verify_ir(module, "after pass 'mine'")
+    assert error.value.code == "ir.invalid"
 
 
 def test_syntax_errors_name_the_file() -> None:
