@@ -191,6 +191,12 @@ def _checked(remark: Remark) -> tuple[str, str]:
         PassError: ``pass.bad-remark``.
     """
     kind = type(remark)
+    if not isinstance(remark, Remark):
+        raise PassError(
+            "pass.bad-remark",
+            f"{printable(repr(remark), 40)} is no remark",
+            hint="leave an object of a frozen dataclass that derives from cimc.Remark",
+        )
     if REMARKS[kind.name] is not kind:
         raise PassError(
             "pass.bad-remark",

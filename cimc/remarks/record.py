@@ -86,7 +86,7 @@ def json_of(value: Any) -> Any:
             for each in fields(value)
             if not (each.metadata.get(_OMIT) and getattr(value, each.name) == each.default)
         }
-    raise TypeError(f"a {type(value).__name__} is no JSON")
+    raise TypeError(f"a value of type {type(value).__name__} is no JSON")
 
 
 def json_key(each: Field[Any]) -> str:
@@ -141,6 +141,9 @@ def _read(hint: Any, found: Any, where: str) -> Any:
         }
     if is_dataclass(hint):
         return record_of(cast(type, hint), found, where)
+    if hint not in _KINDS:
+        shown = getattr(hint, "__name__", hint) if isinstance(hint, type) else hint
+        raise Misfit(f"{where} has the type {printable(str(shown), 80)}, which no record has")
     if type(found) is not hint and not (hint is float and type(found) is int):
         raise _misfit(where, hint, found)
     try:

@@ -16,6 +16,11 @@ from cimc.support.plugins.origin import Origin, Plugin, cause, loading, package_
 _loaded: dict[str, tuple[Origin, Plugin]] = {}
 """Those of this process in the order in which they were loaded, by how they can be named in another one."""
 
+_ALONE = (
+    "a file stands alone; what has several files is a package, installed or on PYTHONPATH: "
+    "--plugin PACKAGE.MODULE"
+)
+
 
 def is_file(text: str) -> bool:
     """Whether ``text`` means a file, not a module: it has a path separator or ends in .py."""
@@ -126,8 +131,10 @@ def _module(name: str) -> Origin:
 
 
 def _broken(name: str, error: BaseException) -> CimcError:
+    alone = isinstance(error, ImportError) and is_file(name)
     return PassError(
         "plugin.broken",
         f"the plug-in cannot be imported: {cause(error)}",
         location=Location(file=printable(name, 400)),
+        hint=_ALONE if alone else None,
     )

@@ -179,6 +179,19 @@ def test_remarks_of_plug_ins_are_checked_when_they_are_made() -> None:
     REMARKS.register("changing", Changing)
     with pytest.raises(PassError, match="no frozen dataclass"):
         Remarks().having(Changing())
+
+    @dataclass(frozen=True)
+    class Listing(Remark):
+        name: ClassVar[str] = "listing"
+        found: list[int]
+
+    REMARKS.register("listing", Listing)
+    with pytest.raises(PassError, match=r"listing.found has the type list\[int\], which no record has"):
+        Remarks().having(Listing([1]))
+    for no_remark in ("text", None, UnaryRemarks):
+        with pytest.raises(PassError, match="is no remark") as refused:
+            Remarks().having(no_remark)  # type: ignore[arg-type]
+        assert refused.value.code == "pass.bad-remark"
     for wrong in ("three", float("nan"), object(), 1 << 60):
         with pytest.raises(PassError) as refused:
             Remarks().having(UnaryRemarks(wrong))  # type: ignore[arg-type]

@@ -104,6 +104,9 @@ def test_what_cannot_be_loaded_says_why(tmp_path: Path) -> None:
     assert "SyntaxError" in refused("plugin.broken", load_plugin, broken).message
     broken.write_text("raise SystemExit(3)")
     assert "SystemExit" in refused("plugin.broken", load_plugin, broken).message
+    for line in ("from . import other", "import other_of_this_folder"):
+        broken.write_text(line)
+        assert "a file stands alone" in str(refused("plugin.broken", load_plugin, broken).hint)
     refused("plugin.not-found", load_plugin, tmp_path / "none.py")
     refused("plugin.not-found", load_plugin, "no_such_module_anywhere")
     refused("plugin.not-found", load_plugin, "no_such_module_anywhere.inside")
@@ -127,6 +130,7 @@ def test_what_a_plugin_does_wrong_is_its_own_error(tmp_path: Path) -> None:
     file.write_text(
         "import cimc\n@cimc.register_strategy('bad')\ndef bad(problem, /, *, seed):\n    return 1 / 0\n"
         "@cimc.register_strategy('none')\ndef none(problem, /, *, seed):\n    pass\n"
+        "@cimc.register_strategy('ends')\ndef ends(problem, /, *, seed):\n    raise SystemExit(0)\n"
     )
     load_plugin(file)
     found = refused("plugin.failed", solve, problem(), "bad")
@@ -135,6 +139,7 @@ def test_what_a_plugin_does_wrong_is_its_own_error(tmp_path: Path) -> None:
     )
     assert isinstance(found.__cause__, ZeroDivisionError)
     assert "AttributeError" in refused("plugin.failed", solve, problem(), "none").message
+    assert "SystemExit: 0 (bad.py:10)" in refused("plugin.failed", solve, problem(), "ends").message
 
 
 def test_a_bug_of_cimc_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
