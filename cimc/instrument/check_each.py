@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import BlockArgument, SSAValue
 from xdsl.passes import ModulePass
 
-from cimc.errors import CheckFailed, InfeasibleError, Location
+from cimc.errors import CheckFailed, CimcError, InfeasibleError, Location, RequestError
 from cimc.host.choices import Choice, Recorder
 from cimc.ir.context import CompilerContext
 from cimc.support.progress import note
@@ -48,7 +48,7 @@ class CheckEach(Instrument):
         self._checker: _Checker | None = None
 
     def before_pipeline(self, module: ModuleOp, ctx: CompilerContext, passes: Sequence[ModulePass]) -> None:
-        self._checker = _Checker(self._model, module, ctx)
+        self._checker = _Checker(self._model, module, ctx, passes)
         self.checks = [self._checker.check("import", module, ctx)]
 
     def after_pass(self, module: ModuleOp, ctx: CompilerContext, each: ModulePass, seconds: float) -> None:
@@ -74,12 +74,15 @@ class CheckEach(Instrument):
 class _Checker:
     """Executes the IR on the calibration requests and compares with onnxruntime on the original file."""
 
-    def __init__(self, model: Path, module: ModuleOp, ctx: CompilerContext) -> None:
+    def __init__(
+        self, model: Path, module: ModuleOp, ctx: CompilerContext, passes: Sequence[ModulePass]
+    ) -> None:
         from cimc.compare.check import Bound
         from cimc.interpreter.evaluate import main_function, signature
 
         _, outputs = signature(main_function(module))
         self.model, self.bound = model, Bound()
+        self.width = max(len(name) for name in ("program", *(each.name for each in passes)))
         self.requests = _some_requests(module, ctx)
         self.outputs = outputs
         self.choices: list[Choice] = []
@@ -98,18 +101,22 @@ class _Checker:
         from cimc.transforms.recognise.outline_host import executable
 
         recorder = Recorder()
-        self.last = evaluate(*executable(module, ctx), self.requests, choices=recorder)
+        try:
+            self.last = evaluate(*executable(module, ctx), self.requests, choices=recorder)
+        except CimcError as error:
+            error.add_note(f"when the IR was executed after pass '{name}'")
+            raise
         if not _equal(recorder.found, self.choices):
             self.choices, self.reference = recorder.found, self._follow(recorder.found)
         found = check_choices_and_outputs(self.reference, self.last, self.bound)
         for o in found.outputs:
             verdict = "FAILS" if o.failures else "ok"
             measures = f"max abs error {o.max_abs_error:.3g}, SQNR {o.sqnr_db:.1f} dB"
-            note(f"check-each: {name:<14} {o.name}: {measures}, {verdict}")
+            note(f"check-each: {name:<{self.width}} {o.name}: {measures}, {verdict}")
         for c in found.choices:
             verdict = "FAILS" if c.failures else "ok"
             measures = f"recall@{c.k} {c.recall:.3f}, {c.near_ties} near ties"
-            note(f"check-each: {name:<14} {c.label}: {measures}, {verdict}")
+            note(f"check-each: {name:<{self.width}} {c.label}: {measures}, {verdict}")
         if not found.passed:
             wrong = "; ".join(found.failures)
             raise CheckFailed(
@@ -133,7 +140,8 @@ class _Checker:
             if made != structure or not np.array_equal(want, got, equal_nan=want.dtype.kind == "f"):
                 count = int(np.count_nonzero(want != got)) if want.shape == got.shape else want.size
                 wrong.append(f"output '{name}': {count} of {want.size} elements differ")
-        note(f"check-each: program        exact mode equals the IR bit for bit: {'no' if wrong else 'yes'}")
+        verdict = f"exact mode equals the IR bit for bit: {'no' if wrong else 'yes'}"
+        note(f"check-each: {'program':<{self.width}} {verdict}")
         if wrong:
             raise CheckFailed(
                 "check.pass-broke",
@@ -153,11 +161,13 @@ def _equal(left: list[Choice], right: list[Choice]) -> bool:
 
 def _some_requests(module: ModuleOp, ctx: CompilerContext) -> Arrays:
     """The first calibration requests; all where it is not clear what belongs to a request."""
-    from cimc.errors import RequestError
     from cimc.interpreter.evaluate import main_function, signature
     from cimc.workload.first_requests import first_requests
 
-    assert ctx.calibration is not None
+    if ctx.calibration is None:
+        raise ctx.no_calibration or RequestError(
+            "check.no-calibration", "there are no calibration requests to execute", hint="add --calib REQ.npz"
+        )
     names, _ = signature(main_function(module))
     own, clone = ctx.clone(), module.clone()
     Pipeline.parse(FRONTEND).run(clone, own)

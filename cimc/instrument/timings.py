@@ -81,4 +81,5 @@ class Timings(Instrument):
         """A line per row and one for the sum: seconds, pass, growth of peak memory."""
         lines = [(r.seconds, r.name, r.peak_growth, "" if r.fitted else "  does not fit") for r in self.rows]
         lines.append((sum(s for s, *_ in lines), "all passes", sum(g for _, _, g, _ in lines), ""))
-        return "\n".join(f"{s:9.3f} s  {n:<16} {'+' + size(g):>10}{said}" for s, n, g, said in lines)
+        width = max(16, *(len(name) for _, name, _, _ in lines))
+        return "\n".join(f"{s:9.3f} s  {n:<{width}} {'+' + size(g):>10}{said}" for s, n, g, said in lines)
