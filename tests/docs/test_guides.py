@@ -21,6 +21,7 @@ GUIDES = {
     "docs/frontend.md": "How to add a recogniser",
     "docs/mapping.md": "A strategy of your own",
     "docs/targets.md": "Your own target",
+    "docs/devices.md": "Your own device",
     "docs/plugins.md": "For one command: `--plugin`",
 }
 
