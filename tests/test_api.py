@@ -78,7 +78,7 @@ def test_instruments_see_every_pass_and_the_calls_of_after_agree(tiny: Tiny) -> 
 
 
 def test_a_machine_grows_to_the_model(tiny: Tiny) -> None:
-    target = load_target("tsinghua28{chip.mesh=2x1 chip.port=0x0 tile.arrays=2}")
+    target = load_target("tsinghua28{chip.mesh=2x1 chip.ports=0x0 tile.arrays=2}")
     tried = Retries()
     with np.load(tiny.calib) as calib:
         requests = dict(calib)

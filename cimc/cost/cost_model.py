@@ -141,13 +141,11 @@ class CostModel:
         elif item.name in LOOKUPS:
             site, instances = (number, place, step.position), len(segment.places(tile))
             requests = self.activity.requests_of(turn % instances, instances)
-            work = lookup_work(
-                item, site, step.loop, segment.inputs, program, target, self.activity, requests
-            )
+            work = lookup_work(item, site, step.loop, segment, program, target, self.activity, requests)
         elif item.spec.unit == "vector":
             work = vector_work(item, place, target)
         else:
-            work = transfer_work(item, place, other, target)
+            work = transfer_work(item, place, other, segment.gate(place, target), target)
         work.count("instructions", 1)
         if item.name != "mvm":  # it reads rows of its blocks only, and counts them itself
             _count_memory(work, item, program)

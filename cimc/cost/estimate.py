@@ -27,7 +27,7 @@ COUNTED_FROM = (
     "array.signed_inputs",
     "tile.vector_lanes",
     "chip.mesh",
-    "chip.port",
+    "chip.ports",
 )
 """Structural fields that the counts and the schedule depend on."""
 

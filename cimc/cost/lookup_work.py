@@ -19,7 +19,7 @@ from cimc.cost.work import HEADER_BITS, ID_BITS, WORD_BITS, Work, flight_ns
 from cimc.ir.cim import COLS
 from cimc.ir.residence import Residence
 from cimc.isa.instructions import Instr
-from cimc.isa.program import Port, Program
+from cimc.isa.program import ChipSegment, Port, Program
 from cimc.sim.activity import Activity, Site
 from cimc.target.spec import Target
 
@@ -40,7 +40,7 @@ def lookup_work(
     item: Instr,
     site: Site,
     loop: int,
-    ports: Sequence[Port],
+    segment: ChipSegment,
     program: Program,
     target: Target,
     activity: Activity,
@@ -49,7 +49,8 @@ def lookup_work(
     """Work of one lookup, a mean over the ``requests`` that the tile of ``site`` did it for (all, if absent).
 
     The parts: [host to home,] ids out, the slowest owner, answers back, home's vector unit."""
-    home = site[1]
+    home, ports = site[1], segment.inputs
+    gate = segment.gate(home, target)
     done = activity.requests if requests is None else requests
     executions = max(done, 1) * loop  # a run on no request did nothing
     table = reading(item, site, executions, program, target, activity)
@@ -63,9 +64,9 @@ def lookup_work(
     if item.name == "bag":
         words = 2 if _weighted(item, ports, loop) else 1
         bits = HEADER_BITS + table.ids * words * ID_BITS
-        from_host(work, target, home, bits)
+        from_host(work, target, gate, home, bits)
         work.count("messages", 1)
-        work.ns += host_ns(target, home, bits)
+        work.ns += host_ns(target, gate, home, bits)
     work.ns += _exchange(work, tiles, table.row_words, home, target)
     weighted = item.name == "lookupw" or (item.name == "bag" and _weighted(item, ports, loop))
     work.ns += _combine(work, item, table, tiles, singly, weighted, home, target)

@@ -79,20 +79,12 @@ def label(unit: Unit, held: Contents) -> str:
     return f"tile {unit.place} {_IN_TILE[unit.kind]}"
 
 
-def port_tile(target: Target, chip: int) -> int:
-    """The tile whose router reaches the host link of ``chip``."""
-    x, y = target.chip.port
-    return chip * target.tiles_per_chip + y * target.chip.mesh[0] + x
-
-
 def route(target: Target, source: int, dest: int) -> list[Unit]:
-    """Mesh links from tile to tile, X first, then Y; between chips by way of both edge ports."""
+    """Mesh links from tile to tile, X first, then Y; between chips by way of the ports that both use."""
     chip_s, x, y = target.coordinates(source)
     chip_d, x_d, y_d = target.coordinates(dest)
     if chip_s != chip_d:
-        return route(target, source, port_tile(target, chip_s)) + route(
-            target, port_tile(target, chip_d), dest
-        )
+        return route(target, source, target.gate(source)) + route(target, target.gate(dest), dest)
     links: list[Unit] = []
     at, width = source, target.chip.mesh[0]
     while (x, y) != (x_d, y_d):

@@ -65,7 +65,7 @@ class Reading:
 class Owner:
     """One owner's part in a lookup: what reaches it, what it does, what it returns.
 
-    ``tile`` is where its router is; a DRAM's is the one at the edge port of its chip.  ``near``: whether it
+    ``tile`` is where its router is; a DRAM's is the one at the first port of its chip.  ``near``: whether it
     adds what it reads, and returns one vector of ``columns`` i32 a visit.  ``memory_ns``: its busiest memory
     or array, given a visit; ``returns`` messages of ``return_bits`` in all, headers and row words apart.
     """

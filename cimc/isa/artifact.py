@@ -60,6 +60,7 @@ def describe(program: Program) -> tuple[dict[str, Any], bytes]:
                     "outputs": [dataclasses.asdict(p) for p in segment.outputs],
                     "streams": streams,
                     "copies": [[list(tiles) for tiles in group.instances] for group in segment.copies],
+                    "host_ports": [list(item) for item in sorted(segment.host_ports.items())],
                 }
             }
         )
@@ -99,10 +100,13 @@ def restore(
         chip = entry["chip"]
         if not all(_fits(_tuples(entry), tuple[int, int, int]) for entry in chip["streams"]):
             raise TypeError("a stream is not given by three integers")
+        if not all(_fits(_tuples(entry), tuple[int, int]) for entry in chip["host_ports"]):
+            raise TypeError("a host port is not given by two integers")
         streams = {t: decode(code[at : at + size]) for t, at, size in chip["streams"]}
         ports = [tuple(_build(Port, p) for p in chip[side]) for side in ("inputs", "outputs")]
         copies = tuple(_build(CopyGroup, {"instances": group}) for group in chip["copies"])
-        segments.append(ChipSegment(ports[0], ports[1], streams, copies))
+        host_ports = dict(map(tuple, chip["host_ports"]))
+        segments.append(ChipSegment(ports[0], ports[1], streams, copies, host_ports))
     matrices = tuple(_build(Matrix, m) for m in description["matrices"])
     if not isinstance(description["facts"], dict):
         raise TypeError("the facts are no object")

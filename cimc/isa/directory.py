@@ -125,8 +125,7 @@ def places_of(program: Program, matrix: Matrix) -> Ints:
 
 
 def serving_tiles(entries: Ints, target: Target) -> Ints:
-    """The tile whose router answers for each entry: its own, or for DRAM the one at its chip's port."""
-    x, y = target.chip.port
-    port = dram_chip(entries[:, TILE]) * target.tiles_per_chip + y * target.chip.mesh[0] + x
+    """The tile whose router answers for each entry: its own, or for DRAM the one at its chip's first port."""
+    port = dram_chip(entries[:, TILE]) * target.tiles_per_chip + target.port_tile(0, 0)
     tiles: Ints = np.where(residence_of(entries) == int(Residence.DRAM), port, entries[:, TILE])
     return tiles

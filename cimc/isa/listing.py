@@ -10,6 +10,7 @@ A line is a directive, an instruction (``assembly.py``), or ends in a comment af
     .segment chip
     .port in value="dense" kind="dense" ...
     .copies [[28,29],[4,5]]          # tiles of each instance of a copy group
+    .host_ports [[28,2],[29,3]]      # tile, and the port of its chip for messages from and to the host
     .tile 28
       load dst=[0] port=p0 n=13
     .segment host model="host0" inputs=[["in0","ids"]] ...
@@ -101,6 +102,8 @@ def format_program(program: Program) -> str:
             for number, port in enumerate(entry["chip"][side]):
                 lines.append(f".port {'in' if side == 'inputs' else 'out'} {_words(port)}  # p{number}")
         lines += [f".copies {_json(instances)}" for instances in entry["chip"]["copies"]]
+        if segment.host_ports:
+            lines.append(f".host_ports {_json(entry['chip']['host_ports'])}")
         for tile, stream in sorted(segment.streams.items()):
             lines += [f".tile {tile}", *format_stream(stream)]
     lines += ["", ".facts"]
@@ -194,7 +197,7 @@ class _Parser:
             raise self.fail(f"the description is malformed: {error!r}") from None
 
     def directive(self, name: str, rest: str) -> None:
-        if name not in (".port", ".copies", ".tile"):
+        if name not in (".port", ".copies", ".host_ports", ".tile"):
             self.close()
         self.stream = None
         handler = getattr(self, f"on_{name[1:]}", None)
@@ -233,7 +236,8 @@ class _Parser:
         if kind == "host":
             self.segments.append({"host": self.complete(HostSegment, self.words(more), ".segment host")})
         elif kind == "chip" and not more.strip():
-            self.segments.append({"chip": {"inputs": [], "outputs": [], "streams": [], "copies": []}})
+            names = ("inputs", "outputs", "streams", "copies", "host_ports")
+            self.segments.append({"chip": {name: [] for name in names}})
             self.streams = {}
         else:
             raise self.fail(".segment is 'chip' or 'host ...'")
@@ -248,6 +252,11 @@ class _Parser:
         if self.streams is None:
             raise self.fail(".copies [[TILE, ...], ...] stands in a '.segment chip'")
         self.segments[-1]["chip"]["copies"].append(self.json(rest))
+
+    def on_host_ports(self, rest: str) -> None:
+        if self.streams is None:
+            raise self.fail(".host_ports [[TILE, PORT], ...] stands in a '.segment chip'")
+        self.segments[-1]["chip"]["host_ports"] = self.json(rest)
 
     def on_tile(self, rest: str) -> None:
         if self.streams is None or not rest.isdecimal() or len(rest) > 9:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from cimc.isa.instructions import Instr
 from cimc.remarks import Remarks
 from cimc.support.shown import Shown, counted, some
+from cimc.target.spec import Target
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Version of the artifact format and instruction encoding; a simulator refuses any other."""
 
 
@@ -103,12 +104,15 @@ class ChipSegment:
     """Instruction streams of all tiles for one stretch of the model, for one request.
 
     ``copies``: which of the tiles have further instances; no tile of any instance has another stream.
+    ``host_ports``: for each tile that runs a stream, of any instance, the port of its chip that its messages
+    from and to the host pass; 0 for those that are not named.
     """
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     streams: dict[int, tuple[Instr, ...]]
     copies: tuple[CopyGroup, ...] = ()
+    host_ports: dict[int, int] = field(default_factory=dict)
 
     @cached_property
     def _places(self) -> dict[int, tuple[int, ...]]:
@@ -149,6 +153,15 @@ class ChipSegment:
     def period(self) -> int:
         """Requests ``k`` and ``k + period`` run on the same tiles."""
         return math.lcm(*(group.count for group in self.copies))
+
+    def nearest_ports(self, target: Target) -> dict[int, int]:
+        """What ``host_ports`` says when every tile uses the port that is nearest to it."""
+        found = {place: target.nearest_port(place) for place, _ in self.running()}
+        return {place: port for place, port in found.items() if port}
+
+    def gate(self, tile: int, target: Target) -> int:
+        """The tile whose router takes in and lets out what ``tile`` and the host exchange."""
+        return target.port_tile(target.coordinates(tile)[0], self.host_ports.get(tile, 0))
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,12 @@ def _chip(segment: ChipSegment, number: int, program: Program, values: set[str],
     why = wrong_copies(segment, program, target)
     if why:
         _fail(f"segment {number}: {why}")
+    running = {place for place, _ in segment.running()}
+    for place, host_port in segment.host_ports.items():
+        if place not in running:
+            _fail(f"segment {number}: a host port of tile {place}, which has no stream")
+        if not 0 <= host_port < len(target.chip.ports):
+            _fail(f"segment {number}, tile {place}: a chip has no host port {host_port}")
     for tile, stream in segment.streams.items():
         where = f"segment {number}, tile {tile}"
         count, steps = 1, 0

@@ -56,7 +56,8 @@ def _row(target: Target, path: str, value: Any) -> Row:
     origin = target.origin(path)
     assert origin is not None  # Target refuses a structural field without a source
     shown = " x ".join(map(str, value)) if path == "chip.mesh" else value
-    shown = ", ".join(map(str, shown)) if isinstance(shown, tuple) else shown
+    if path == "chip.ports":
+        shown = ", ".join(f"({x}, {y})" for x, y in value)
     return Row(path, shown, _STRUCTURE_UNITS.get(path, ""), origin.basis, origin.source)
 
 
@@ -107,5 +108,7 @@ def schema(target: Target) -> list[Field]:
 def _kind(value: Any) -> str:
     if isinstance(value, Constant):
         return f"constant, {value.unit}"
-    kinds = {bool: "true or false", int: "integer", str: "word", tuple: "two integers"}
+    kinds = {bool: "true or false", int: "integer", str: "word"}
+    if isinstance(value, tuple):
+        return "two integers" if isinstance(value[0], int) else "pairs of integers, or a number of them"
     return kinds[type(value)]

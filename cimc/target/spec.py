@@ -26,6 +26,7 @@ from pydantic import (
 from cimc.support.shown import Shown, counted
 from cimc.target import cell_encoding
 from cimc.target.cell_encoding import Encoding, PhasePlan, SignedScheme
+from cimc.target.ports import completed, wrong_ports
 
 Basis = Literal["measured", "simulated", "derived", "scaled", "assumed"]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
@@ -33,6 +34,7 @@ Count = Annotated[int, Field(strict=True, ge=1, le=1 << 40)]
 Capacity = Annotated[int, Field(strict=True, ge=0, le=1 << 48)]  # bytes; 0 = the machine has none
 Line = Annotated[int, Field(strict=True, ge=1, le=1 << 16)]  # word lines, bit lines, tiles along a side
 Real = Annotated[float, Field(strict=True, ge=0.0, allow_inf_nan=False)]
+Coordinate = Annotated[int, Field(strict=True, ge=0)]
 
 
 class Spec(BaseModel):
@@ -208,11 +210,14 @@ class Tile(Spec):
 
 
 class Chip(Spec):
-    """A mesh of tiles with an edge port, at ``port``, to the links that leave the chip."""
+    """A mesh of tiles; ``ports`` are the tiles at which the lanes of the links that leave the chip end.
+
+    The link is one for all of them: what a port adds is the way into the mesh.  DRAM hangs at the first one.
+    """
 
     mesh: tuple[Line, Line] = Field(description="tiles across and down")
-    port: tuple[Annotated[int, Field(strict=True, ge=0)], Annotated[int, Field(strict=True, ge=0)]] = Field(
-        description="tile (x, y) whose router reaches the host link"
+    ports: tuple[tuple[Coordinate, Coordinate], ...] = Field(
+        description="tiles (x, y) whose routers reach the host link; a number is spread over the edge"
     )
     host_link: Text = Field("unnamed", description="name of the links to host and other chips")
     host_link_pj_per_bit: BitEnergy = Field(description="energy on these links beyond what they always take")
@@ -220,7 +225,7 @@ class Chip(Spec):
     host_link_ns: Time = Field(description="latency of one crossing")
     host_link_static_mw: StaticPower | None = Field(None, description="always on: these links of one chip")
     area_mm2: Area = Field(description="what a chip has beside its tiles")
-    dram_bytes: Capacity = Field(0, description="option: DRAM at the edge port for tables; 0 = none")
+    dram_bytes: Capacity = Field(0, description="option: DRAM at the first port for tables; 0 = none")
     dram_burst_bytes: Capacity = Field(0, description="bytes that one access moves at least")
     dram_pj_per_bit: BitEnergy | None = Field(None, description="energy to read it, device and interface")
     dram_gbps: Rate | None = Field(None, description="rate of all its channels together")
@@ -229,10 +234,18 @@ class Chip(Spec):
         None, description="refresh and standby, where a program uses it"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _ports_by_number(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "ports" in data:
+            return {**data, "ports": completed(data["ports"], data.get("mesh"))}
+        return data
+
     @model_validator(mode="after")
-    def _port_on_the_mesh(self) -> Chip:
-        if self.port[0] >= self.mesh[0] or self.port[1] >= self.mesh[1]:
-            raise ValueError(f"port {list(self.port)} lies outside the mesh {list(self.mesh)}")
+    def _ports_on_the_mesh(self) -> Chip:
+        why = wrong_ports(self.ports, self.mesh)
+        if why:
+            raise ValueError(why)
         return self
 
     @model_validator(mode="after")
@@ -393,17 +406,31 @@ class Target(Shown, Spec):
         y, x = divmod(local, self.chip.mesh[0])
         return chip, x, y
 
-    def port_hops(self, tile: int) -> int:
-        """Mesh hops between a tile and its chip's edge port."""
+    def port_tile(self, chip: int, port: int) -> int:
+        """The tile at which a port of ``chip`` is."""
+        x, y = self.chip.ports[port]
+        return chip * self.tiles_per_chip + y * self.chip.mesh[0] + x
+
+    def nearest_port(self, tile: int) -> int:
+        """The port of its chip that a tile uses: the one with the fewest hops, of equals the first."""
         _, x, y = self.coordinates(tile)
-        return abs(x - self.chip.port[0]) + abs(y - self.chip.port[1])
+        hops = [abs(x - at[0]) + abs(y - at[1]) for at in self.chip.ports]
+        return hops.index(min(hops))
+
+    def gate(self, tile: int) -> int:
+        """The tile of the port that ``tile`` uses (:meth:`nearest_port`)."""
+        return self.port_tile(self.coordinates(tile)[0], self.nearest_port(tile))
+
+    def port_hops(self, tile: int) -> int:
+        """Mesh hops between a tile and the port that it uses."""
+        return self.hops(tile, self.gate(tile))
 
     def crosses_chips(self, a: int, b: int) -> bool:
         """Whether traffic between two tiles leaves the chip (one host-link crossing)."""
         return self.coordinates(a)[0] != self.coordinates(b)[0]
 
     def hops(self, a: int, b: int) -> int:
-        """Mesh hops between two tiles (XY routing); between chips, by way of both edge ports."""
+        """Mesh hops between two tiles (XY routing); between chips, by way of the ports that both use."""
         chip_a, xa, ya = self.coordinates(a)
         chip_b, xb, yb = self.coordinates(b)
         if chip_a != chip_b:

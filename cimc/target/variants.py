@@ -53,9 +53,11 @@ def vary(target: Target, changes: dict[str, Any]) -> Target:
 
 
 def _value(text: str) -> Any:
-    """A number, a truth value, several numbers (``8x8``), or the word itself."""
+    """A number, a truth value, numbers (``8x8``), several of these (``0x0+7x7``), or the word itself."""
     if text in ("true", "false"):
         return text == "true"
+    if "+" in text and "x" in text:
+        return tuple(_value(part) for part in text.split("+"))
     parts = text.split("x")
     if len(parts) > 1 and all(part.isdigit() for part in parts):
         return tuple(int(part) for part in parts)

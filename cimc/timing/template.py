@@ -271,7 +271,8 @@ class _Segment:
 
     def host(self, tile: int, item: Instr, number: int) -> Issued:
         target = self.model.target
-        hops = to_host(target, tile) if item.name == "store" else from_host(target, tile)
+        gate = self.segment.gate(tile, target)
+        hops = to_host(target, gate, tile) if item.name == "store" else from_host(target, gate, tile)
         tasks = self.made.chain(hops, link_bits(item) + HEADER_BITS, number)
         return Issued(tasks[0], [End(tasks[-1], END, hops[-1].after)])
 
@@ -315,7 +316,7 @@ class _Segment:
         weighted = item.name == "lookupw"
         if item.name == "bag":
             weighted = bool(self.segment.inputs[item.index("port").at(iteration)].weights)
-            hops = from_host(self.model.target, place)
+            hops = from_host(self.model.target, self.segment.gate(place, self.model.target), place)
             tasks = made.chain(hops, HEADER_BITS, number)
             per_id = ID_BITS * (2 if weighted else 1)
             sized = tuple((task, per_id / hop.rate) for task, hop in zip(tasks, hops, strict=True))

@@ -87,7 +87,7 @@ def test_every_copy_serves_its_share(copies: list[int], first: int) -> None:
 def test_who_answers() -> None:
     entries = directory(TWO_BY_TWO, 7, 5, 4).entries
     np.testing.assert_array_equal(serving_tiles(entries, TARGET), [5, 6, 7, 64])
-    ported = with_overrides(TARGET, {"chip.port": (2, 1)})
+    ported = with_overrides(TARGET, {"chip.ports": (2, 1)})
     assert serving_tiles(entries, ported)[3] == 64 + 8 + 2
 
 

@@ -36,7 +36,13 @@ _PORTS = st.lists(st.builds(Port, _TEXT, _NAME, _NAME, _NAME, _SHAPE, _NAME, _TE
 )
 _STREAMS = st.dictionaries(st.integers(0, 500), st.lists(instructions(), max_size=5).map(tuple), max_size=3)
 _PAIRS = st.lists(st.tuples(_TEXT, _TEXT), max_size=2).map(tuple)
-_SEGMENTS = st.builds(ChipSegment, _PORTS, _PORTS, _STREAMS) | st.builds(
+_CHIPS = _STREAMS.flatmap(
+    lambda streams: st.builds(
+        ChipSegment, _PORTS, _PORTS, st.just(streams), st.just(()),
+        st.fixed_dictionaries({}, optional={tile: st.integers(-1, 9) for tile in streams}),
+    )
+)  # fmt: skip
+_SEGMENTS = _CHIPS | st.builds(
     HostSegment, _NAME, _PAIRS, _PAIRS, st.lists(_TEXT, max_size=2).map(tuple), _SIZE
 )
 _MATRICES = st.builds(Matrix, _NAME, _NAME, _SIZE, _SIZE, _SIZE, _SIZE, _SIZE, _SIZE, _SIZE, st.booleans())
@@ -87,6 +93,8 @@ def small() -> Program:
         ('model = "m.onnx"', "modell = 1", "lacks model and does not take modell"),
         (".tile 0", ".tile -1", "stands in"),
         (".tile 0", ".tile 0\n.tile 0", "already"),
+        (".segment chip", ".host_ports [[0, 1]]", "stands in"),
+        (".tile 0", '.host_ports [[0, "1"]]\n.tile 0', "malformed"),
         (".tile 0", ".tile 0\nmvm dst=[0]", "mvm takes the operands"),
         (".segment chip", ".segment host model=1", "lacks"),
         (".segment chip", ".port in value=1", "stands in"),

@@ -115,6 +115,25 @@ def test_broken_programs_are_refused(streams: dict[int, list[Instr]], why: str) 
     assert error.value.code == "isa.invalid"
 
 
+@pytest.mark.parametrize(
+    ("host_ports", "why"),
+    [
+        ({3: 1}, "tile 3: a chip has no host port 1"),
+        ({3: -1}, "no host port -1"),
+        ({4: 0}, "a host port of tile 4, which has no stream"),
+    ],
+)
+def test_host_ports_are_those_of_the_target(host_ports: dict[int, int], why: str) -> None:
+    made = program({3: [LOAD]})
+    (segment,) = made.chip_segments
+    made.segments = (replace(segment, host_ports={3: 0}),)
+    verify_program(made, TARGET)
+    made.segments = (replace(segment, host_ports=host_ports),)
+    with pytest.raises(ProgramError, match=why) as error:
+        verify_program(made, TARGET)
+    assert error.value.code == "isa.invalid"
+
+
 def test_streams_that_wait_for_each_other() -> None:
     back = instr("send", tile=3, tag=2, src=Ref(0), bytes=24, bits=8)
     get = instr("recv", tile=4, tag=2, dst=Ref(0), bytes=24, bits=8, sign="unsigned")

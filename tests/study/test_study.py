@@ -149,7 +149,7 @@ def test_a_case_has_every_figure(tiny: Tiny) -> None:
 
 
 def test_chips_are_added_until_the_model_fits(tiny: Tiny) -> None:
-    small = "tsinghua28{chip.mesh=2x1 chip.port=0x0 tile.arrays=2}"
+    small = "tsinghua28{chip.mesh=2x1 chip.ports=0x0 tile.arrays=2}"
     case = Case(workload_beside(tiny.model), small, strategy("greedy"), limit=10)
     assert case_process.measure(case)["chips"] > 1
     row = case_process.measure(
@@ -170,7 +170,7 @@ def test_the_chips_stand_in_the_pipeline_and_the_model_is_read_once(
 
     real = api.load_model
     monkeypatch.setattr(api, "load_model", load)
-    small = "tsinghua28{chip.mesh=2x1 chip.port=0x0 tile.arrays=2}"
+    small = "tsinghua28{chip.mesh=2x1 chip.ports=0x0 tile.arrays=2}"
     row = case_process.run_case(Case(workload_beside(tiny.model), small, strategy("greedy"), limit=10))
     assert row["chips"] > 1
     assert f",system{{chips={row['chips']} grow=true}},plan-offload," in row["pipeline"]
@@ -264,7 +264,7 @@ def test_parquet_holds_the_same(tiny: Tiny, tmp_path: Path) -> None:
         (("--baseline", "greedy", "--strategy", "round_robin"), 2, "none of the strategies"),
         (("--target", "nowhere"), 2, "target.unknown"),
         (
-            ("--chips", "1", "--target", "tsinghua28{chip.mesh=1x1 chip.port=0x0 tile.arrays=1}"),
+            ("--chips", "1", "--target", "tsinghua28{chip.mesh=1x1 chip.ports=0x0 tile.arrays=1}"),
             2,
             "infeasible",
         ),

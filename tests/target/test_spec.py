@@ -51,7 +51,7 @@ def test_tiles_are_numbered_by_chip_then_row():
 
 
 def test_hops_within_and_between_chips():
-    target = small(**{"chip.port": (2, 0)})
+    target = small(**{"chip.ports": (2, 0)})
     assert target.hops(0, 5) == 3
     assert target.hops(0, 6) == 2 + 2  # to the port of one chip, from the port of the other
     assert target.crosses_chips(0, 6)
@@ -100,7 +100,7 @@ def test_the_digest_is_stable_and_sees_every_change():
         ("array.adc_bits", 7),
         ("array.row_pj", 2.0),
         ("tile.arrays", 4),
-        ("chip.port", (1, 0)),
+        ("chip.ports", (1, 0)),
     ):
         seen.add(with_overrides(DEFAULT, {path: value}).digest)
     assert len(seen) == 5
@@ -113,7 +113,7 @@ def test_the_digest_is_stable_and_sees_every_change():
         ({"array.columns_per_step": 100}, "cols 512 is not a multiple"),
         ({"array.adc_min_lsb": 600}, "adc_min_lsb 600 exceeds adc_max_lsb 512"),
         ({"array.adc_bits": 1}, "signed ADC of at least 2 bits"),
-        ({"chip.port": (8, 0)}, "outside the mesh"),
+        ({"chip.ports": (8, 0)}, "outside the mesh"),
         ({"array.dac_bits": 9}, "array.dac_bits: input should be less than or equal to 8, got 9"),
         ({"array.rows": 512.0}, "array.rows: input should be a valid integer"),
         ({"array.step_ns": 0.0}, "array.step_ns: must be greater than 0"),

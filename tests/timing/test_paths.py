@@ -37,7 +37,7 @@ def test_a_message_between_chips_crosses_both_host_links() -> None:
 
 
 def test_ways_to_and_from_the_host_mirror_each_other() -> None:
-    here, back = from_host(ONE, 18), to_host(ONE, 18)
+    here, back = from_host(ONE, 0, 18), to_host(ONE, 0, 18)
     assert kinds(here) == ["host link", *["link"] * (len(here) - 2), "router in"]
     assert kinds(back) == ["router out", *["link"] * (len(back) - 2), "host link"]
     assert len(here) == len(back)

@@ -114,8 +114,8 @@ def test_one_request_costs_what_the_model_says(places: str, kind: str, mode: str
         visits.request[:] = 0
         found = simulate_visits(whole, target, recorder, 1, Arrivals())
         activity = counted(whole, ids, request, 4 if pooled else 1)
-        ports = whole.chip_segments[0].inputs
-        work = lookup_work(item, (0, 0, 0), 1, ports, whole, target, activity)
+        segment = whole.chip_segments[0]
+        work = lookup_work(item, (0, 0, 0), 1, segment, whole, target, activity)
         expected = {u: ns for u, ns in [*work.holds.items(), *work.passes.items()] if ns}
         have = {load.unit: load.busy_ns for load in found.loads}
         assert have == pytest.approx(expected)

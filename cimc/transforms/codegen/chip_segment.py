@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,6 +19,7 @@ from cimc.ir.tensor_store import TensorStore
 from cimc.ir.types import element_of, element_to_dtype, i1, is_float, symbol
 from cimc.isa.instructions import Instr, Ref, instr
 from cimc.isa.program import ChipSegment, CopyGroup, Port
+from cimc.target.spec import Target
 from cimc.transforms.codegen.constant_pool import ConstantPool
 from cimc.transforms.schedule.chip_operations import is_chip
 
@@ -32,6 +33,7 @@ class Shared:
         numbers: number of each matrix in the program.
         stages: stage of each scheduled operation.
         names: names of the values that cross a segment's border, those of the inputs from the start.
+        target: the machine.
         instances: tiles of each instance, ``[R, n]``; ``None`` where nothing is copied.
         constants: constant memory.
     """
@@ -40,6 +42,7 @@ class Shared:
     numbers: Mapping[str, int]
     stages: dict[Operation, int]
     names: dict[SSAValue, str]
+    target: Target
     instances: NDArray[np.int64] | None = None
     constants: ConstantPool = field(default_factory=ConstantPool)
 
@@ -83,7 +86,8 @@ class Segment:
             if any(self.leaves(use.operation) for use in result.uses):
                 self.store(result, self.tile(op))
         streams = {t: tuple(s) for t, s in sorted(self.streams.items()) if s}
-        return ChipSegment(tuple(self.inputs), tuple(self.outputs), streams, self._copies(streams))
+        made = ChipSegment(tuple(self.inputs), tuple(self.outputs), streams, self._copies(streams))
+        return replace(made, host_ports=made.nearest_ports(self.shared.target))
 
     def _copies(self, streams: Mapping[int, object]) -> tuple[CopyGroup, ...]:
         """The tiles of this segment that have instances."""

@@ -71,7 +71,9 @@ class _Lowering:
                 )
         numbers = {o.symbol: n for n, o in enumerate(self.matrices)}
         names: dict[SSAValue, str] = dict(zip(self.function.body.block.args, self.inputs, strict=True))
-        self.shared = Shared(data.store, numbers, self.stages, names, cim.instances_of(module, data.store))
+        target = target_of(data, Lower.name)
+        instances = cim.instances_of(module, data.store)
+        self.shared = Shared(data.store, numbers, self.stages, names, target, instances)
 
     def program(self) -> Program:
         segments: list[ChipSegment | HostSegment] = []

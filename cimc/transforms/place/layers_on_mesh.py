@@ -47,7 +47,7 @@ def place_dense(
 ) -> DensePlacement | None:
     """Array groups to tiles of the first chip, so that bits x hops of what they exchange are few.
 
-    The objective counts activations and partial sums between groups, and inputs and outputs to the edge port.
+    The objective counts activations and partial sums between groups, inputs and outputs to the first port.
     Every group gets a tile of its own while there are enough.  Operations between layers are taken to run
     where most of their operand bytes are, as ``schedule`` has it.
 
@@ -73,7 +73,7 @@ def place_dense(
         size=np.array(sizes, np.int64),
         capacity=np.full(target.tiles_per_chip, target.tile.arrays),
         position=np.array([(t % width, t // width) for t in range(width * height)], np.int64),
-        terminals=np.array([target.chip.port], np.int64),
+        terminals=np.array(target.chip.ports[:1], np.int64),
         labels=tuple(f"{g.matrix}[{g.first}]" for g in groups),
     )
     solution = solve_quadratic(problem, method, seed=seed, **options)

@@ -352,7 +352,7 @@ def test_weights_that_are_not_finite_are_refused() -> None:
 def test_a_model_too_large_is_refused_with_its_shortage() -> None:
     made, ctx = dlrm()
     assert ctx.target is not None
-    ctx.target = with_overrides(ctx.target, {"chip.mesh": [1, 1], "chip.port": [0, 0], "tile.arrays": 2})
+    ctx.target = with_overrides(ctx.target, {"chip.mesh": [1, 1], "chip.ports": [0, 0], "tile.arrays": 2})
     with pytest.raises(InfeasibleError) as error:
         Pipeline.parse(BACKEND).run(made, ctx)
     shortage = error.value.shortage

@@ -186,7 +186,7 @@ def test_inspect_says_how_many_chips(tmp_path: Path) -> None:
 
 
 SMALL: dict[str, Any] = {
-    "chip.mesh": (2, 1), "chip.port": (0, 0), "tile.arrays": 2, "array.rows": 64, "array.physical_rows": 64,
+    "chip.mesh": (2, 1), "chip.ports": (0, 0), "tile.arrays": 2, "array.rows": 64, "array.physical_rows": 64,
     "array.cols": 64,
 }  # fmt: skip
 
