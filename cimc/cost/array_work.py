@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.cost.machine_units import Unit
-from cimc.cost.work import WORD_BITS, CostError, Work
+from cimc.cost.work import CostError, Work
 from cimc.ir.cim import ARRAY, COL0, COLS, ROW0, ROWS, TILE
 from cimc.isa.directory import blocks_at
 from cimc.isa.instructions import Instr
+from cimc.isa.link_widths import WORD_BITS
 from cimc.isa.program import Matrix, Program
 from cimc.target import cell_encoding
 from cimc.target.spec import Target
@@ -62,7 +63,7 @@ def count_array_events(
     steps = steps_per_phase(cell_columns, target)
     total_steps = float((operations * steps).sum())
     used = float((operations * cell_columns).sum())
-    charged = used if target.array.gate_unused_adc else total_steps * target.array.columns_per_step
+    charged = float((operations * target.array.conversions(cell_columns)).sum())
     rows = float((driven * steps).sum())
     for event, amount in (
         ("array.steps", total_steps),

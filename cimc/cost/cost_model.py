@@ -15,6 +15,7 @@ from cimc.cost.work import Work
 from cimc.errors import ProgramError
 from cimc.isa.footprint import accesses
 from cimc.isa.instructions import Instr
+from cimc.isa.link_widths import Headers, host_headers
 from cimc.isa.program import ChipSegment, Program
 from cimc.sim.activity import Activity
 from cimc.target.spec import Target
@@ -76,7 +77,8 @@ class CostModel:
         _check_target(program, target)
         self.program, self.target = program, target
         self.activity = activity if activity is not None else Activity()
-        self._known: dict[tuple[int, int, int, int, int, int], Work] = {}
+        self._known: dict[tuple[int, int, int, int, int, int, Headers], Work] = {}
+        self._headers: dict[tuple[int, int], dict[tuple[int, int], Headers]] = {}
 
     def segments(self) -> Iterator[tuple[int, ChipSegment]]:
         """Chip segments with their number among all segments."""
@@ -103,9 +105,11 @@ class CostModel:
         Where requests use different instances, a mean over them.
         """
         varies = step.item.name == "mvm" and step.item.index("matrix").stride != 0
-        found: dict[tuple[int, int], tuple[int, float]] = {}
+        found: dict[tuple[int, int, Headers], tuple[int, float]] = {}
         for turn, share in self.turns(segment):
-            key = self._where(segment, tile, step, turn)
+            headers = self.headers(number, tile, step, 0, turn)
+            varies |= headers != Headers()  # only the first iteration has them
+            key = (*self._where(segment, tile, step, turn), headers)
             first, before = found.get(key, (turn, 0.0))
             found[key] = first, before + share
         for turn, share in found.values():
@@ -122,10 +126,21 @@ class CostModel:
         segment = self.program.segments[number]
         assert isinstance(segment, ChipSegment)
         matrix = item.index("matrix").at(iteration) if item.name == "mvm" else -1
-        key = (number, tile, step.position, matrix, *self._where(segment, tile, step, turn))
+        headers = self.headers(number, tile, step, iteration, turn)
+        key = (number, tile, step.position, matrix, *self._where(segment, tile, step, turn), headers)
         if key not in self._known:
-            self._known[key] = self._make(number, segment, tile, step, matrix, turn)
+            self._known[key] = self._make(number, segment, tile, step, matrix, turn, headers)
         return self._known[key]
+
+    def headers(self, number: int, tile: int, step: Step, iteration: int, turn: int) -> Headers:
+        """Headers that this execution has: those of the messages from or to the host that it begins."""
+        segment = self.program.segments[number]
+        assert isinstance(segment, ChipSegment)
+        key = (number, turn % segment.period)
+        if key not in self._headers:
+            self._headers[key] = host_headers(segment, self.target, key[1])
+        found = self._headers[key].get((tile, step.position))
+        return found if found is not None and iteration == 0 else Headers()
 
     @staticmethod
     def _where(segment: ChipSegment, tile: int, step: Step, turn: int) -> tuple[int, int]:
@@ -133,7 +148,16 @@ class CostModel:
         other = segment.at(step.item.number("tile"), turn) if step.item.name in ("send", "recv") else -1
         return segment.at(tile, turn), other
 
-    def _make(self, number: int, segment: ChipSegment, tile: int, step: Step, matrix: int, turn: int) -> Work:
+    def _make(
+        self,
+        number: int,
+        segment: ChipSegment,
+        tile: int,
+        step: Step,
+        matrix: int,
+        turn: int,
+        headers: Headers,
+    ) -> Work:
         item, program, target = step.item, self.program, self.target
         place, other = self._where(segment, tile, step, turn)
         if item.name == "mvm":
@@ -141,11 +165,13 @@ class CostModel:
         elif item.name in LOOKUPS:
             site, instances = (number, place, step.position), len(segment.places(tile))
             requests = self.activity.requests_of(turn % instances, instances)
-            work = lookup_work(item, site, step.loop, segment, program, target, self.activity, requests)
+            work = lookup_work(
+                item, site, step.loop, segment, headers, program, target, self.activity, requests
+            )
         elif item.spec.unit == "vector":
             work = vector_work(item, place, target)
         else:
-            work = transfer_work(item, place, other, segment.gate(place, target), target)
+            work = transfer_work(item, place, other, segment.gate(place, target), headers, target)
         work.count("instructions", 1)
         if item.name != "mvm":  # it reads rows of its blocks only, and counts them itself
             _count_memory(work, item, program)

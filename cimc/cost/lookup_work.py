@@ -1,7 +1,7 @@
 """Work of ``bag``, ``lookup`` and ``lookupw``: means over the requests of a run.
 
-The home tile sends every id as a message to the tile that owns its row, the owner activates the blocks and
-answers.  Where rows are summed as integers (``sum`` and ``mean`` without weights) an owner returns one
+The home tile sends the ids of each owner to it in one message, the owner activates the blocks and answers in
+one.  Where rows are summed as integers (``sum`` and ``mean`` without weights) an owner returns one
 partial vector; ``max``, ``none`` and weighted sums work on scaled rows, so every row is returned.
 Where every row has its own scale, its owner reads it from digital memory and returns it with the row.
 """
@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from cimc.cost.array_work import count_array_events, weight_offset
 from cimc.cost.machine_units import Unit
 from cimc.cost.owners import Owner, Reading, expected_slowest, owners, reading
-from cimc.cost.transfer_work import from_host, host_ns
-from cimc.cost.work import HEADER_BITS, ID_BITS, WORD_BITS, Work, flight_ns
+from cimc.cost.transfer_work import cross
+from cimc.cost.work import CostError, Work, flight_ns
 from cimc.ir.cim import COLS
 from cimc.ir.residence import Residence
 from cimc.isa.instructions import Instr
+from cimc.isa.link_widths import HEADER_BITS, WORD_BITS, BagForm, Headers, bag_form
 from cimc.isa.program import ChipSegment, Port, Program
 from cimc.sim.activity import Activity, Site
 from cimc.target.spec import Target
@@ -36,11 +37,23 @@ def _weighted(item: Instr, ports: Sequence[Port], loop: int) -> bool:
     return any(ports[index.at(i)].weights for i in range(loop if index.stride else 1))
 
 
+def _form(item: Instr, ports: Sequence[Port], loop: int) -> BagForm:
+    """How a bag comes from the host, which must be the same for all ports that a loop goes through."""
+    index, width = item.index("port"), item.number("idbits")
+    forms = [bag_form(ports[index.at(i)], width) for i in range(loop if index.stride else 1)]
+    if len(set(forms)) > 1:
+        raise CostError(
+            "cost.bad-activity", "activity does not tell apart ports of a loop whose bags differ in form"
+        )
+    return forms[0]
+
+
 def lookup_work(
     item: Instr,
     site: Site,
     loop: int,
     segment: ChipSegment,
+    headers: Headers,
     program: Program,
     target: Target,
     activity: Activity,
@@ -48,7 +61,9 @@ def lookup_work(
 ) -> Work:
     """Work of one lookup, a mean over the ``requests`` that the tile of ``site`` did it for (all, if absent).
 
-    The parts: [host to home,] ids out, the slowest owner, answers back, home's vector unit."""
+    The parts: [host to home,] ids out, the slowest owner, answers back, home's vector unit.  ``headers``:
+    those of the messages from the host that it begins.
+    """
     home, ports = site[1], segment.inputs
     gate = segment.gate(home, target)
     done = activity.requests if requests is None else requests
@@ -62,12 +77,9 @@ def lookup_work(
     tiles = owners(table, work, singly, target)
     _count_digital(work, table, tiles, singly, target)
     if item.name == "bag":
-        words = 2 if _weighted(item, ports, loop) else 1
-        bits = HEADER_BITS + table.ids * words * ID_BITS
-        from_host(work, target, gate, home, bits)
-        work.count("messages", 1)
-        work.ns += host_ns(target, gate, home, bits)
-    work.ns += _exchange(work, tiles, table.row_words, home, target)
+        form = _form(item, ports, loop)
+        cross(work, target, gate, home, form.per_bag + table.ids * form.per_id, headers, out=False)
+    work.ns += _exchange(work, tiles, item.number("idbits"), table.row_words, home, target)
     weighted = item.name == "lookupw" or (item.name == "bag" and _weighted(item, ports, loop))
     work.ns += _combine(work, item, table, tiles, singly, weighted, home, target)
     return work
@@ -96,8 +108,10 @@ def _count_digital(work: Work, table: Reading, tiles: list[Owner], singly: bool,
         work.count(f"lookup.rows.{name}", float(table.rows[mask].sum()))
 
 
-def _exchange(work: Work, tiles: list[Owner], row_words: int, home: int, target: Target) -> float:
-    """Ids out and answers back over the mesh; the ns between the first id and the last answer."""
+def _exchange(
+    work: Work, tiles: list[Owner], id_width: int, row_words: int, home: int, target: Target
+) -> float:
+    """Ids out and answers back over the mesh, a message a visit each; the ns from the first to the last."""
     sums: dict[str, float] = {"out": 0.0, "back": 0.0, "out-far": 0.0, "back-far": 0.0}
     replies: list[tuple[float, float]] = []
     for owner in tiles:
@@ -105,8 +119,8 @@ def _exchange(work: Work, tiles: list[Owner], row_words: int, home: int, target:
         replies.append((2 * flight_ns(target, home, owner.tile) + owner.memory_ns + bus_ns, owner.visits))
         if owner.tile == home:
             continue
-        out = owner.ids * (ID_BITS + HEADER_BITS)
-        back = owner.return_bits + owner.returns * (row_words * WORD_BITS + HEADER_BITS)
+        out = owner.visits * HEADER_BITS + owner.ids * id_width
+        back = owner.visits * HEADER_BITS + owner.return_bits + owner.ids * row_words * WORD_BITS
         far = "-far" if target.crosses_chips(home, owner.tile) else ""
         for way, bits, source, dest in (("out", out, home, owner.tile), ("back", back, owner.tile, home)):
             sums[way] += bits
@@ -115,7 +129,7 @@ def _exchange(work: Work, tiles: list[Owner], row_words: int, home: int, target:
             work.leave(target, source, bits)
             work.travel(target, source, dest, bits)
             work.enter(target, dest, bits)
-        work.count("messages", owner.ids + owner.returns)
+        work.count("messages", 2 * owner.visits)
     serial = 0.0
     for way in ("out", "back"):
         serial += max(

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from cimc.cost.array_work import Blocks, Counts, steps_per_phase
 from cimc.cost.machine_units import Unit
-from cimc.cost.work import ID_BITS, WORD_BITS, CostError, Work
+from cimc.cost.work import CostError, Work
 from cimc.ir.cim import ARRAY, COL0, COLS, ROW0, TILE
 from cimc.ir.residence import Residence, dram_chip, residence_of, row_bits
 from cimc.isa.directory import places_of, serving_tiles
 from cimc.isa.instructions import Instr
+from cimc.isa.link_widths import WORD_BITS
 from cimc.isa.program import Matrix, Program
 from cimc.isa.verify_places import wrong_place
 from cimc.sim.activity import Activity, LookupActivity, Site
@@ -32,8 +33,8 @@ class Reading:
     Arrays over the places of the table, copies of blocks included: ``blocks`` ``[n, 7]``, ``residence``,
     ``rows`` (rows read), ``activations`` (reads: of arrays up to ``pool_rows`` rows at once).  ``visits``:
     owner -> executions that reach it; owners are tiles, and DRAMs under their code in the block table.
-    ``ids`` per execution; ``row_words``: numbers that are kept beside each row and returned with it, a scale
-    and a bias.
+    ``ids`` per execution, of ``id_width`` bits; ``row_words``: numbers that are kept beside each row and
+    returned with it, a scale and a bias.
     """
 
     matrix: Matrix
@@ -43,6 +44,7 @@ class Reading:
     activations: Counts
     visits: dict[int, float]
     ids: float
+    id_width: int
     row_words: int = 0
 
     def where(self, residence: Residence) -> NDArray[np.bool_]:
@@ -67,7 +69,7 @@ class Owner:
 
     ``tile`` is where its router is; a DRAM's is the one at the first port of its chip.  ``near``: whether it
     adds what it reads, and returns one vector of ``columns`` i32 a visit.  ``memory_ns``: its busiest memory
-    or array, given a visit; ``returns`` messages of ``return_bits`` in all, headers and row words apart.
+    or array, given a visit; ``return_bits`` of all answers, headers and row words apart.
     """
 
     tile: int
@@ -77,7 +79,6 @@ class Owner:
     columns: int
     memory_ns: float
     bus_bits: float
-    returns: float
     return_bits: float
 
 
@@ -118,6 +119,7 @@ def reading(
         seen.block_activations / executions,
         {tile: count / executions for tile, count in sorted(seen.tile_visits.items()) if count},
         seen.ids / executions,
+        item.number("idbits"),
         sum(f"{matrix.name}.{part}" in program.data for part in ("row_scales", "row_biases")),
     )
 
@@ -219,11 +221,10 @@ def owners(table: Reading, work: Work, singly: bool, target: Target) -> list[Own
                 columns[key],
                 times[key] if near else far[key],
                 bus[key]
-                + ids[key] * (ID_BITS + table.row_words * WORD_BITS)
+                + ids[key] * (table.id_width + table.row_words * WORD_BITS)
                 + visits * summed.get(key, 0) * WORD_BITS
                 if near
                 else 0.0,
-                ids[key] if one_by_one else visits,
                 returned[key] if one_by_one else visits * columns[key] * WORD_BITS,
             )
         )

@@ -3,46 +3,43 @@
 from __future__ import annotations
 
 from cimc.cost.machine_units import Unit
-from cimc.cost.work import HEADER_BITS, Work, flight_ns, wire_ns
+from cimc.cost.work import Work, flight_ns, wire_ns
 from cimc.isa.footprint import link_bits
 from cimc.isa.instructions import Instr
+from cimc.isa.link_widths import HEADER_BITS, Headers
 from cimc.target.spec import Target
 
 
-def host_ns(target: Target, gate: int, tile: int, bits: float) -> float:
-    """Latency between host and ``tile``: link, hops from the port at ``gate``, bits at the slower rate."""
+def cross(work: Work, target: Target, gate: int, tile: int, bits: float, headers: Headers, out: bool) -> None:
+    """``bits`` and ``headers`` from the host to ``tile``, or ``out``, by way of the port at ``gate``."""
+    chip, host = target.coordinates(tile)[0], float(target.chip.host_link_gbps)
+    outside, inside = bits + headers.link, bits + headers.mesh
+    work.count("messages", 1.0 if headers.mesh else 0.0)
+    work.count("host_link.bits", outside)
+    work.hold(Unit("host link", chip), outside / host)
+    if out:
+        work.leave(target, tile, inside)
+        work.travel(target, tile, gate, inside)
+    else:
+        work.travel(target, gate, tile, inside)
+        work.enter(target, tile, inside)
     flight = float(target.chip.host_link_ns) + target.hops(gate, tile) * float(target.tile.hop_ns)
-    return flight + wire_ns(target, bits, host=True)
+    work.ns += flight + max(outside / host, inside / float(target.tile.link_gbps))
 
 
-def from_host(work: Work, target: Target, gate: int, tile: int, bits: float) -> None:
-    """``bits`` from the host to ``tile``, by way of the port at ``gate``."""
-    chip = target.coordinates(tile)[0]
-    work.count("host_link.bits", bits)
-    work.hold(Unit("host link", chip), bits / float(target.chip.host_link_gbps))
-    work.travel(target, gate, tile, bits)
-    work.enter(target, tile, bits)
-
-
-def transfer_work(item: Instr, tile: int, other: int, gate: int, target: Target) -> Work:
+def transfer_work(item: Instr, tile: int, other: int, gate: int, headers: Headers, target: Target) -> Work:
     """Work of one of the transfers, executed by ``tile``, whose port to the host is at tile ``gate``.
 
-    ``other`` is the tile at the other end, if any.
+    ``other`` is the tile at the other end, if any.  ``headers``: those of the messages from or to the host
+    that it begins; a ``send`` always has its own.
     """
     work = Work()
-    work.count("messages", 1)
-    bits = link_bits(item) + HEADER_BITS
+    bits = link_bits(item)
     if item.name in ("load", "loadq", "store"):
-        work.ns = host_ns(target, gate, tile, bits)
-        if item.name != "store":
-            from_host(work, target, gate, tile, bits)
-        else:
-            chip = target.coordinates(tile)[0]
-            work.count("host_link.bits", bits)
-            work.hold(Unit("host link", chip), bits / float(target.chip.host_link_gbps))
-            work.leave(target, tile, bits)
-            work.travel(target, tile, gate, bits)
+        cross(work, target, gate, tile, bits, headers, item.name == "store")
         return work
+    bits += HEADER_BITS
+    work.count("messages", 1)
     work.ns = wire_ns(target, bits, target.crosses_chips(tile, other))
     if item.name == "send":
         work.leave(target, tile, bits)

@@ -11,13 +11,6 @@ from cimc.cost.machine_units import Unit, route
 from cimc.errors import CimcError
 from cimc.target.spec import Target
 
-HEADER_BITS = 32
-"""Address and tag that precede every message on the mesh and the host link: an assumption of this model."""
-ID_BITS = 32
-"""Width of a row number; ids and per-sample weights travel as 32-bit words."""
-WORD_BITS = 32
-"""Width of f32 and i32 elements."""
-
 
 class CostError(CimcError):
     """What is to be costed is incomplete: activity or placement does not fit the program."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cimc.ir.cim import COL0, COLS
 from cimc.isa.instructions import Instr, Ref
+from cimc.isa.link_widths import WORD_BITS
 from cimc.isa.program import Program
 
 
@@ -47,7 +48,7 @@ def link_bits(item: Instr) -> int:
     """Bits that a ``load``, ``loadq``, ``store``, ``send`` or ``recv`` moves over links, headers apart."""
     if item.name in ("send", "recv"):
         return item.number("bytes") * item.number("bits")
-    return item.number("n") * (item.number("bits") if item.name == "loadq" else 32)
+    return item.number("n") * (item.number("bits") if item.name == "loadq" else WORD_BITS)
 
 
 def mvm_extent(item: Instr, program: Program) -> tuple[int, int]:

@@ -144,21 +144,23 @@ _TABLE: tuple[tuple[str, int, str, str, str], ...] = (
         "bag",
         0x21,
         "arrays",
-        f"dst:dest port:port matrix:matrix mode:{_POOL} scale:float",
-        "f32 dst = rows of a table, pooled; ids (and weights) stream in from a bag port",
+        f"dst:dest port:port matrix:matrix mode:{_POOL} scale:float idbits:count",
+        "f32 dst = rows of a table, pooled; ids of `idbits` (and weights) stream in from a bag port",
     ),
     (
         "lookup",
         0x22,
         "arrays",
-        f"dst:dest ids:source matrix:matrix mode:{_POOL} scale:float n:count drop:none|equal pad:step",
+        f"dst:dest ids:source matrix:matrix mode:{_POOL} scale:float n:count drop:none|equal pad:step "
+        "idbits:count",
         "f32 dst = rows of a table, pooled; n i32 ids at ids, with `drop=equal` less those equal to `pad`",
     ),
     (
         "lookupw",
         0x23,
         "arrays",
-        "dst:dest ids:source weights:source matrix:matrix scale:float n:count drop:none|equal pad:step",
+        "dst:dest ids:source weights:source matrix:matrix scale:float n:count drop:none|equal pad:step "
+        "idbits:count",
         "f32 dst = weighted sum of n rows, dropped like those of lookup; f32 weights",
     ),
     (

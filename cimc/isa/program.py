@@ -29,8 +29,8 @@ class Port:
     ``kind`` ``dense``: one row of ``elements`` 4-byte elements a request, from the value ``value`` of shape
     ``[batch, *shape]``.  ``kind`` ``bag``: the ids of one bag a request; ``layout`` as in
     ``rec.embedding_bag``, ``offsets`` and ``weights`` name further values; ids equal to ``padding`` are not
-    sent.  ``dtype`` is the type on the link: ``f32`` or ``i32``; ``source`` the numpy dtype of the value
-    outside.
+    sent; ``longest``: ids of each bag where that is known, those that are not sent included.  ``dtype`` is
+    the type on the link: ``f32`` or ``i32``; ``source`` the numpy dtype of the value outside.
     """
 
     value: str
@@ -42,6 +42,7 @@ class Port:
     offsets: str = ""
     weights: str = ""
     padding: int | None = None
+    longest: int | None = None
 
     @property
     def elements(self) -> int:

@@ -12,6 +12,7 @@ from cimc.isa.assembly import format_instr
 from cimc.isa.certificate import certify
 from cimc.isa.footprint import accesses
 from cimc.isa.instructions import Index, Instr, Kind, Ref
+from cimc.isa.link_widths import MOST_ID_BITS, id_bits
 from cimc.isa.program import ChipSegment, Program
 from cimc.isa.verify_structure import check_program
 from cimc.target.spec import Target
@@ -139,6 +140,11 @@ class _Stream:
         if (matrix.kind == "dense") != (item.name == "mvm"):
             raise self.fail(f"matrix {matrix.name} is a {matrix.kind} one")
         if item.name != "mvm":
+            width = item.number("idbits")
+            if not id_bits(matrix.rows) <= width <= MOST_ID_BITS:
+                raise self.fail(
+                    f"ids of {matrix.rows} rows take {id_bits(matrix.rows)} to 32 bits, not {width}"
+                )
             if f"{matrix.name}.row_scales" in self.program.data and item.real("scale") != 1:
                 raise self.fail(f"the rows of {matrix.name} have scales of their own, the other one is 1")
             if item.name == "lookup" and item.word("drop") != "none" and item.word("mode") == "none":

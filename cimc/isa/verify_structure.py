@@ -131,6 +131,8 @@ def _port(port: Port, number: int, target: Target) -> None:
         _fail(f"{what} has a negative extent")
     if 4 * math.prod(port.shape) > target.tile.scratchpad_bytes:
         _fail(f"{what} is larger than a scratchpad")
+    if port.longest is not None and not (port.layout == "fixed" and 0 <= port.longest < 1 << 31):
+        _fail(f"{what} says how many ids a bag has, which it cannot")
     if port.kind == "bag" and (
         port.layout not in LAYOUTS or (port.layout == "fixed") == bool(port.offsets) or port.dtype != "i32"
     ):

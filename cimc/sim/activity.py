@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cimc.remarks.host_work import HostWork
 from cimc.support.shown import Shown, counted
+from cimc.target.spec import Target
 
 Site = tuple[int, int, int]
 """Segment, tile (of any instance) and position of an instruction in the stream that it runs."""
@@ -39,6 +40,39 @@ class LookupActivity(Shown):
 
 
 @dataclass(repr=False)
+class Traffic(Shown):
+    """What all requests of a run moved and converted; means over requests are the events of the same name.
+
+    Attributes:
+        host_bits: ``host_link.bits``.
+        hop_bits: ``router.hop_bits``.
+        messages: ``messages``.
+        conversions: ``adc.conversions``; conversions_used: ``adc.conversions_used``.
+    """
+
+    host_bits: int = 0
+    hop_bits: int = 0
+    messages: int = 0
+    conversions: int = 0
+    conversions_used: int = 0
+
+    def _brief(self) -> str:
+        return f"{counted(self.messages, 'message')}, {self.host_bits} bits on host links"
+
+    def send(self, target: Target, source: int, dest: int, bits: int, messages: int) -> None:
+        """Count ``bits`` in so many messages between two tiles, which may be one."""
+        self.messages += messages
+        self.hop_bits += bits * target.hops(source, dest)
+        if target.crosses_chips(source, dest):
+            self.host_bits += bits
+
+    def convert(self, target: Target, columns: NDArray[np.int64], times: NDArray[np.int64]) -> None:
+        """Count conversions of so many cell columns, each so many times."""
+        self.conversions += int((target.array.conversions(columns) * times).sum())
+        self.conversions_used += int((columns * times).sum())
+
+
+@dataclass(repr=False)
 class Activity(Shown):
     """Activity of a whole run."""
 
@@ -48,6 +82,7 @@ class Activity(Shown):
     """Wall time that host segments took on this machine; reported apart, never part of modelled time."""
     host_work: list[HostWork] = field(default_factory=list)
     """What nodes on the host did for all requests together, in order of execution."""
+    traffic: Traffic = field(default_factory=Traffic)
 
     def requests_of(self, turn: int, period: int) -> int:
         """How many requests ``k`` there were with ``k mod period == turn``."""

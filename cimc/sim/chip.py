@@ -16,17 +16,29 @@ from numpy.typing import NDArray
 from cimc.errors import ProgramError
 from cimc.interpreter import numerics
 from cimc.interpreter.bags import Bags, check_ids, chosen, without
+from cimc.ir.cim import COLS
+from cimc.isa.footprint import link_bits
 from cimc.isa.instructions import Instr
-from cimc.isa.program import ChipSegment
+from cimc.isa.link_widths import HEADER_BITS, Headers, bag_form, host_headers
+from cimc.isa.program import ChipSegment, Matrix
 from cimc.sim.devices.noisy_dense import Inputs
 from cimc.sim.devices.noisy_mode import local_use, port_use
 from cimc.sim.inputs import bind
 from cimc.sim.instruction_streams import Steps
 from cimc.sim.memory import Memory
-from cimc.sim.messages import packed, unpacked
+from cimc.sim.messages import (
+    packed,
+    packed_bags,
+    packed_numbers,
+    unpacked,
+    unpacked_bags,
+    unpacked_numbers,
+)
 from cimc.sim.run_state import Run
 from cimc.sim.table_lookups import count, is_pooled, look_up
 from cimc.sim.vector_unit import VECTOR
+
+Ints = NDArray[np.int64]
 
 _CACHED = 1 << 23  # bytes of scratchpads that still sit in a cache, if the budget allows more
 _LEAST = 256  # requests among which the cost of interpreting an instruction is shared in any case
@@ -52,6 +64,8 @@ class ChipRun:
         assert isinstance(segment, ChipSegment)
         self.segment = segment
         self.streams = run.prepared.streams(number)
+        turns = range(segment.period)
+        self.headers = [host_headers(segment, run.prepared.target, turn) for turn in turns]
         self.inputs = bind(segment.inputs, run.values, self.streams.tables)
         self.messages: dict[tuple[int, int, int], list[NDArray[np.uint8]]] = {}
         self.first = 0
@@ -120,19 +134,32 @@ class ChipRun:
 
     # -- host link and router -----------------------------------------------------------------------
 
+    def _cross(self, tile: _Tile, at: int, i: int, bits: Ints) -> None:
+        """Count ``bits [requests]`` between the host and a tile, and headers."""
+        target, traffic = self.state.prepared.target, self.state.activity.traffic
+        for turn, mine in self._instances(self.segment.period):
+            place, total, rows = self.segment.at(tile.number, turn), int(bits[mine].sum()), len(bits[mine])
+            begun = self.headers[turn].get((tile.number, at)) if i == 0 else None
+            link, mesh = begun or Headers()
+            gate, messages = self.segment.gate(place, target), 0 if begun is None else rows
+            traffic.send(target, gate, place, total + rows * mesh, messages)
+            traffic.host_bits += total + rows * link
+
     def load(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
         n = item.number("n")
         source = self.inputs.dense[item.index("port").at(i)][self.first : self.first + self.rows]
         out = tile.memory.f32 if source.dtype == np.float32 else tile.memory.i32
         out(item.ref("dst"), i, n)[...] = source.reshape(self.rows, n)
+        self._cross(tile, at, i, np.full(self.rows, link_bits(item)))
 
     def loadq(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
         n, signed = item.number("n"), item.word("sign") == "signed"
         source = self.inputs.dense[item.index("port").at(i)][self.first : self.first + self.rows]
-        sent = numerics.quantize(
-            source.reshape(self.rows, n), item.real("scale"), item.number("bits"), signed
-        )
-        tile.memory.raw(item.ref("dst"), i, n)[...] = sent.view(np.uint8)
+        bits = item.number("bits")
+        whole = numerics.quantize(source.reshape(self.rows, n), item.real("scale"), bits, signed)
+        sent = packed(whole.view(np.uint8), bits)
+        tile.memory.raw(item.ref("dst"), i, n)[...] = unpacked(sent, n, bits, signed)
+        self._cross(tile, at, i, np.full(self.rows, link_bits(item)))
 
     def store(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
         number = item.index("port").at(i)
@@ -140,10 +167,16 @@ class ChipRun:
         read = tile.memory.f32 if port.dtype == "f32" else tile.memory.i32
         values = read(item.ref("src"), i, item.number("n"))
         self.outputs[number][self.first : self.first + self.rows] = values.reshape(self.rows, *port.shape)
+        self._cross(tile, at, i, np.full(self.rows, link_bits(item)))
 
     def send(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
         data = packed(tile.memory.raw(item.ref("src"), i, item.number("bytes")), item.number("bits"))
         self.messages.setdefault(self._channel(item, tile, True), []).append(data)
+        target, traffic = self.state.prepared.target, self.state.activity.traffic
+        for turn, mine in self._instances(self.segment.period):
+            source, dest = (self.segment.at(t, turn) for t in (tile.number, item.number("tile")))
+            rows = len(range(self.rows)[mine])
+            traffic.send(target, source, dest, rows * (link_bits(item) + HEADER_BITS), rows)
 
     def recv(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
         data = self.messages[self._channel(item, tile, False)].pop(0)
@@ -159,6 +192,7 @@ class ChipRun:
         raw = tile.memory.raw(item.ref("src"), i, matrix.rows)
         x: Inputs = raw.view(np.int8) if matrix.input_signed else raw
         left, right = kernel.columns(first, count)
+        self._converted(matrix, first, count)
         out = tile.memory.i32(item.ref("dst"), i, right - left)
         threads, noise = self.state.threads, self.state.noise
         product = kernel.adc if self.state.mode == "adc" else kernel.exact
@@ -177,15 +211,26 @@ class ChipRun:
         except ValueError as error:
             raise ProgramError("sim.bad-operand", f"matrix {matrix.name}: {error}") from None
 
+    def _converted(self, matrix: Matrix, first: int, count: int) -> None:
+        """Count what the converters of an ``mvm`` do for all requests of the block."""
+        target = self.state.prepared.target
+        blocks = self.program.data[f"{matrix.name}.blocks"][first : first + count]
+        columns = blocks[:, COLS].astype(np.int64) * matrix.slices
+        times = self.rows * target.input_phases(matrix.input_bits, matrix.input_signed)
+        self.state.activity.traffic.convert(target, columns, np.full(count, times, np.int64))
+
     def bag(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
         whole = self.inputs.bags[item.index("port").at(i)]
         starts = whole.starts[self.first : self.first + self.rows + 1]
         part = slice(int(starts[0]), int(starts[-1]))
         weights = None if whole.weights is None else whole.weights[part]
         bags = Bags(whole.ids[part], starts - starts[0], weights, (self.rows,))
-        mode = item.word("mode")
-        use = port_use(self.segment.inputs[item.index("port").at(i)], mode)
-        self._look_up(tile, item, i, at, bags, mode, use)
+        port, width = self.segment.inputs[item.index("port").at(i)], item.number("idbits")
+        message = packed_bags(bags, port, width)
+        arrived, mode = unpacked_bags(message, self.rows, port, width), item.word("mode")
+        form = bag_form(port, width)
+        self._cross(tile, at, i, form.per_bag + form.per_id * np.diff(arrived.starts))
+        self._look_up(tile, item, i, at, arrived, mode, port_use(port, mode))
 
     def lookup(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
         self._look_up(tile, item, i, at, self._local_bags(tile, item, i, None), item.word("mode"))
@@ -205,7 +250,8 @@ class ChipRun:
             bags = without(bags, item.number("pad"))
         matrix = self.program.matrices[item.index("matrix").at(i)]
         check_ids(bags, matrix.rows, matrix.name, self.first)
-        return bags
+        width = item.number("idbits")  # as they go to the owners of their rows
+        return bags._replace(ids=unpacked_numbers(packed_numbers(bags.ids, width), width))
 
     def _look_up(
         self, tile: _Tile, item: Instr, i: int, at: int, bags: Bags, mode: str, use: int | None = None
@@ -218,13 +264,13 @@ class ChipRun:
         out = look_up(run, matrix, bags, mode, np.float32(item.real("scale")), self.first, use)
         n = out.size // max(self.rows, 1)
         tile.memory.f32(item.ref("dst"), i, n)[...] = out.reshape(self.rows, n)
-        pool_rows = matrix.pool_rows if is_pooled(bags, mode) else 1
+        pooled, width = is_pooled(bags, mode), item.number("idbits")
         places = self.segment.places(tile.number)
         for instance, mine in self._instances(len(places)):
             which = np.arange(mine.start, self.rows, mine.step)
             part = bags if len(places) == 1 else chosen(bags, which)
             site = (self.number, places[instance], at)
-            count(run, site, matrix, part, pool_rows, self.first + which)
+            count(run, site, matrix, part, pooled, width, self.first + which)
         if run.observer is not None:
             run.observer((self.number, tile.number, at), i, self.first, matrix, bags, mode)
 

@@ -46,6 +46,7 @@ def bind(ports: tuple[Port, ...], values: Arrays, tables: dict[int, Matrix]) -> 
             )
             if matrix is not None:
                 check_ids(bags, matrix.rows, subject)
+            _check_longest(values[port.value], port)
             found.bags[number] = bags
             sizes[port.offsets or port.value] = bags.starts.size - 1
         else:
@@ -59,6 +60,16 @@ def bind(ports: tuple[Port, ...], values: Arrays, tables: dict[int, Matrix]) -> 
         )
     found.batch = next(iter(sizes.values()), 0)
     return found
+
+
+def _check_longest(ids: NDArray[Any], port: Port) -> None:
+    """Where a port says how many ids a bag has, every bag has so many."""
+    length = 1 if ids.ndim == 1 else ids.shape[-1]
+    if port.longest is not None and length != port.longest:
+        raise RequestError(
+            "request.bad-shape",
+            f"'{port.value}' has {length} ids per request, the program takes {port.longest}",
+        )
 
 
 def _on_link(array: NDArray[Any], port: Port) -> NDArray[Any]:

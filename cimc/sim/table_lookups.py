@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.interpreter.bags import Bags, RowScales, averaged
-from cimc.ir.cim import TILE
-from cimc.ir.residence import Residence
+from cimc.ir.cim import COL0, COLS, TILE
+from cimc.ir.residence import Residence, residence_of, row_bits
+from cimc.isa.directory import serving_tiles
+from cimc.isa.link_widths import HEADER_BITS, WORD_BITS
 from cimc.isa.program import Matrix
 from cimc.sim.activity import LookupActivity, Site
 from cimc.sim.kernels.lookups.pooled_rows import (
@@ -74,10 +76,12 @@ def _own_scales(table: NDArray[Any], own: RowScales, bags: Bags, mode: str) -> N
     return averaged(out, np.diff(bags.starts)) if mode == "mean" else out
 
 
-def count(run: Run, site: Site, matrix: Matrix, bags: Bags, pool_rows: int, requests: Ints) -> None:
-    """Count what a lookup does, at each place that holds a part of the table.
+def count(
+    run: Run, site: Site, matrix: Matrix, bags: Bags, pooled: bool, id_width: int, requests: Ints
+) -> None:
+    """Count what a lookup does, at each place that holds a part of the table, and what it sends.
 
-    ``requests``: number of the request that each bag belongs to.
+    ``requests``: number of the request that each bag belongs to; ``pooled``: see :func:`is_pooled`.
     """
     directory = run.prepared.directory(matrix)
     places = len(directory.entries)
@@ -85,16 +89,77 @@ def count(run: Run, site: Site, matrix: Matrix, bags: Bags, pool_rows: int, requ
         site, LookupActivity(np.zeros(places, np.int64), np.zeros(places, np.int64))
     )
     first_rows = np.arange(directory.high) * directory.block_rows
+    pool_rows = matrix.pool_rows if pooled else 1
     hits = shard_hits(directory.slot(bags.ids), bags.starts, first_rows, pool_rows)
     found = directory.place(hits.block, requests[hits.bag])
     rows = np.broadcast_to(hits.rows[:, None], found.entry.shape)
     # SRAM and DRAM read row by row; only arrays pool
-    reads = np.where(found.residence == int(Residence.RRAM), hits.steps[:, None], rows)
-    for sums, amounts in ((counted.block_rows, rows), (counted.block_activations, reads)):
-        sums += np.bincount(found.entry.ravel(), amounts.ravel(), places).astype(np.int64)
+    cells = found.residence == int(Residence.RRAM)
+    reads = np.where(cells, hits.steps[:, None], rows)
+    amounts = _per_entry(found.entry, rows, places), _per_entry(found.entry, reads, places)
+    counted.block_rows += amounts[0]
+    counted.block_activations += amounts[1]
     counted.ids += bags.ids.size
     lowest = int(directory.entries[:, TILE].min())
     span = int(directory.entries[:, TILE].max()) - lowest + 1
     pairs = np.unique(hits.bag[:, None] * span + (found.tile - lowest))
-    for number, count in zip(*np.unique(pairs % span + lowest, return_counts=True), strict=True):
-        counted.tile_visits[int(number)] = counted.tile_visits.get(int(number), 0) + int(count)
+    visits = dict(
+        zip(*(n.tolist() for n in np.unique(pairs % span + lowest, return_counts=True)), strict=True)
+    )
+    for number, times in visits.items():
+        counted.tile_visits[number] = counted.tile_visits.get(number, 0) + times
+    asked = _per_entry(found.tile - lowest, rows * _first_of_row(found.tile), span)
+    ids = {number: int(asked[number - lowest]) for number in visits}
+    singly = not pooled or f"{matrix.name}.row_scales" in run.prepared.program.data
+    _exchange(run, site[1], matrix, ids, visits, amounts[0], singly, id_width)
+    here = directory.residence == int(Residence.RRAM)
+    columns = directory.entries[here, COLS] * matrix.slices
+    run.activity.traffic.convert(run.prepared.target, columns, amounts[1][here])
+
+
+def _per_entry(entry: Ints, amounts: Ints, n: int) -> Ints:
+    """Sums of ``amounts`` by ``entry`` (0 .. ``n`` - 1), int64 ``[n]``."""
+    return np.bincount(entry.ravel(), amounts.ravel(), n).astype(np.int64)
+
+
+def _first_of_row(tile: Ints) -> NDArray[np.bool_]:
+    """Where a tile is the first of its row of ``[n, wide]``: an owner of several columns is asked once."""
+    first = np.ones(tile.shape, np.bool_)
+    for column in range(1, tile.shape[1]):
+        first[:, column] = (tile[:, :column] != tile[:, column : column + 1]).all(axis=1)
+    return first
+
+
+def _exchange(
+    run: Run,
+    home: int,
+    matrix: Matrix,
+    ids: dict[int, int],
+    visits: dict[int, int],
+    rows: Ints,
+    singly: bool,
+    id_width: int,
+) -> None:
+    """Count the messages between home and owners: ids out, and back pooled vectors or every row.
+
+    ``ids`` and ``visits`` by owner; ``rows`` read at each place; ``singly``: every row is returned.
+    """
+    program, target = run.prepared.program, run.prepared.target
+    entries = run.prepared.directory(matrix).entries
+    words = sum(f"{matrix.name}.{part}" in program.data for part in ("row_scales", "row_biases"))
+    router = serving_tiles(entries, target)
+    stored = residence_of(entries) != int(Residence.RRAM)
+    answer = np.where(stored, row_bits(entries[:, COLS], matrix.bits), entries[:, COLS] * WORD_BITS)
+    for owner, times in visits.items():
+        mine = entries[:, TILE] == owner
+        tile = int(router[mine][0])
+        if tile == home:
+            continue
+        if singly or owner < 0:
+            back = int((rows * answer)[mine].sum()) + ids[owner] * words * WORD_BITS
+        else:
+            _, one = np.unique(entries[mine, COL0], return_index=True)
+            back = times * int(entries[mine, COLS][one].sum()) * WORD_BITS
+        traffic = run.activity.traffic
+        traffic.send(target, home, tile, times * HEADER_BITS + ids[owner] * id_width, times)
+        traffic.send(target, tile, home, times * HEADER_BITS + back, times)

@@ -13,6 +13,8 @@ import json
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -160,6 +162,15 @@ class Array(Spec):
         if self.encoding == "offset":
             return 0, (1 << self.adc_bits) - 1
         return -(1 << (self.adc_bits - 1)), (1 << (self.adc_bits - 1)) - 1
+
+    def conversions(self, columns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Conversions that take energy when so many cell columns are converted once; same shape.
+
+        Those of the columns, where idle converters can be gated, else those of whole steps.
+        """
+        if self.gate_unused_adc:
+            return columns
+        return -(-columns // self.columns_per_step) * self.columns_per_step
 
     def partial_sum_bound(self, rows: int | None = None, phase_width: int | None = None) -> int:
         """Largest magnitude of a column sum with ``rows`` rows driven at a ``phase_width``-bit code."""

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.cost.machine_units import Unit
-from cimc.cost.work import WORD_BITS
 from cimc.ir.residence import dram_chip
+from cimc.isa.link_widths import WORD_BITS
 from cimc.target.spec import Target
 from cimc.timing.paths import Hop, between
 from cimc.timing.task_graph import END, HEAD, NOTHING, Builder, Graph

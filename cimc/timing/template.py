@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from cimc.cost.cost_model import LOOKUPS, CostModel, Step, unrolled
 from cimc.cost.machine_units import Unit
-from cimc.cost.work import HEADER_BITS, ID_BITS
 from cimc.errors import ProgramError
 from cimc.isa.assembly import format_instr
 from cimc.isa.footprint import accesses, link_bits
 from cimc.isa.instructions import Instr
+from cimc.isa.link_widths import HEADER_BITS, Headers, bag_form
 from cimc.isa.program import ChipSegment
 from cimc.support.shown import Shown, counted
 from cimc.timing.paths import Hop, between, from_host, to_host
@@ -102,6 +102,13 @@ class Template(Shown):
         tasks = [self.task(hop.unit, bits / hop.rate, instruction) for hop in hops]
         for hop, one, other in zip(hops, tasks, tasks[1:], strict=False):
             self.edges.append((one, other, HEAD, hop.after))
+        return tasks
+
+    def crossing(self, hops: Sequence[Hop], bits: float, headers: Headers, instruction: int) -> list[int]:
+        """The same between host and tile, where the headers differ between host link and mesh."""
+        tasks = self.chain(hops, bits, instruction)
+        for hop, task in zip(hops, tasks, strict=True):
+            self.hold[task] += (headers.link if hop.unit.kind == "host link" else headers.mesh) / hop.rate
         return tasks
 
     def after(self, ends: Sequence[End], task: int) -> None:
@@ -240,7 +247,8 @@ class _Segment:
         work = self.model.work(self.number, tile, step, iteration, self.turn)
         bits = work.events.get("scratchpad.read_bits", 0.0) + work.events.get("scratchpad.write_bits", 0.0)
         if item.name in ("load", "loadq", "store"):
-            now = self.host(place, item, number)
+            headers = self.model.headers(self.number, tile, step, iteration, self.turn)
+            now = self.host(place, item, headers, number)
         elif item.name == "send":
             now = self.send(tile, place, item, work.ns, number)
         elif item.name == "recv":
@@ -269,11 +277,11 @@ class _Segment:
         now.ends.append(End(task, END, 0.0))
         return task
 
-    def host(self, tile: int, item: Instr, number: int) -> Issued:
+    def host(self, tile: int, item: Instr, headers: Headers, number: int) -> Issued:
         target = self.model.target
         gate = self.segment.gate(tile, target)
         hops = to_host(target, gate, tile) if item.name == "store" else from_host(target, gate, tile)
-        tasks = self.made.chain(hops, link_bits(item) + HEADER_BITS, number)
+        tasks = self.made.crossing(hops, link_bits(item), headers, number)
         return Issued(tasks[0], [End(tasks[-1], END, hops[-1].after)])
 
     def send(self, tile: int, place: int, item: Instr, wire: float, number: int) -> Issued:
@@ -315,11 +323,12 @@ class _Segment:
         sized: tuple[tuple[int, float], ...] = ()
         weighted = item.name == "lookupw"
         if item.name == "bag":
-            weighted = bool(self.segment.inputs[item.index("port").at(iteration)].weights)
+            source = self.segment.inputs[item.index("port").at(iteration)]
+            form, weighted = bag_form(source, item.number("idbits")), bool(source.weights)
+            headers = self.model.headers(self.number, tile, step, iteration, self.turn)
             hops = from_host(self.model.target, self.segment.gate(place, self.model.target), place)
-            tasks = made.chain(hops, HEADER_BITS, number)
-            per_id = ID_BITS * (2 if weighted else 1)
-            sized = tuple((task, per_id / hop.rate) for task, hop in zip(tasks, hops, strict=True))
+            tasks = made.crossing(hops, form.per_bag, headers, number)
+            sized = tuple((task, form.per_id / hop.rate) for task, hop in zip(tasks, hops, strict=True))
         else:
             tasks = [made.task(None, 0.0, number)]
         combine = made.task(Unit("vector", place), 0.0, number)

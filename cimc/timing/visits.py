@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from cimc.cost.array_work import steps_per_phase
 from cimc.cost.owners import cell_columns
-from cimc.cost.work import HEADER_BITS, ID_BITS, WORD_BITS, CostError
+from cimc.cost.work import CostError
 from cimc.interpreter.bags import Bags
 from cimc.ir.cim import ARRAY, COL0, COLS, TILE
 from cimc.ir.residence import Residence, row_bits
 from cimc.isa.directory import RowDirectory, serving_tiles
-from cimc.isa.program import Matrix, Program
+from cimc.isa.link_widths import HEADER_BITS, WORD_BITS
+from cimc.isa.program import ChipSegment, Matrix, Program
 from cimc.sim.kernels.lookups.pooled_rows import shard_hits
 from cimc.target.spec import Constant, Target
 from cimc.timing.template import SiteKey
@@ -101,7 +102,9 @@ class Table:
             found[tile] = found.get(tile, 0) + cols
         return found
 
-    def visits(self, bags: Bags, first: int, pool_rows: int, mode: str, weighted: bool) -> Visits:
+    def visits(
+        self, bags: Bags, first: int, pool_rows: int, mode: str, weighted: bool, id_width: int
+    ) -> Visits:
         """Visits of the lookups of requests ``first``, ``first + 1``, ... whose ids are ``bags``."""
         d, target = self.directory, self.target
         singly = weighted or mode in ("max", "none") or self.row_words > 0
@@ -132,7 +135,6 @@ class Table:
         known = np.array(sorted(self.columns), np.int64)
         columns = np.array([self.columns[int(t)] for t in known], np.int64)[np.searchsorted(known, owner)]
         row_answer = rows * np.where(cells, cols * WORD_BITS, self.stored[entry])
-        returns = np.where(one_by_one, ids, 1.0)
         return_bits = np.where(one_by_one, total(row_answer), columns * float(WORD_BITS))
         moved = total(np.where(cells, singly * rows * cols * WORD_BITS, rows * self.stored[entry]))
         if not singly:  # sums of arrays are added before the bus
@@ -155,10 +157,10 @@ class Table:
             request + first,
             owner,
             self.router_of(owner),
-            ids * (ID_BITS + HEADER_BITS),
-            np.where(near, ids * ID_BITS / bus, 0.0),
+            ids * id_width + HEADER_BITS,
+            np.where(near, ids * id_width / bus, 0.0),
             np.where(near, (moved + ids * self.row_words * WORD_BITS) / bus, 0.0),
-            return_bits + returns * (self.row_words * WORD_BITS + HEADER_BITS),
+            return_bits + ids * self.row_words * WORD_BITS + HEADER_BITS,
             sram,
             far / rate if rate else far,
             pair // per_tile,
@@ -217,7 +219,10 @@ class Recorder:
             table = self.tables[matrix.name] = Table(self.program, matrix, self.target)
         weighted = bags.weights is not None
         pooled = not weighted and mode in ("sum", "mean")
-        made = table.visits(bags, first, matrix.pool_rows if pooled else 1, mode, weighted)
+        segment = self.program.segments[site[0]]
+        assert isinstance(segment, ChipSegment)
+        width = segment.streams[site[1]][site[2]].number("idbits")
+        made = table.visits(bags, first, matrix.pool_rows if pooled else 1, mode, weighted, width)
         self.parts.setdefault((*site, iteration), []).append(made)
 
     def of(self, key: SiteKey) -> Visits:

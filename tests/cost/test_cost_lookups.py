@@ -18,13 +18,22 @@ from cimc.target.overrides import with_overrides
 from tests.cost.cost_programs import TSINGHUA, dense, load, lookup_activity, program, relu, table
 
 STEP, BUS, LINK, HOST, HOST_NS, HOP = 23.08, 460.8, 38.4, 504.0, 500.0, 2.8
+WIDTH = 12  # bits of an id: enough for the largest table here, and more than the others need
 DIM = 32  # 64 cell columns of two slices: one step
 FAR = [(0, 512, 0, DIM, 3, 0, 0), (512, 512, 0, DIM, 3, 1, 0), (1024, 512, 0, DIM, 0, 0, 0)]
 """Three blocks: two on tile 3 (three hops from tile 0), one on tile 0."""
 
 
+def bag_bits(ids: int) -> int:
+    """A bag with offsets on the host link: header, its length in unary, its ids."""
+    return 32 + (ids + 1) + ids * WIDTH
+
+
+BAG = bag_bits(4)
+
+
 def bag(mode: str = "sum"):
-    return instr("bag", dst=Ref(0), port=0, matrix=0, mode=mode, scale=1.0)
+    return instr("bag", dst=Ref(0), port=0, matrix=0, mode=mode, scale=1.0, idbits=WIDTH)
 
 
 def ids_port(weights: str = ""):
@@ -50,11 +59,11 @@ def test_events_of_a_pooled_bag():
     # activations beyond the first of a visit are added at the owner, partial vectors at home
     assert events["accumulate.adds"] == pytest.approx((2.5 - 1.5) * DIM)
     assert events["vector.ops.bag"] == pytest.approx((1.5 - 1 + 2) * DIM)
-    out, back = 3 * 64, 1 * (DIM * 32 + 32)
+    out, back = 32 + 3 * WIDTH, 1 * (DIM * 32 + 32)
     assert events["router.hop_bits"] == pytest.approx(3 * (out + back))
-    assert events["host_link.bits"] == 32 + 4 * 32
-    assert events["bus.bits"] == pytest.approx(4 * 32 + 1.5 * DIM * 32)  # one vector a visit
-    assert events["messages"] == pytest.approx(1 + 3 + 1)
+    assert events["host_link.bits"] == BAG
+    assert events["bus.bits"] == pytest.approx(4 * WIDTH + 1.5 * DIM * 32)  # one vector a visit
+    assert events["messages"] == pytest.approx(1 + 1 + 1)
     assert events["scratchpad.write_bits"] == pytest.approx(1.5 * DIM * 32 + DIM * 32)
 
 
@@ -83,16 +92,16 @@ def test_latency_of_one_owner():
     blocks = [(0, 512, 0, DIM, 3, 0, 0)]
     activity = lookup_activity((0, 0, 0), [40], [20], {3: 10}, 40, 10)
     timing = time_program(bag_program(blocks), TSINGHUA, activity)
-    arrive = HOST_NS + (32 + 4 * 32) / LINK
-    out, back = 4 * 64 / LINK, (DIM * 32 + 32) / LINK
-    bus = (4 * 32 + DIM * 32) / BUS
+    arrive = HOST_NS + BAG / LINK
+    out, back = (32 + 4 * WIDTH) / LINK, (DIM * 32 + 32) / LINK
+    bus = (4 * WIDTH + DIM * 32) / BUS
     assert timing.latency_ns == pytest.approx(arrive + out + 2 * 3 * HOP + 2 * STEP + bus + back + 2)
     assert timing.busy[Unit("array", 3, 0)] == pytest.approx(2 * STEP)
     assert timing.busy[Unit("router out", 0)] == pytest.approx(out)
     assert timing.busy[Unit("router in", 3)] == pytest.approx(out)
-    assert timing.busy[Unit("router in", 0)] == pytest.approx(back + (32 + 4 * 32) / LINK)
+    assert timing.busy[Unit("router in", 0)] == pytest.approx(back + BAG / LINK)
     assert timing.busy[Unit("link", 3, 2)] == pytest.approx(back)
-    assert timing.busy[Unit("host link", 0)] == pytest.approx(5 * 32 / HOST)
+    assert timing.busy[Unit("host link", 0)] == pytest.approx(BAG / HOST)
 
 
 def test_the_busiest_array_of_a_tile_counts():
@@ -101,8 +110,8 @@ def test_the_busiest_array_of_a_tile_counts():
         blocks = [(0, 512, 0, DIM, 0, 0, 0), (512, 512, 0, DIM, 0, array, 64)]
         activity = lookup_activity((0, 0, 0), [2, 1], [2, 1], {0: 1}, 3, 1)
         timing = time_program(bag_program(blocks), TSINGHUA, activity)
-        bus = (3 * 32 + DIM * 32) / BUS
-        arrive = HOST_NS + 4 * 32 / LINK
+        bus = (3 * WIDTH + DIM * 32) / BUS
+        arrive = HOST_NS + bag_bits(3) / LINK
         assert timing.latency_ns == pytest.approx(arrive + times * STEP + bus + 2)
 
 
@@ -111,8 +120,8 @@ def test_a_rare_visit_still_takes_a_whole_activation():
     blocks = [(512 * n, 512, 0, DIM, 0, n, 0) for n in range(8)]
     activity = lookup_activity((0, 0, 0), [1] * 8, [1] * 8, {0: 8}, 8, 8)
     timing = time_program(bag_program(blocks), TSINGHUA, activity)
-    bus = (32 + DIM * 32) / BUS
-    assert timing.latency_ns == pytest.approx(HOST_NS + 64 / LINK + STEP + bus + 2)
+    bus = (WIDTH + DIM * 32) / BUS
+    assert timing.latency_ns == pytest.approx(HOST_NS + bag_bits(1) / LINK + STEP + bus + 2)
     assert timing.busy[Unit("array", 0, 0)] == pytest.approx(STEP / 8)
 
 
@@ -124,9 +133,9 @@ def test_modes_that_need_single_rows_return_every_row():
         moved[mode, weights] = events["router.hop_bits"]
         assert events["accumulate.adds"] == 0
         assert events["vector.ops.bag"] == pytest.approx(ops * DIM)
-    assert set(moved.values()) == {3 * 4 * (64 + DIM * 32 + 32)}
+    assert set(moved.values()) == {3 * (2 * 32 + 4 * (WIDTH + DIM * 32))}
     weighted = count_events(bag_program(mode="sum", weights="w"), TSINGHUA, rows)
-    assert weighted["host_link.bits"] == 32 + 4 * 64
+    assert weighted["host_link.bits"] == BAG + 4 * 32
 
 
 def test_column_blocks_are_asked_for_once_per_tile():
@@ -134,18 +143,18 @@ def test_column_blocks_are_asked_for_once_per_tile():
     blocks = [(0, 512, 0, 16, 1, 0, 0), (0, 512, 16, 16, 1, 1, 0)]
     activity = lookup_activity((0, 0, 0), [3, 3], [1, 1], {1: 1}, 3, 1)
     events = count_events(bag_program(blocks), TSINGHUA, activity)
-    assert events["router.hop_bits"] == 3 * 64 + 32 * 32 + 32
+    assert events["router.hop_bits"] == 32 + 3 * WIDTH + 32 * 32 + 32
     # cut over two tiles: both are asked, each returns its half
     split = [(0, 512, 0, 16, 1, 0, 0), (0, 512, 16, 16, 8, 1, 0)]
     activity = lookup_activity((0, 0, 0), [3, 3], [1, 1], {1: 1, 8: 1}, 3, 1)
     events = count_events(bag_program(split), TSINGHUA, activity)
-    assert events["router.hop_bits"] == 2 * (3 * 64 + 16 * 32 + 32)
+    assert events["router.hop_bits"] == 2 * (32 + 3 * WIDTH + 16 * 32 + 32)
 
 
 def test_lookup_reads_its_ids_from_the_scratchpad_and_loops():
     item = instr(
         "lookup", dst=Ref(128, 4 * DIM), ids=Ref(0, 8), matrix=0, mode="sum", scale=1.0, n=2,
-        drop="none", pad=0,
+        drop="none", pad=0, idbits=WIDTH,
     )  # fmt: skip
     made = program(
         {0: [load(6), instr("loop", count=3), item, instr("end")]},
@@ -159,7 +168,7 @@ def test_lookup_reads_its_ids_from_the_scratchpad_and_loops():
     assert events["host_link.bits"] == 7 * 32
     timing = time_program(made, TSINGHUA, activity)
     assert timing.busy[Unit("array", 0, 0)] == pytest.approx(3 * STEP)
-    bus = (2 * 32 + DIM * 32) / BUS
+    bus = (2 * WIDTH + DIM * 32) / BUS
     first = HOST_NS + 7 * 32 / LINK
     # the second and third bag wait for the array only
     assert timing.latency_ns == pytest.approx(first + 3 * STEP + bus + 2)
@@ -188,7 +197,7 @@ def test_a_hot_array_is_named():
 def test_an_empty_table_access_costs_the_trip_of_its_header():
     activity = lookup_activity((0, 0, 0), [0, 0, 0], [0, 0, 0], {}, 0, 10)
     timing = time_program(bag_program(), TSINGHUA, activity)
-    assert timing.latency_ns == pytest.approx(HOST_NS + 32 / LINK + 2)
+    assert timing.latency_ns == pytest.approx(HOST_NS + bag_bits(0) / LINK + 2)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +226,7 @@ def test_activity_must_fit_the_table(rows, activations, visits):
 
 
 def test_a_loop_over_tables_is_refused():
-    item = instr("bag", dst=Ref(0), port=0, matrix=Index(0, 1), mode="sum", scale=1.0)
+    item = instr("bag", dst=Ref(0), port=0, matrix=Index(0, 1), mode="sum", scale=1.0, idbits=WIDTH)
     made = program(
         {0: [instr("loop", count=2), item, instr("end")]},
         [(table(n, 512, DIM), [(0, 512, 0, DIM, 0, 0, 0)]) for n in "ab"],

@@ -16,13 +16,13 @@ from tests.cost.cost_programs import TSINGHUA, lookup_activity, program, table
 
 STEP, BUS, LINK, HOST_NS, HOP = 23.08, 460.8, 38.4, 500.0, 2.8
 SRAM_NS, DRAM_NS, DRAM_GBPS = 1.0, 100.0, 102.4
-DIM = 32
+DIM, WIDTH = 32, 10  # columns of the table, bits of an id
 ROW = DIM * 8  # bits of a row in SRAM or DRAM: one burst of 32 bytes
 CHIP0 = -3
 
 
 def lookup_program(blocks, *, mode: str = "sum", tile: int = 0, target: Target = TSINGHUA) -> Program:
-    item = instr("bag", dst=Ref(0), port=0, matrix=0, mode=mode, scale=1.0)
+    item = instr("bag", dst=Ref(0), port=0, matrix=0, mode=mode, scale=1.0, idbits=WIDTH)
     port = Port("ids", "bag", "i32", "int64", (), "offsets", "offsets", "")
     return program(
         {tile: [item]}, [(table("t", 512 * len(blocks), DIM), blocks)], inputs=[port], target=target
@@ -45,14 +45,14 @@ def test_rows_in_sram() -> None:
     assert (events["lookup.rows.sram"], events["lookup.rows.cells"], events["lookup.rows.dram"]) == (4, 0, 0)
     assert events["sram.read_bits"] == 4 * ROW
     assert events["array.steps"] == events["adc.conversions"] == events["lookup.activations"] == 0
-    assert events["bus.bits"] == 4 * (32 + ROW)
+    assert events["bus.bits"] == 4 * (WIDTH + ROW)
     assert events["accumulate.adds"] == 3 * DIM
-    out, back = 4 * 64, DIM * 32 + 32
+    out, back = 32 + 4 * WIDTH, DIM * 32 + 32
     assert events["router.hop_bits"] == 3 * (out + back)
     timing = time_program(made, TSINGHUA, seen)
     assert timing.busy[Unit("table sram", 3)] == pytest.approx(4 * SRAM_NS)
-    arrive = HOST_NS + (32 + 4 * 32) / LINK
-    bus = 4 * (32 + ROW) / BUS
+    arrive = HOST_NS + (32 + 5 + 4 * WIDTH) / LINK
+    bus = 4 * (WIDTH + ROW) / BUS
     assert timing.latency_ns == pytest.approx(arrive + (out + back) / LINK + 6 * HOP + 4 * SRAM_NS + bus + 2)
     line = next(i for i in energy_of(events, TSINGHUA).items if i.name == "table SRAM")
     assert line.pj == pytest.approx(4 * ROW * 0.08)
@@ -68,7 +68,7 @@ def test_rows_in_dram_come_one_by_one_from_the_edge() -> None:
     assert events["lookup.rows.dram"] == 4
     assert events["dram.read_bits"] == 4 * ROW
     assert events["bus.bits"] == events["accumulate.adds"] == 0
-    out, back, bag = 4 * 64, 4 * (ROW + 32), 32 + 4 * 32
+    out, back, bag = 32 + 4 * WIDTH, 32 + 4 * ROW, 32 + 5 + 4 * WIDTH
     assert events["router.hop_bits"] == 3 * (out + back + bag)
     assert events["vector.ops.bag"] == (4 - 1 + 2) * DIM
     assert events["scratchpad.write_bits"] == 4 * ROW + DIM * 32
@@ -97,7 +97,7 @@ def test_single_rows_cost_the_same_traffic_from_dram() -> None:
 def test_single_rows_from_sram_travel_in_whole_bytes() -> None:
     seen = activity([4], [4], {3: 1}, 4, 1)
     events = count_events(lookup_program(SRAM, mode="none"), TSINGHUA, seen)
-    assert events["router.hop_bits"] == 3 * 4 * (64 + ROW + 32)
+    assert events["router.hop_bits"] == 3 * (2 * 32 + 4 * (WIDTH + ROW))
 
 
 def test_cells_and_sram_of_one_tile_answer_together() -> None:
@@ -110,10 +110,11 @@ def test_cells_and_sram_of_one_tile_answer_together() -> None:
     assert events["lookup.activations"] == 1
     assert events["lookup.tile_visits"] == 1
     assert events["accumulate.adds"] == 2 * DIM
-    assert events["router.hop_bits"] == 3 * (3 * 64 + DIM * 32 + 32)
+    assert events["router.hop_bits"] == 3 * (2 * 32 + 3 * WIDTH + DIM * 32)
     timing = time_program(made, TSINGHUA, seen)
-    bus = (3 * 32 + DIM * 32 + 2 * ROW) / BUS
-    arrive, wire = HOST_NS + 4 * 32 / LINK, (3 * 64 + DIM * 32 + 32) / LINK
+    bus = (3 * WIDTH + DIM * 32 + 2 * ROW) / BUS
+    arrive = HOST_NS + (32 + 4 + 3 * WIDTH) / LINK
+    wire = (2 * 32 + 3 * WIDTH + DIM * 32) / LINK
     assert timing.latency_ns == pytest.approx(arrive + wire + 6 * HOP + STEP + bus + 2)
 
 
@@ -129,7 +130,7 @@ def test_copies_split_the_load() -> None:
     assert timing.busy[Unit("array", 4, 1)] == pytest.approx(STEP / 2)
     events = count_events(made, TSINGHUA, seen)
     assert events["lookup.activations"] == 1
-    assert events["router.hop_bits"] == pytest.approx((3 + 4) * (64 + (DIM * 32 + 32) / 2))
+    assert events["router.hop_bits"] == pytest.approx((3 + 4) * (2 * 32 + 2 * WIDTH + DIM * 32) / 2)
     with pytest.raises(CostError, match="shape"):
         count_events(made, TSINGHUA, activity([10], [5], {3: 5}, 20, 10))
 

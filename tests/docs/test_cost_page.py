@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cimc.cost import COMPONENTS, EVENTS, NOT_MODELLED
-from cimc.cost.work import HEADER_BITS
+from cimc.isa.link_widths import HEADER_BITS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cost.md").read_text(encoding="utf-8")
 

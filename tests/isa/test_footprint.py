@@ -102,12 +102,14 @@ def test_arrays_take_a_whole_input_and_give_the_columns_of_their_blocks() -> Non
 
 @pytest.mark.parametrize(("mode", "rows"), [("sum", 1), ("max", 1), ("none", 3)])
 def test_lookups_give_a_row_a_bag_or_one_for_each_id(mode: str, rows: int) -> None:
-    item = instr("lookup", dst=OUT, ids=A, matrix=1, mode=mode, scale=1.0, n=3, drop="none", pad=0)
+    item = instr("lookup", dst=OUT, ids=A, matrix=1, mode=mode, scale=1.0, n=3, drop="none", pad=0, idbits=9)
     read, write = accesses(item, with_matrices())
     assert (read.high, write.high) == (12, 4 * 4 * rows)
-    weighted = instr("lookupw", dst=OUT, ids=A, weights=B, matrix=1, scale=1.0, n=3, drop="none", pad=0)
+    weighted = instr(
+        "lookupw", dst=OUT, ids=A, weights=B, matrix=1, scale=1.0, n=3, drop="none", pad=0, idbits=9
+    )
     assert [a.ref for a in accesses(weighted, with_matrices())] == [A, B, OUT]
-    bag = instr("bag", dst=OUT, port=0, matrix=1, mode="sum", scale=1.0)
+    bag = instr("bag", dst=OUT, port=0, matrix=1, mode="sum", scale=1.0, idbits=9)
     assert [a.high for a in accesses(bag, with_matrices())] == [16]
 
 

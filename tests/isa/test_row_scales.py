@@ -18,7 +18,7 @@ SCALES = np.linspace(0.5, 1.5, 9).astype(np.float32)
 
 
 def bag(mode: str = "sum", scale: float = 1.0) -> Instr:
-    return instr("bag", dst=Ref(0), port=1, matrix=1, mode=mode, scale=scale)
+    return instr("bag", dst=Ref(0), port=1, matrix=1, mode=mode, scale=scale, idbits=32)
 
 
 def scaled(code: list[Instr], pool_rows: int = 1, **data: Any) -> Program:
@@ -65,7 +65,16 @@ def test_ids_are_dropped_only_from_bags_that_are_pooled(mode: str) -> None:
         instr("cast", dst=Ref(24), src=Ref(0), n=6, to="i32"),
     ]
     code = instr(
-        "lookup", dst=Ref(48), ids=Ref(24), matrix=1, mode=mode, scale=1.0, n=6, drop="equal", pad=-1
+        "lookup",
+        dst=Ref(48),
+        ids=Ref(24),
+        matrix=1,
+        mode=mode,
+        scale=1.0,
+        n=6,
+        drop="equal",
+        pad=-1,
+        idbits=32,
     )
     if mode == "sum":
         verify_program(program({3: [*ids, code]}), TARGET)

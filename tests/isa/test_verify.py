@@ -57,6 +57,10 @@ def received(size: int, bits: int) -> Instr:
 RECV = received(24, 8)
 
 
+def bag(idbits: int) -> Instr:
+    return instr("bag", dst=Ref(0), port=1, matrix=1, mode="sum", scale=1.0, idbits=idbits)
+
+
 def elementwise(fn: str, kind: str) -> Instr:
     steps = {"arow": 0, "acol": 1, "brow": 0, "bcol": 1}
     return instr("binary", dst=Ref(24), a=Ref(0), b=Ref(0), fn=fn, type=kind, rows=1, cols=6, **steps)
@@ -70,6 +74,8 @@ def test_a_good_program_passes() -> None:
     store = instr("store", port=0, src=Ref(32), n=4)
     verify_program(program({3: [LOAD, QUANT, MVM, store]}, outputs=1), TARGET)
     verify_program(program({3: [LOAD, SEND], 4: [RECV]}), TARGET)
+    for width in (4, 32):
+        verify_program(program({5: [bag(width)]}), TARGET)
     sums = [elementwise("pow", "f32"), elementwise("add", "i32"), over_nothing("sum")]
     verify_program(program({3: [LOAD, *sums]}), TARGET)
 
@@ -103,7 +109,9 @@ def test_a_good_program_passes() -> None:
             {3: [instr("loadq", dst=Ref(0), port=1, n=6, scale=1.0, bits=4, sign="signed")]},
             "1 is no dense port",
         ),
-        ({5: [instr("bag", dst=Ref(0), port=0, matrix=1, mode="sum", scale=1.0)]}, "no bag port"),
+        ({5: [instr("bag", dst=Ref(0), port=0, matrix=1, mode="sum", scale=1.0, idbits=4)]}, "no bag port"),
+        ({5: [bag(3)]}, "ids of 9 rows take 4 to 32 bits, not 3"),
+        ({5: [bag(33)]}, "not 33"),
         ({3: [LOAD, elementwise("pow", "i32")]}, "powers are of f32"),
         ({3: [LOAD, over_nothing("max")]}, "largest or smallest of nothing"),
         ({3: [LOAD, over_nothing("min")]}, "largest or smallest of nothing"),
@@ -113,6 +121,20 @@ def test_broken_programs_are_refused(streams: dict[int, list[Instr]], why: str) 
     with pytest.raises(ProgramError, match=why) as error:
         verify_program(program(streams), TARGET)
     assert error.value.code == "isa.invalid"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"longest": -1}, {"longest": 1 << 31}, {"longest": 3, "layout": "offsets"}]
+)
+def test_the_length_of_a_bag_is_one_that_it_can_have(changes: dict[str, object]) -> None:
+    made = program({3: [LOAD]})
+    (segment,) = made.chip_segments
+    ports = (segment.inputs[0], replace(segment.inputs[1], longest=3))
+    made.segments = (replace(segment, inputs=ports),)
+    verify_program(made, TARGET)
+    made.segments = (replace(segment, inputs=(ports[0], replace(ports[1], **changes))),)
+    with pytest.raises(ProgramError, match="how many ids a bag has"):
+        verify_program(made, TARGET)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ FLOATS = Port("x", "dense", "f32", "float32", (2,))
 INTS = Port("n", "dense", "i32", "int64", ())
 FIXED = Port("ids", "bag", "i32", "int64", (), "fixed", padding=-1)
 JAGGED = Port("flat", "bag", "i32", "int64", (), "offsets", offsets="starts")
+PAIRS = Port("ids", "bag", "i32", "int64", (), "fixed", padding=-1, longest=2)
 IDS = np.array([[0, 4], [2, -1], [-1, -1]])
 
 
@@ -37,6 +38,7 @@ def test_every_kind_of_port() -> None:
         ((FLOATS, INTS), {"x": np.ones((3, 2)), "n": np.arange(2)}, "request.batch-mismatch", "n: 2, x: 3"),
         ((FLOATS,), {"x": np.ones((3, 4))}, "request.bad-shape", "takes"),
         ((INTS,), {"n": np.array([1, 2**31])}, "request.id-out-of-range", "beyond 32 bits"),
+        ((PAIRS,), {"ids": IDS[:, :1]}, "request.bad-shape", "has 1 ids per request, the program takes 2"),
         ((FIXED,), {"ids": IDS + 1}, "request.id-out-of-range", "request 0"),
     ],
 )

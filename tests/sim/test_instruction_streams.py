@@ -15,7 +15,7 @@ from tests.cost.cost_programs import TSINGHUA, dense, load, program, relu, store
 
 
 def bag(port: int | Index, matrix: int | Index) -> Instr:
-    return instr("bag", dst=Ref(0), port=port, matrix=matrix, mode="sum", scale=1.0)
+    return instr("bag", dst=Ref(0), port=port, matrix=matrix, mode="sum", scale=1.0, idbits=32)
 
 
 def test_a_loop_runs_its_body_with_each_iteration() -> None:

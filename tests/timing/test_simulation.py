@@ -165,7 +165,7 @@ SLOW = with_overrides(TSINGHUA, {"array.step_ns": 1000.0})
 def hot_program() -> Program:
     """A table whose first half lies on tile 3 and the other on tile 9; home is tile 0."""
     blocks = [(0, 512, 0, 32, 3, 0, 0), (512, 512, 0, 32, 9, 0, 0)]
-    look = instr("bag", dst=Ref(0), port=0, matrix=0, mode="sum", scale=1.0)
+    look = instr("bag", dst=Ref(0), port=0, matrix=0, mode="sum", scale=1.0, idbits=9)
     port = Port("ids", "bag", "i32", "int64", (), "fixed")
     return program({0: [look]}, [(table("t", 1024, 32), blocks)], inputs=[port], target=SLOW)
 

@@ -17,6 +17,7 @@ from cimc.interpreter.bags import Bags
 from cimc.ir.residence import SRAM_ARRAY, Residence, dram_tile
 from cimc.isa.directory import RowDirectory
 from cimc.isa.instructions import Instr, Ref, instr
+from cimc.isa.link_widths import Headers, host_headers
 from cimc.isa.program import Port, Program
 from cimc.sim.activity import Activity, LookupActivity
 from cimc.target.overrides import with_overrides
@@ -51,15 +52,26 @@ def made(places: str, kind: str, mode: str, extras: frozenset[str]) -> tuple[Pro
     if kind == "bag":
         weights = "w" if mode == "weighted" else ""
         ports = [Port("ids", "bag", "i32", "int64", (), "offsets", "offsets", weights)]
-        item = instr("bag", dst=Ref(0), port=0, matrix=0, mode="sum" if weights else mode, scale=1.0)
+        item = instr(
+            "bag", dst=Ref(0), port=0, matrix=0, mode="sum" if weights else mode, scale=1.0, idbits=8
+        )
     elif mode == "weighted":
         item = instr(
             "lookupw", dst=Ref(0), ids=Ref(4096), weights=Ref(8192), matrix=0, scale=1.0, n=6,
-            drop="none", pad=0,
+            drop="none", pad=0, idbits=8,
         )  # fmt: skip
     else:
         item = instr(
-            "lookup", dst=Ref(0), ids=Ref(4096), matrix=0, mode=mode, scale=1.0, n=6, drop="none", pad=0
+            "lookup",
+            dst=Ref(0),
+            ids=Ref(4096),
+            matrix=0,
+            mode=mode,
+            scale=1.0,
+            n=6,
+            drop="none",
+            pad=0,
+            idbits=8,
         )
     whole = program(
         {0: [item]}, [(table("t", 192, 64, block_rows=ROWS, pool_rows=4), PLACES[places])],
@@ -115,7 +127,8 @@ def test_one_request_costs_what_the_model_says(places: str, kind: str, mode: str
         found = simulate_visits(whole, target, recorder, 1, Arrivals())
         activity = counted(whole, ids, request, 4 if pooled else 1)
         segment = whole.chip_segments[0]
-        work = lookup_work(item, (0, 0, 0), 1, segment, whole, target, activity)
+        headers = host_headers(segment, target).get((0, 0), Headers())
+        work = lookup_work(item, (0, 0, 0), 1, segment, headers, whole, target, activity)
         expected = {u: ns for u, ns in [*work.holds.items(), *work.passes.items()] if ns}
         have = {load.unit: load.busy_ns for load in found.loads}
         assert have == pytest.approx(expected)

@@ -31,6 +31,7 @@ class Shared:
     Attributes:
         store: arrays of the compilation.
         numbers: number of each matrix in the program.
+        rows: rows of each matrix.
         stages: stage of each scheduled operation.
         names: names of the values that cross a segment's border, those of the inputs from the start.
         target: the machine.
@@ -40,6 +41,7 @@ class Shared:
 
     store: TensorStore
     numbers: Mapping[str, int]
+    rows: Mapping[str, int]
     stages: dict[Operation, int]
     names: dict[SSAValue, str]
     target: Target
@@ -142,6 +144,7 @@ class Segment:
                 name(value), "bag", "i32", _dtype(value), (), bag["layout"],
                 name(bag["offsets"]) if bag["offsets"] is not None else "",
                 name(bag["weights"]) if bag["weights"] is not None else "", bag["padding"],
+                _longest(value) if bag["layout"] == "fixed" else None,
             )  # fmt: skip
         else:
             wanted = Port(name(value), "dense", link_type(value), _dtype(value), request_shape(value))
@@ -169,6 +172,13 @@ Emitter: TypeAlias = Callable[[Segment, Any], list[Instr]]
 def unsupported(op: Operation, why: str) -> PassError:
     """``lower.unsupported``, at the node that ``op`` comes from."""
     return PassError("lower.unsupported", why, location=Location(node=onnx.name_of(op)))
+
+
+def _longest(ids: SSAValue) -> int | None:
+    """Ids of each row of a tensor ``[batch]`` or ``[batch, L]``; ``None`` where ``L`` varies."""
+    dims = rec.shape(ids)[1:]
+    length = dims[-1] if dims else 1
+    return length if length >= 0 else None
 
 
 def _dtype(value: SSAValue) -> str:

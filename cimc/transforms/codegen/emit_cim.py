@@ -9,6 +9,7 @@ from cimc.analysis.request_size import request_bytes, request_shape
 from cimc.ir import cim, rec
 from cimc.ir.types import i8, symbol
 from cimc.isa.instructions import Instr, instr
+from cimc.isa.link_widths import id_bits
 from cimc.transforms.codegen import vector_ops
 from cimc.transforms.codegen.chip_segment import Emitter, Segment, unsupported
 from cimc.transforms.schedule.schedule import leading, streamed
@@ -110,12 +111,13 @@ def _add(seg: Segment, op: cim.AddOp) -> list[Instr]:
 def _lookup(seg: Segment, op: cim.LookupOp) -> list[Instr]:
     matrix = seg.shared.numbers[symbol(op.table)]
     dst, scale, mode = seg.ref(op.result), op.scale.value.data, op.mode.data
+    width = id_bits(seg.shared.rows[symbol(op.table)])
     if streamed(op, seg.stage, seg.shared.stages):
         padding = op.padding.value.data if op.padding is not None else None
         port = seg.port(
             op.ids, layout=op.layout.data, offsets=op.offsets, weights=op.weights, padding=padding
         )
-        return [instr("bag", dst=dst, port=port, matrix=matrix, mode=mode, scale=scale)]
+        return [instr("bag", dst=dst, port=port, matrix=matrix, mode=mode, scale=scale, idbits=width)]
     pad = op.padding.value.data if op.padding is not None else 0
     if not -(1 << 31) <= pad < 1 << 31:
         raise unsupported(op, f"the padding id {pad} does not fit the 32 bits of ids on the chip")
@@ -129,13 +131,15 @@ def _lookup(seg: Segment, op: cim.LookupOp) -> list[Instr]:
     dst = dst._replace(stride=4 * op.dim.value.data * stride)
     if op.weights is None:
         body = instr(
-            "lookup", dst=dst, ids=ids, matrix=matrix, mode=mode, scale=scale, n=n, drop=drop, pad=pad
-        )
+            "lookup", dst=dst, ids=ids, matrix=matrix, mode=mode, scale=scale, n=n, drop=drop, pad=pad,
+            idbits=width,
+        )  # fmt: skip
     else:
         weights = seg.ref(op.weights)._replace(stride=4 * n * stride)
         body = instr(
-            "lookupw", dst=dst, ids=ids, weights=weights, matrix=matrix, scale=scale, n=n, drop=drop, pad=pad
-        )
+            "lookupw", dst=dst, ids=ids, weights=weights, matrix=matrix, scale=scale, n=n, drop=drop, pad=pad,
+            idbits=width,
+        )  # fmt: skip
     return vector_ops.looped(bags, [body])
 
 

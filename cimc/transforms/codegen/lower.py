@@ -70,10 +70,11 @@ class _Lowering:
                     hint="run 'schedule' before",
                 )
         numbers = {o.symbol: n for n, o in enumerate(self.matrices)}
+        rows = {o.symbol: o.rows.value.data for o in self.matrices}
         names: dict[SSAValue, str] = dict(zip(self.function.body.block.args, self.inputs, strict=True))
         target = target_of(data, Lower.name)
         instances = cim.instances_of(module, data.store)
-        self.shared = Shared(data.store, numbers, self.stages, names, target, instances)
+        self.shared = Shared(data.store, numbers, rows, self.stages, names, target, instances)
 
     def program(self) -> Program:
         segments: list[ChipSegment | HostSegment] = []

@@ -180,7 +180,7 @@ def _price(
     for width in widths:
         converted = width * slices
         steps = -(-converted // array.columns_per_step)
-        charged = converted if array.gate_unused_adc else steps * array.columns_per_step
+        charged = int(array.conversions(np.array(converted)))
         each = charged * float(array.conversion_pj) + steps * float(array.step_pj)
         each += converted * float(tile.shift_add_pj) + width * _WORD_BITS * float(tile.bus_pj_per_bit)
         pj += activations * each + added * 2 * width * float(tile.shift_add_pj)

@@ -1,6 +1,6 @@
 segment 0 tile 28
-  bag dst=[28] port=p0 matrix=m4 mode=none scale=0.013867574743926525
-  bag dst=[56] port=p1 matrix=m5 mode=sum scale=0.016840513795614243
+  bag dst=[28] port=p0 matrix=m4 mode=none scale=0.013867574743926525 idbits=6
+  bag dst=[56] port=p1 matrix=m5 mode=sum scale=0.016840513795614243 idbits=4
   recv tile=37 tag=1 dst=[0] bytes=28 bits=8 sign=unsigned
   dots dst=[88] src=[0] pairs=c[152] n=3 features=3 dim=7
   send tile=37 tag=2 src=[88] bytes=12 bits=8
