@@ -143,8 +143,7 @@ def _hops_to(where: Ints, target: Target) -> Floats:
     """Mesh hops from the middle of each instance to each tile, float64 ``[R, tiles]``."""
     chip, local = np.divmod(np.arange(target.n_tiles), target.tiles_per_chip)
     y, x = np.divmod(local, target.chip.mesh[0])
-    port_x, port_y = target.chip.port
-    to_port = np.abs(x - port_x) + np.abs(y - port_y)
+    to_port = np.array([target.port_hops(tile) for tile in range(target.n_tiles)])
     home = where[:, 0]
     inside = np.abs(x - x[home][:, None]) + np.abs(y - y[home][:, None])
     across = to_port + to_port[home][:, None] + _CROSSING
