@@ -30,7 +30,7 @@ from cimc.isa.program import HostSegment
 from cimc.transforms.passes import FRONTEND
 from cimc.transforms.pipeline import Pipeline
 
-TAIL = "quantize{weights=8 acts=8},shard,place{strategy=greedy},schedule,lower"
+TAIL = "quantize{weights=8 acts=8},shard,choose-adc-steps,place{strategy=greedy},schedule,lower"
 FORCED = FRONTEND.replace("demote", "demote{vector=true}")
 _PLUMBING = {"loop", "end", "load", "loadq", "store", "send", "recv"}
 

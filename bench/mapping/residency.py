@@ -36,11 +36,11 @@ from cimc.transforms.passes import FRONTEND
 from cimc.transforms.pipeline import Pipeline
 from cimc.workload.traces.zipf import zipf
 
-SHARD, SPREAD = "shard{converter_parallelism=0.2}", "schedule{reduction_tiles=spread},lower"
+SHARD, SPREAD = "shard{converter_parallelism=0.2},choose-adc-steps", "schedule{reduction_tiles=spread},lower"
 PIPELINES = (
-    "quantize,shard,place,schedule,lower",
-    "quantize,group,shard,place,schedule,lower",
-    "quantize,group,shard,place{chips=near},schedule,lower",
+    "quantize,shard,choose-adc-steps,place,schedule,lower",
+    "quantize,group,shard,choose-adc-steps,place,schedule,lower",
+    "quantize,group,shard,choose-adc-steps,place{chips=near},schedule,lower",
     f"quantize,group,{SHARD},place{{chips=near}},schedule,lower",
     f"quantize,group,{SHARD},place{{chips=near}},{SPREAD}",  # the default
     f"quantize,group,{SHARD},assign-memory,place{{chips=near}},{SPREAD}",

@@ -39,6 +39,7 @@ from cimc.remarks.table_remarks import (
 )
 from cimc.remarks.weight_remarks import (
     ClippedInput,
+    ConverterRemarks,
     LayerRanges,
     LookupPrice,
     QuantisationRemarks,
@@ -51,6 +52,7 @@ __all__ = [
     "ChipAssignment",
     "ChipWork",
     "ClippedInput",
+    "ConverterRemarks",
     "CountsByMemory",
     "CutOperation",
     "GroupingRemarks",

@@ -14,7 +14,7 @@ from cimc.remarks.placement_remarks import PlacementRemarks, ScheduleRemarks
 from cimc.remarks.record import json_key, json_of
 from cimc.remarks.remark import BESIDE, Remark, bad_remark
 from cimc.remarks.table_remarks import GroupingRemarks, ReplicationRemarks, ResidenceRemarks
-from cimc.remarks.weight_remarks import QuantisationRemarks, ShardingRemarks
+from cimc.remarks.weight_remarks import ConverterRemarks, QuantisationRemarks, ShardingRemarks
 from cimc.support.registry import Registry
 from cimc.support.shown import Shown, some
 
@@ -30,6 +30,7 @@ class Remarks(Shown):
         simplification: of ``canonicalize``.
         recognition: of ``outline-host``.
         quantisation: of ``quantize``.
+        converters: of ``choose-adc-steps``.
         sharding: of ``shard``.
         grouping: of ``group``.
         residence: of ``assign-memory``.
@@ -43,6 +44,7 @@ class Remarks(Shown):
     simplification: SimplificationRemarks | None = None
     recognition: RecognitionRemarks | None = None
     quantisation: QuantisationRemarks | None = None
+    converters: ConverterRemarks | None = None
     sharding: ShardingRemarks | None = None
     grouping: GroupingRemarks | None = None
     residence: ResidenceRemarks | None = None

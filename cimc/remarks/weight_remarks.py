@@ -54,6 +54,18 @@ class LayerRanges(Record):
 
 
 @dataclass(frozen=True, repr=False)
+class ConverterRemarks(Remark):
+    """Of ``choose-adc-steps``.
+
+    Attributes:
+        adc_ranges: converters of each layer.
+    """
+
+    name: ClassVar[str] = "converters"
+    adc_ranges: tuple[LayerRanges, ...] = field(metadata=beside("adc_ranges"))
+
+
+@dataclass(frozen=True, repr=False)
 class LookupPrice(Record):
     """What one lookup costs in the arrays, on average.
 
@@ -99,10 +111,8 @@ class ShardingRemarks(Remark):
     """Of ``shard``.
 
     Attributes:
-        adc_ranges: converters of each layer.
         pooling: whether rows of each table are added in the array.
     """
 
     name: ClassVar[str] = "sharding"
-    adc_ranges: tuple[LayerRanges, ...] = field(metadata=beside("adc_ranges"))
     pooling: tuple[TablePooling, ...] = field(metadata=beside("pooling"))

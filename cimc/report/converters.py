@@ -12,27 +12,27 @@ from cimc.support.quantities import count, joules, percent, seconds
 
 def to_json(program: Program) -> dict[str, Any]:
     """``adc_ranges``, an object per layer, and ``pooling``, one per table."""
-    said = program.remarks.sharding
-    return {"adc_ranges": [], "pooling": []} if said is None else said.to_json()
+    said: dict[str, Any] = {"adc_ranges": [], "pooling": []}
+    for each in (program.remarks.converters, program.remarks.sharding):
+        said |= {} if each is None else each.to_json()
+    return said
 
 
 def blocks(program: Program) -> list[Block]:
     """The same for people: a line per layer, and one per kind of lookup."""
-    said = program.remarks.sharding
+    steps, sharding = program.remarks.converters, program.remarks.sharding
     out: list[Block] = []
-    if said is None:
-        return out
-    if said.adc_ranges:
+    if steps is not None and steps.adc_ranges:
         out.append(
             table(
                 "ADC ranges (SQNR of the layer's output on its calibration inputs)",
                 ("layer", "ranges", ">step", ">inputs", ">clipped", ">SQNR"),
-                (_layer(each) for each in said.adc_ranges),
+                (_layer(each) for each in steps.adc_ranges),
             )
         )
-    if said.pooling:
+    if sharding is not None and sharding.pooling:
         groups: dict[tuple[str, str, int, int], list[TablePooling]] = {}
-        for each in said.pooling:
+        for each in sharding.pooling:
             key = (each.decision, each.reason, each.chunk_rows, each.error_bound)
             groups.setdefault(key, []).append(each)
         lines: list[tuple[str, object]] = []

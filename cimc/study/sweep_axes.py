@@ -23,7 +23,7 @@ ALIASES = {
     "acts": "quantize",
     "tables": "quantize",
     "percentile": "quantize",
-    "ranges": "shard",
+    "ranges": "choose-adc-steps",
     "pool": "shard",
     "strategy": "place",
 }

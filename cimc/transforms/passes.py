@@ -48,6 +48,7 @@ PASSES: Registry[type[ModulePass]] = Registry(
         "quantize": "cimc.transforms.quantise.quantize:Quantize",
         "group": "cimc.transforms.partition.group_rows:Group",
         "shard": "cimc.transforms.partition.shard:Shard",
+        "choose-adc-steps": "cimc.transforms.partition.choose_adc_steps:ChooseAdcSteps",
         "assign-memory": "cimc.transforms.partition.assign_memory:AssignMemory",
         "replicate": "cimc.transforms.partition.replicate:Replicate",
         "copy-layers": "cimc.transforms.partition.copy_layers:CopyLayers",
@@ -70,7 +71,7 @@ register_pass = PASSES.register
 
 DEFAULT_PIPELINE = (
     f"{FRONTEND},quantize{{weights=8 acts=8}},group,shard{{converter_parallelism=0.2}},"
-    "place{strategy=greedy chips=near},schedule{reduction_tiles=spread},lower"
+    "choose-adc-steps,place{strategy=greedy chips=near},schedule{reduction_tiles=spread},lower"
 )
 
 

@@ -19,6 +19,15 @@ OPTIONS = {
 """Name of a pass to old names of its options and what they are called."""
 
 
+ALL_OF_FRONTEND = "frontend"
+"""Stands for the passes of :data:`cimc.transforms.passes.FRONTEND`."""
+
+OLD_FRONTEND = "fuse-recsys"
+"""One pass that did what the passes of :data:`cimc.transforms.passes.FRONTEND` behind the first do now."""
+
+CHOOSE_ADC_STEPS = "choose-adc-steps"
+"""The pass that does what ``shard`` did beside."""
+
 _FRONTEND_OPTIONS = {"only": "recognise", "also": "recognise", "vector": "demote", "scratchpad": "demote"}
 _NOT_WITH_ONLY = ("expand-composites", "batch-major")
 
@@ -41,7 +50,27 @@ def current_names(specs: Iterable[ArgSpec]) -> tuple[tuple[ArgSpec, ...], tuple[
             now, noted = renamed(spec)
             found.append(now)
             notes += noted
-    return tuple(found), tuple(notes)
+    found, noted = _with_adc_steps(found)
+    return tuple(found), (*notes, *noted)
+
+
+def _with_adc_steps(specs: list[ArgSpec]) -> tuple[list[ArgSpec], tuple[str, ...]]:
+    """``shard`` chose the ADC steps, too: where nothing else does, ``choose-adc-steps`` comes behind it.
+
+    So it is in a line that names the option ``ranges`` of ``shard``, or that goes on to ``lower``.
+    """
+    names = [spec.name for spec in specs]
+    if "shard" not in names or CHOOSE_ADC_STEPS in names:
+        return specs, ()
+    at = names.index("shard")
+    given = specs[at].parameters
+    if "lower" not in names and "ranges" not in given:
+        return specs, ()
+    moved = {name: value for name, value in given.items() if name == "ranges"}
+    kept = {name: value for name, value in given.items() if name != "ranges"}
+    parted = [ArgSpec("shard", kept), ArgSpec(CHOOSE_ADC_STEPS, moved)]
+    note = f"pass `shard` chooses no ADC steps now: `{CHOOSE_ADC_STEPS}` runs behind it"
+    return [*specs[:at], *parted, *specs[at + 1 :]], (note,)
 
 
 def _parted(spec: ArgSpec) -> list[ArgSpec]:

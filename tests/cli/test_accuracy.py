@@ -177,7 +177,7 @@ def test_only_positive_requests_are_queries_and_programs_do_too(tmp_path: Path) 
         (["--sweep", "quantize.colour=1"], "accuracy.bad-sweep"),
         (["--sweep", "weights=four"], "pass.bad-option"),
         (["--sweep", "array.colour=1"], "target.invalid"),
-        (["--sweep", "ranges=loose"], "shard.bad-option"),
+        (["--sweep", "ranges=loose"], "choose-adc-steps.option"),
         (["--labels", "nosuch"], "accuracy.bad-labels"),
         (["--labels", "dense"], "accuracy.bad-labels"),
         (["--output", "nosuch"], "accuracy.which-output"),

@@ -55,6 +55,7 @@ def test_json_of_compile(tiny: Tiny, tmp_path: Path) -> None:
         "quantize",
         "group",
         "shard",
+        "choose-adc-steps",
         "place",
         "schedule",
         "lower",
@@ -160,6 +161,7 @@ def test_check_each_measures_every_pass_and_the_program(tiny: Tiny, tmp_path: Pa
         "quantize",
         "group",
         "shard",
+        "choose-adc-steps",
         "place",
         "schedule",
         "lower",
@@ -170,7 +172,8 @@ def test_check_each_measures_every_pass_and_the_program(tiny: Tiny, tmp_path: Pa
 
 def test_check_each_names_the_pass_that_breaks_the_model(tiny: Tiny, tmp_path: Path) -> None:
     coarse = (
-        "canonicalize,recognise,demote,outline-host,quantize{weights=2 acts=2},shard,place,schedule,lower"
+        "canonicalize,recognise,demote,outline-host,quantize{weights=2 acts=2},shard,choose-adc-steps,"
+        "place,schedule,lower"
     )
     done = call("compile", tiny.model, "-o", tmp_path / "p.cimc", "--calib", tiny.calib, "--pipeline", coarse,
                 "--check-each")  # fmt: skip

@@ -52,7 +52,9 @@ class Nothing(ModulePass):
 
 cimc.register_target("mine", cimc.load_target("isaac32{array.adc_bits=7}"))
 """
-LINE = f"{FRONTEND},nothing,quantize,shard,place{{strategy=as_greedy effort=7}},schedule,lower"
+LINE = (
+    f"{FRONTEND},nothing,quantize,shard,choose-adc-steps,place{{strategy=as_greedy effort=7}},schedule,lower"
+)
 
 
 def cimc(folder: Path, *args: object, code: int = 0) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,8 @@ from tests.e2e.cosh_model import write_model
 ROOT = Path(__file__).parents[2]
 LINE = "canonicalize,recognise{also=sample-hyperbolic},demote,outline-host"
 PIPELINE = (
-    f"{LINE},sample-count{{at_least=2}},quantize,shard,place{{strategy=sample_nearest skip=1}},schedule,lower"
+    f"{LINE},sample-count{{at_least=2}},quantize,shard,choose-adc-steps,"
+    f"place{{strategy=sample_nearest skip=1}},schedule,lower"
 )
 
 

@@ -109,7 +109,7 @@ def test_one_table_in_all_lookups_of_the_same_ids(layout: str) -> None:
         "weights": rng.normal(0, 1, size).astype(np.float32),
     }  # fmt: skip
     ctx.calibration = requests
-    Pipeline.parse("quantize,shard,place,schedule,lower").run(made, ctx)
+    Pipeline.parse("quantize,shard,choose-adc-steps,place,schedule,lower").run(made, ctx)
     assert ctx.target is not None
     simulator = Simulator(ctx.program, ctx.target)
     assert len(simulator.program.matrices) == 1
@@ -132,7 +132,7 @@ def test_each_lookup_has_noise_of_its_own() -> None:
     made, ctx = module({"ids": tensor((-1, 3), i64)}, _two_bags("sum", "mean"))
     requests = {"ids": np.random.default_rng(4).integers(0, 30, (200, 3))}
     ctx.calibration = requests
-    Pipeline.parse("quantize,shard,place,schedule,lower").run(made, ctx)
+    Pipeline.parse("quantize,shard,choose-adc-steps,place,schedule,lower").run(made, ctx)
     assert ctx.target is not None
     simulator = Simulator(ctx.program, ctx.target)
     exact, _ = simulator.run(requests, "exact")
@@ -150,7 +150,7 @@ def test_ids_must_fit_every_table_they_go_to(rows: tuple[int, int], mode: Any) -
 
     made, ctx = module({"ids": tensor((-1,), i64)}, body)
     ctx.calibration = {"ids": np.arange(10)}
-    Pipeline.parse("quantize,shard,place,schedule,lower").run(made, ctx)
+    Pipeline.parse("quantize,shard,choose-adc-steps,place,schedule,lower").run(made, ctx)
     assert ctx.target is not None
     simulator = Simulator(ctx.program, ctx.target)
     simulator.run({"ids": np.array([3, 9])}, mode)

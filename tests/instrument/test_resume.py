@@ -18,7 +18,8 @@ from cimc.transforms.pipeline import Pipeline
 from tests.build import dlrm
 
 LINE = (
-    "quantize,group,shard,assign-memory{policy=hot_sram sram=0.01},replicate{budget=0.5},place,schedule,lower"
+    "quantize,group,shard,choose-adc-steps,"
+    "assign-memory{policy=hot_sram sram=0.01},replicate{budget=0.5},place,schedule,lower"
 )
 NARROW: dict[str, Any] = {"array.rows": 16, "array.physical_rows": 16}
 """So few rows an array that tables have more blocks than the text shows in full."""

@@ -102,7 +102,7 @@ def test_the_summary_counts_units_and_conversions():
 @pytest.fixture(scope="module")
 def compiled():
     made, ctx = mlp((40, 30, 8), target="isaac32")
-    Pipeline.parse("quantize,shard,place,schedule,lower").run(made, ctx)
+    Pipeline.parse("quantize,shard,choose-adc-steps,place,schedule,lower").run(made, ctx)
     return ctx.program, ctx.target
 
 

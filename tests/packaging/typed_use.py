@@ -23,8 +23,8 @@ assert_type(program.remarks, cimc.Remarks)
 if program.remarks.placement is not None:
     assert_type(program.remarks.placement.gap, float)
     assert_type(program.remarks.placement.matrices[0].tiles, tuple[int, ...])
-if program.remarks.sharding is not None:
-    assert_type(program.remarks.sharding.adc_ranges[0].sqnr_db, float | None)
+if program.remarks.converters is not None:
+    assert_type(program.remarks.converters.adc_ranges[0].sqnr_db, float | None)
 
 
 @cimc.register_remark("count")

@@ -26,6 +26,7 @@ from cimc.isa.program import Header, Program
 from cimc.remarks import (
     REMARKS,
     ChipAssignment,
+    ConverterRemarks,
     GroupingRemarks,
     LayerRanges,
     PlacementRemarks,
@@ -90,7 +91,8 @@ def test_stored_remarks_come_back(found: Remarks) -> None:
 
 def test_the_stored_form_is_an_entry_or_more_a_pass() -> None:
     layer = LayerRanges("w", "calibrated", 1, 4, 20, 31.5, 0.0)
-    made = Remarks().having(PLACED).having(ShardingRemarks((layer,), ())).having(ScheduleRemarks({3: 64}))
+    made = Remarks().having(PLACED).having(ConverterRemarks((layer,))).having(ShardingRemarks(()))
+    made = made.having(ScheduleRemarks({3: 64}))
     stored = made.to_json()
     assert set(stored) == {"placement", "residency", "chips", "adc_ranges", "pooling", "scratchpad"}
     assert stored["placement"]["gap"] == 1.0
@@ -115,7 +117,7 @@ def test_the_stored_form_is_an_entry_or_more_a_pass() -> None:
             {"placement": {**PLACED.mapping(), "items": 1 << 60}, "residency": []},
             "placement.items: an integer",
         ),
-        ({"pooling": []}, "sharding lacks 'adc_ranges'"),
+        ({"pooling": {}}, "sharding.pooling is an object instead of a list"),
         ({"scratchpad": {"3": "64"}}, "schedule.scratchpad['3'] is a text instead of an integer"),
         ({"frontend": {}}, "frontend lacks 'nodes'"),
         ({"of-a-plug-in": {"a": [float("inf")]}}, "of-a-plug-in"),

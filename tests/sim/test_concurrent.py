@@ -46,7 +46,7 @@ def many_switches() -> Iterator[None]:
 @functools.cache
 def bags() -> tuple[bytes, Callable[[int, int], dict[str, Any]]]:
     made, ctx = dlrm()
-    Pipeline.parse("quantize,shard,place,schedule,lower").run(made, ctx)
+    Pipeline.parse("quantize,shard,choose-adc-steps,place,schedule,lower").run(made, ctx)
     assert ctx.target is not None
     return pickle.dumps(Program(ctx.program, ctx.target)), dlrm_requests
 

@@ -31,7 +31,7 @@ MODES: dict[str, dict[str, Any]] = {
 
 def built() -> Simulator:
     made, ctx = dlrm()
-    Pipeline.parse("quantize,shard,place,schedule,lower").run(made, ctx)
+    Pipeline.parse("quantize,shard,choose-adc-steps,place,schedule,lower").run(made, ctx)
     assert ctx.program is not None
     assert ctx.target is not None
     return Simulator(ctx.program, ctx.target)

@@ -88,7 +88,7 @@ def test_strategies_are_names_or_pipelines() -> None:
     assert 'place{strategy="round_robin" seed=0' in strategy("round_robin").pipeline
     assert 'place{strategy="round_robin" seed=7' in seeded(strategy("round_robin").pipeline, 7)
     own = strategy(
-        "w4=canonicalize,recognise,demote,outline-host,quantize{weights=4},shard,place,schedule,lower"
+        "w4=canonicalize,recognise,demote,outline-host,quantize{weights=4},shard,choose-adc-steps,place,schedule,lower"
     )
     assert own.name == "w4"
     assert "weights=4" in own.pipeline

@@ -134,7 +134,8 @@ def test_a_stranger_places_with_ortools(stranger: Stranger, filters: str) -> Non
         path.chmod(0o644)
     done = stranger.python(
         "-m", "cimc", "compile", "tiny.onnx", "-o", "tiny.cimc", "--calib", "calib.npz",
-        "--pipeline", f"{FRONTEND},quantize,group,shard,place{{strategy=ortools}},schedule,lower",
+        "--pipeline", f"{FRONTEND},quantize,group,shard,choose-adc-steps,"
+        "place{strategy=ortools},schedule,lower",
         PYTHONWARNINGS=filters,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

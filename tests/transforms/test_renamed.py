@@ -14,9 +14,10 @@ from cimc.transforms.renamed import OPTIONS
 
 OLD = "shard{spread=0.2},reside{policy=dram},place{spread=2.0 chips=near},schedule{homes=spread},lower"
 NEW = (
-    "shard{converter_parallelism=0.2},assign-memory{policy=dram},place{array_slack=2.0 chips=near},"
-    "schedule{reduction_tiles=spread},lower"
+    "shard{converter_parallelism=0.2},choose-adc-steps,assign-memory{policy=dram},"
+    "place{array_slack=2.0 chips=near},schedule{reduction_tiles=spread},lower"
 )
+ADC_NOTE = "pass `shard` chooses no ADC steps now: `choose-adc-steps` runs behind it"
 
 
 def test_old_names_mean_the_new_ones_and_are_noted() -> None:
@@ -29,6 +30,7 @@ def test_old_names_mean_the_new_ones_and_are_noted() -> None:
         "pass `reside` is called `assign-memory` now",
         "option `spread` of pass `place` is called `array_slack` now",
         "option `homes` of pass `schedule` is called `reduction_tiles` now",
+        ADC_NOTE,
     )
 
 
@@ -80,6 +82,35 @@ def test_no_plugin_brings_a_pass_that_one_of_these_names_would_hide(name: str) -
         PASSES.register(name, "somewhere:Pass")
     assert caught.value.code == "plugin.duplicate"
     assert name not in PASSES
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("shard,place,schedule,lower", "shard,choose-adc-steps,place,schedule,lower"),
+        ("shard{ranges=clip-free pool=read}", "shard{pool=read},choose-adc-steps{ranges=clip-free}"),
+        (
+            "shard{ranges=clip-free},replicate,lower",
+            "shard,choose-adc-steps{ranges=clip-free},replicate,lower",
+        ),
+    ],
+)
+def test_shard_chose_adc_steps_too(old: str, new: str) -> None:
+    found = Pipeline.parse(old)
+    assert found == Pipeline.parse(new)
+    assert found.notes == (ADC_NOTE,)
+    assert Pipeline.parse(new).notes == ()
+
+
+def test_shard_alone_is_shard_alone() -> None:
+    """Nothing is put into a line that ends before the steps are needed, or that chooses them itself."""
+    for line in ("shard", "quantize,shard,place", "shard,place,choose-adc-steps,schedule,lower"):
+        found = Pipeline.parse(line)
+        assert [p.name for p in found.passes] == line.split(",")
+        assert found.notes == ()
+    with pytest.raises(PassError) as caught:
+        Pipeline.parse("shard{ranges=calibrated},choose-adc-steps,lower")
+    assert caught.value.code == "pass.bad-option"
 
 
 def test_frontend_stands_for_its_passes() -> None:

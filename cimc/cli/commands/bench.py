@@ -30,7 +30,7 @@ def _number(name: str, default: int, text: str, *, least: int = 0) -> Callable[[
         "cimc bench dlrm.onnx twotower.onnx --out study --target tsinghua28 --target isaac32 --plots",
         "cimc bench big/model.onnx --out study --weights generated:0 --chips 0 --seed 0 --seed 1",
         "cimc bench dlrm.onnx --out study \\",
-        "    --strategy 'w4=frontend,quantize{weights=4},shard,place{strategy=ortools},schedule,lower' \\",
+        "    --strategy 'w4=frontend,quantize{weights=4},shard,choose-adc-steps,place,schedule,lower' \\",
         "    --baseline w4 --strategy default",
     ),
 )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         "cimc compile graph_only.onnx -o dlrm.cimc --weights generated:0",
         "cimc compile twotower.onnx -o user.cimc --calib requests.npz --select user_vec",
         "cimc compile dlrm.onnx -o dlrm.cimc \\",
-        "    --pipeline 'frontend,quantize{weights=4 acts=8},shard,place,schedule,lower'",
+        "    --pipeline 'frontend,quantize{weights=4 acts=8},shard,choose-adc-steps,place,schedule,lower'",
     ),
 )
 @click.argument("model", type=READ)

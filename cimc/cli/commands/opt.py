@@ -153,7 +153,7 @@ def _missing(line: object, ctx: CompilerContext) -> None:
 
     assert isinstance(line, Pipeline)
     names = [p.name for p in line.passes]
-    back = [n for n in names if n in ("quantize", "shard", "place", "schedule", "lower")]
+    back = [n for n in names if n in ("quantize", "shard", "choose-adc-steps", "place", "schedule", "lower")]
     if back and ctx.target is None:
         raise PassError("pass.needs-target", f"pass '{back[0]}' needs a target", hint="add --target NAME")
     if "quantize" in names and ctx.calibration is None:
@@ -162,7 +162,7 @@ def _missing(line: object, ctx: CompilerContext) -> None:
             "pass 'quantize' sets ranges from calibration requests, and none were given",
             hint="add --calib REQ.npz",
         )
-    if "shard" in names and "quantize" not in names and not ctx.samples:
+    if "choose-adc-steps" in names and "quantize" not in names and not ctx.samples:
         note("note: no samples of activations were loaded: ADC ranges will cover the worst case")
     if "place" in names and "quantize" not in names and not ctx.access:
         note("note: no table accesses were loaded: placement takes all rows as equally often used")

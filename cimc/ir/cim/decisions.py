@@ -1,6 +1,5 @@
 """What passes decided about a matrix: one operation a decision, right behind the matrix.
 
-=================  ============  ===============================================================
 operation          pass          says
 =================  ============  ===============================================================
 ``cim.row_order``  `group`       the storage row (slot) of each row of a table
@@ -11,6 +10,18 @@ operation          pass          says
 ``cim.replicas``   `replicate`   further copies of blocks (of layers: `copy-layers`)
 ``cim.placement``  `place`       tile, array and cell column of each block and copy
 =================  ============  ===============================================================
+=======
+=================  ==================  ===========================================================
+operation          pass                says
+=================  ==================  ===========================================================
+``cim.row_order``  `group`             the storage row (slot) of each row of a table
+``cim.shards``     `shard`             bit slices, and the rows and columns of each block
+``cim.adc``        `choose-adc-steps`  ADC steps of a layer, and which column sums cannot clip
+``cim.pooling``    `shard`             how many rows of a table are read at once, and the ADC step
+``cim.residence``  `assign-memory`     the memory of each block of a table
+``cim.replicas``   `replicate`         further copies of blocks (of layers: `copy-layers`)
+``cim.placement``  `place`             tile, array and cell column of each block and copy
+=================  ==================  ===========================================================
 
 No decision is ever overwritten: a pass that finds one it would make refuses.
 """
@@ -185,8 +196,8 @@ class AdcOp(DecisionOp):
     """
 
     name = "cim.adc"
-    PASS: ClassVar[str] = "shard"
-    MISSING: ClassVar[str] = "pass.needs-shard"
+    PASS: ClassVar[str] = "choose-adc-steps"
+    MISSING: ClassVar[str] = "pass.needs-choose-adc-steps"
     ABOUT: ClassVar[tuple[str, ...]] = ("weights",)
     kind = prop_def(StringAttr)
     steps = prop_def(NumbersAttr)

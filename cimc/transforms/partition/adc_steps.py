@@ -32,7 +32,7 @@ Integers = NDArray[np.integer[Any]]
 
 
 RANGES = ("calibrated", "clip-free")
-"""Values of the option ``ranges`` of the pass ``shard``."""
+"""Values of the option ``ranges`` of the pass ``choose-adc-steps``."""
 
 
 def choose_ranges(
@@ -112,8 +112,8 @@ def _check_reach(lsb: int, array: Array) -> None:
             "shard.adc-range",
             f"covering every possible column sum needs an ADC step of {lsb}, the target's coarsest is "
             f"{array.adc_max_lsb}",
-            hint="give calibration inputs (and shard{ranges=calibrated}), or a target with more adc_bits or "
-            "a larger adc_max_lsb",
+            hint="give calibration inputs (and choose-adc-steps{ranges=calibrated}), or a target with more "
+            "adc_bits or a larger adc_max_lsb",
         )
 
 

@@ -1,4 +1,4 @@
-"""``shard``: matrices are cut into array-sized blocks, sliced, and given their ADC ranges."""
+"""``shard``: matrices are cut into array-sized blocks and sliced."""
 
 from __future__ import annotations
 
@@ -22,13 +22,9 @@ from cimc.ir import cim, rec
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.types import symbol
-from cimc.isa.certificate import certify, shares
-from cimc.remarks import LayerRanges, ShardingRemarks, TablePooling
-from cimc.support.blas import one_thread
+from cimc.remarks import ShardingRemarks, TablePooling
 from cimc.target.spec import Target
 from cimc.transforms.partition import pool_or_read
-from cimc.transforms.partition.adc_quality import layer_ranges
-from cimc.transforms.partition.adc_steps import RANGES, choose_ranges
 from cimc.transforms.partition.converter_parallelism import Layer, widths
 from cimc.transforms.place.shard_list import row_block_reads
 
@@ -40,34 +36,28 @@ _RESULT_BITS = 32  # an element of an answer, as in the cost model
 
 @dataclass(frozen=True)
 class Shard(ModulePass):
-    """Give every matrix its block table, bit slices and ADC ranges.
+    """Give every matrix its block table and bit slices.
 
     A block fills the word lines of one array and, with all slices of its columns side by side, up to its
     width.  The blocks of a layer form *array groups*, each small enough for one tile, that are placed and
     fired together; a matrix of several groups gets one ``cim.mvm`` per group, and its partial products are
-    added (row parts) or concatenated (column parts).  ADC ranges of dense blocks come from calibration
-    samples, or are clip-free by construction where there are none or ``ranges=clip-free`` asks for it.  Rows
-    of tables are pooled in the array, up to the number that the ADC converts without loss, or read one by
-    one: :mod:`cimc.transforms.partition.pool_or_read` decides by cost, or ``pool``
-    does.  ``converter_parallelism`` is the share of the arrays that tables and layers leave free which
-    layers may take to work on more converters at once
-    (:mod:`cimc.transforms.partition.converter_parallelism`).
+    added (row parts) or concatenated (column parts).  Rows of tables are pooled in the array, up to the
+    number that the ADC converts without loss, or read one by one:
+    :mod:`cimc.transforms.partition.pool_or_read` decides by cost, or ``pool`` does.
+    ``converter_parallelism`` is the share of the arrays that tables and layers leave free which layers may
+    take to work on more converters at once (:mod:`cimc.transforms.partition.converter_parallelism`).
 
-    Precondition: matrices without blocks.  Postcondition: every matrix has its ``cim.shards``, a layer its
-    ``cim.adc`` with the clip-free certificate, a table its ``cim.pooling``;
-    :class:`~cimc.remarks.ShardingRemarks`.
+    Precondition: matrices without blocks.  Postcondition: every matrix has its ``cim.shards``, a table its
+    ``cim.pooling``; :class:`~cimc.remarks.ShardingRemarks`.
     """
 
     name = "shard"
-    ranges: str = "calibrated"
     pool: str = "auto"
     converter_parallelism: int | float = 0.0
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         data = compiler_context(ctx, self.name)
         target = target_of(data, self.name)
-        if self.ranges not in RANGES:
-            raise PassError("shard.bad-option", f"ranges={self.ranges}: known are {', '.join(RANGES)}")
         pool_or_read.check_option(self.pool)
         if not 0 <= self.converter_parallelism <= 1:
             raise PassError(
@@ -78,21 +68,19 @@ class Shard(ModulePass):
         uses: dict[str, list[cim.LookupOp]] = {}
         for lookup in [o for o in main_function(op).body.block.ops if isinstance(o, cim.LookupOp)]:
             uses.setdefault(symbol(lookup.table), []).append(lookup)
-        layers: list[LayerRanges] = []
         tables: list[TablePooling] = []
         groups: dict[str, tuple[ArrayGroups, NDArray[np.int32]]] = {}
         matrices = cim.matrices_of(op)
         for matrix in matrices:
             matrix.refuse(cim.ShardsOp)
         columns = self._widths(op, matrices, target)
-        with one_thread():  # ranges and certificates are thousands of small products
-            for matrix in matrices:
-                name = matrix.sym_name.data
-                if isinstance(matrix, cim.WeightsOp):
-                    groups[name] = self._layer(matrix, columns[name], data, target, layers)
-                elif isinstance(matrix, cim.TableOp):
-                    self._table(matrix, uses.get(name, []), data, target, tables)
-        data.remark(ShardingRemarks(tuple(layers), tuple(tables)))
+        for matrix in matrices:
+            name = matrix.sym_name.data
+            if isinstance(matrix, cim.WeightsOp):
+                groups[name] = _layer(matrix, columns[name], data, target)
+            elif isinstance(matrix, cim.TableOp):
+                self._table(matrix, uses.get(name, []), data, target, tables)
+        data.remark(ShardingRemarks(tuple(tables)))
         for mvm in [o for o in main_function(op).body.block.ops if isinstance(o, cim.MvmOp)]:
             name = symbol(mvm.matrix)
             _split(mvm, *groups[name])
@@ -119,44 +107,6 @@ class Shard(ModulePass):
         return widths(
             found, max(0, int(free * self.converter_parallelism)), _answer_steps(module, target), target
         )
-
-    def _layer(
-        self,
-        matrix: cim.WeightsOp,
-        width: int,
-        data: CompilerContext,
-        target: Target,
-        remarks: list[LayerRanges],
-    ) -> tuple[ArrayGroups, NDArray[np.int32]]:
-        """Shard a layer into blocks of ``width`` columns; returns its array groups and its block table."""
-        name, bits = matrix.sym_name.data, matrix.bits.value.data
-        inputs, signed = matrix.inputs
-        blocks, groups = dense_blocks(
-            matrix.rows.value.data, matrix.cols.value.data, target.array.rows, width, target.tile.arrays,
-        )  # fmt: skip
-        samples, weights = data.samples.get(name), data.store[symbol(matrix.data)]
-        calibrated = self.ranges == "calibrated" and samples is not None and len(samples) > 0
-        ranges = choose_ranges(
-            samples if calibrated else None, weights, blocks, target.array, bits, inputs, signed
-        )
-        remarks.append(
-            layer_ranges(
-                name, "calibrated" if calibrated else "clip-free", samples, weights,
-                data.store[symbol(matrix.scales)], blocks, ranges, target.array, bits, inputs, signed,
-            )
-        )  # fmt: skip
-        certificate = certify(weights, blocks, ranges, target.array, bits, inputs, signed)
-        held = shares(certificate, blocks, target.slices(bits))
-        store, of = data.store, cim.NumbersAttr.of
-        matrix.decide(_shards(matrix, data, target, blocks))
-        matrix.decide(
-            cim.AdcOp(
-                name, "calibrated" if calibrated else "clip-free",
-                of(ranges, store, f"{name}.ranges", lambda found: cim.by_value(found, "step")), held,
-                of(certificate, store, f"{name}.certificate", lambda _: ()),
-            )
-        )  # fmt: skip
-        return groups, blocks
 
     def _table(
         self,
@@ -186,6 +136,17 @@ class Shard(ModulePass):
             data.notes.append(f"table {name}: {cause}; rows are read in steps of {chosen.step}")
         if self.pool == "pool" and chosen.decision == "read":
             data.notes.append(f"table {name}: rows are read one at a time: {chosen.reason}")
+
+
+def _layer(
+    matrix: cim.WeightsOp, width: int, data: CompilerContext, target: Target
+) -> tuple[ArrayGroups, NDArray[np.int32]]:
+    """Shard a layer into blocks of ``width`` columns; returns its array groups and its block table."""
+    blocks, groups = dense_blocks(
+        matrix.rows.value.data, matrix.cols.value.data, target.array.rows, width, target.tile.arrays
+    )
+    matrix.decide(_shards(matrix, data, target, blocks))
+    return groups, blocks
 
 
 def _require_integers(module: ModuleOp) -> None:

@@ -16,6 +16,7 @@ def pipeline_for(
     quantize: Options | None = None,
     group: Options | None = None,
     shard: Options | None = None,
+    choose_adc_steps: Options | None = None,
     assign_memory: Options | None = None,
     replicate: Options | None = None,
     place: Options | None = None,
@@ -24,7 +25,7 @@ def pipeline_for(
     """The pipeline string of a set of decisions, checked and with all options spelled out.
 
     Args:
-        quantize, shard, place, schedule: options of these passes, which always run.
+        quantize, shard, choose_adc_steps, place, schedule: options of these passes, which always run.
         group, assign_memory, replicate: options of these, which are left out where the argument is None.
 
     Raises:
@@ -33,11 +34,14 @@ def pipeline_for(
     always = {
         "quantize": quantize or {},
         "shard": shard or {},
+        "choose-adc-steps": choose_adc_steps or {},
         "place": place or {},
         "schedule": schedule or {},
     }
     chosen = {**always, "group": group, "assign-memory": assign_memory, "replicate": replicate}
-    order = ("quantize", "group", "shard", "assign-memory", "replicate", "place", "schedule")
+    order = (
+        "quantize", "group", "shard", "choose-adc-steps", "assign-memory", "replicate", "place", "schedule",
+    )  # fmt: skip
     parts = [_spelled(name, options) for name in order if (options := chosen[name]) is not None]
     return str(Pipeline.parse(",".join((FRONTEND, *parts, "lower"))))
 

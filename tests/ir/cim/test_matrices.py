@@ -35,7 +35,7 @@ def test_what_was_not_decided_names_the_pass() -> None:
     weights, table = matrices()
     for ask, code, name in (
         (weights.shards, "pass.needs-shard", "cim.shards"),
-        (weights.adc, "pass.needs-shard", "cim.adc"),
+        (weights.adc, "pass.needs-choose-adc-steps", "cim.adc"),
         (table.pooling, "pass.needs-shard", "cim.pooling"),
         (table.placement, "pass.needs-place", "cim.placement"),
     ):

@@ -21,7 +21,9 @@ from tests.sim.devices.devices_setup import changed
 WAN = {"device": load_device("wan2022"), "age": 86400.0, "seed": 3}
 
 
-def built(pipeline: str = "quantize,shard,place,schedule,lower", target: str = "tsinghua28") -> Simulator:
+def built(
+    pipeline: str = "quantize,shard,choose-adc-steps,place,schedule,lower", target: str = "tsinghua28"
+) -> Simulator:
     made, ctx = dlrm(target=target)
     Pipeline.parse(pipeline).run(made, ctx)
     assert ctx.target is not None
@@ -67,7 +69,7 @@ def test_seed_age_and_device_decide() -> None:
 def test_placement_changes_nothing(strategy: str) -> None:
     requests = dlrm_requests(30, 9)
     base = run(built(), requests, **WAN)
-    moved = built(f"quantize,shard,place{{strategy={strategy}}},schedule,lower")
+    moved = built(f"quantize,shard,choose-adc-steps,place{{strategy={strategy}}},schedule,lower")
     assert run(moved, requests, **WAN).tobytes() == base.tobytes()
 
 

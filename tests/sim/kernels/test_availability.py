@@ -27,7 +27,7 @@ from cimc.target.overrides import with_overrides
 from cimc.transforms.pipeline import Pipeline
 from tests.build import Builder, dlrm, dlrm_requests, mlp, module
 
-BACKEND = "quantize,shard,place,schedule,lower"
+BACKEND = "quantize,shard,choose-adc-steps,place,schedule,lower"
 PRESETS = ("tsinghua28", "isaac32", "neurram130", "hermes14")
 
 
@@ -47,7 +47,9 @@ def matrices(made: ModuleOp) -> dict[str, cim.MatrixOp]:
 def test_exact_equals_the_integer_reference(target: str, strategy: str) -> None:
     made, ctx = dlrm(target=target)
     floats = evaluate(made, ctx, dlrm_requests(50, 9))["y0"]
-    simulator = lower(made, ctx, f"quantize,shard,place{{strategy={strategy}}},schedule,lower")
+    simulator = lower(
+        made, ctx, f"quantize,shard,choose-adc-steps,place{{strategy={strategy}}},schedule,lower"
+    )
     requests = dlrm_requests(50, 9)
     outputs, _ = simulator.run(requests, "exact")
     np.testing.assert_array_equal(outputs["y0"], evaluate(made, ctx, requests)["y0"])
@@ -58,7 +60,9 @@ def test_the_mapping_changes_no_result() -> None:
     results = []
     for strategy in ("round_robin", "first_fit", "greedy", "ortools"):
         made, ctx = dlrm()
-        simulator = lower(made, ctx, f"quantize,shard,place{{strategy={strategy}}},schedule,lower")
+        simulator = lower(
+            made, ctx, f"quantize,shard,choose-adc-steps,place{{strategy={strategy}}},schedule,lower"
+        )
         results.append(simulator.run(dlrm_requests(40, 3), "adc")[0]["y0"])
     for other in results[1:]:
         np.testing.assert_array_equal(results[0], other)
@@ -85,7 +89,9 @@ def test_networks_of_odd_sizes(
              "tile.arrays": 4},
             scale=False,
         )  # fmt: skip
-    simulator = lower(made, ctx, f"quantize{{weights={weights} acts={acts}}},shard,place,schedule,lower")
+    simulator = lower(
+        made, ctx, f"quantize{{weights={weights} acts={acts}}},shard,choose-adc-steps,place,schedule,lower"
+    )
     x = np.random.default_rng(5).normal(0, 1, (batch, sizes[0])).astype(np.float32)
     expected = evaluate(made, ctx, {"x": x})["y0"]
     np.testing.assert_array_equal(simulator.run({"x": x}, "exact")[0]["y0"], expected)
@@ -319,7 +325,7 @@ def test_pipelines_print_what_they_parse() -> None:
         ("quantize,place", "pass.needs-shard"),
         ("quantize,shard,schedule", "pass.needs-place"),
         ("quantize,shard,shard", "pass.decided-already"),
-        ("quantize,shard,place,lower", "pass.needs-schedule"),
+        ("quantize,shard,choose-adc-steps,place,lower", "pass.needs-schedule"),
         ("quantize,shard,place{strategy=magic}", "mapping.unknown-strategy"),
         ("quantize,shard,place{array_slack=0.5}", "place.array-slack"),
     ],

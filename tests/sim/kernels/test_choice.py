@@ -14,7 +14,7 @@ from tests.build import dlrm, dlrm_requests
 def test_small_runs_do_not_load_compiled_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("numba")
     made, ctx = dlrm(target="tsinghua28")
-    Pipeline.parse("quantize,shard,place,schedule,lower").run(made, ctx)
+    Pipeline.parse("quantize,shard,choose-adc-steps,place,schedule,lower").run(made, ctx)
     program, target = ctx.program, ctx.target
     assert program is not None
     assert target is not None

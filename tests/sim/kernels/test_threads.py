@@ -110,7 +110,7 @@ def test_noisy(compiled: bool, drawn: Any, device: str) -> None:
 @pytest.mark.parametrize("target", ["tsinghua28", "isaac32"])
 def test_programs(mode: str, target: str) -> None:
     made, ctx = dlrm(target=target)
-    Pipeline.parse("quantize,shard,place,schedule,lower").run(made, ctx)
+    Pipeline.parse("quantize,shard,choose-adc-steps,place,schedule,lower").run(made, ctx)
     more: Any = {"device": load_device("wan2022"), "age": 86400.0, "seed": 3} if mode == "noisy" else {}
     for batch in (1, 150):
         requests = dlrm_requests(batch, 9)

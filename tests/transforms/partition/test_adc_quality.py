@@ -52,7 +52,7 @@ def test_expected_sqnr_is_that_of_the_kernel(
 def compiled(folder: Path, ranges: str, calib: dict[str, Any]) -> cimc.Program:
     model, _ = mlp((40, 30, 8), seed=1)
     onnx.save(model, folder / "m.onnx")
-    shard = f'shard{{ranges="{ranges}"}}'
+    shard = f'shard,choose-adc-steps{{ranges="{ranges}"}}'
     before = "canonicalize,recognise,demote,outline-host,quantize{weights=8 acts=8}"
     line = f"{before},{shard},place{{strategy=greedy}},schedule,lower"
     return cimc.compile(folder / "m.onnx", "tsinghua28", calib, line)
@@ -64,7 +64,7 @@ def test_clip_free_ranges_never_clip_and_calibrated_ones_lose_less(tmp_path: Pat
     kinds = {}
     for ranges in ("calibrated", "clip-free"):
         program = compiled(tmp_path, ranges, calib)
-        found = program.data.remarks.sharding.adc_ranges
+        found = program.data.remarks.converters.adc_ranges
         assert [each.ranges for each in found] == [ranges, ranges]
         assert program.data.header.pipeline.count(f'ranges="{ranges}"') == 1
         kinds[ranges] = found

@@ -61,13 +61,15 @@ SMALL: dict[str, Any] = {
 """Eight arrays: room for the layers and for some of the tables."""
 
 PIPELINES = (
-    f"group,shard,{END}",
-    f"group{{policy=co_occurrence}},shard,assign-memory,replicate,{END}",
-    f"shard,assign-memory{{policy=dram}},{END}",
-    f"group,shard,assign-memory{{policy=hot_sram sram=600}},replicate{{budget=1.0}},{END}",
-    f"shard,replicate{{budget=0.5 policy=log_frequency}},{END}",
-    "shard,replicate{budget=0.5 policy=proportional},place{strategy=round_robin},schedule,lower",
-    "group,shard,assign-memory{sram=0.001},place{array_slack=8},schedule{reduction_tiles=spread},lower",
+    f"group,shard,choose-adc-steps,{END}",
+    f"group{{policy=co_occurrence}},shard,choose-adc-steps,assign-memory,replicate,{END}",
+    f"shard,choose-adc-steps,assign-memory{{policy=dram}},{END}",
+    f"group,shard,choose-adc-steps,assign-memory{{policy=hot_sram sram=600}},replicate{{budget=1.0}},{END}",
+    f"shard,choose-adc-steps,replicate{{budget=0.5 policy=log_frequency}},{END}",
+    "shard,choose-adc-steps,"
+    "replicate{budget=0.5 policy=proportional},place{strategy=round_robin},schedule,lower",
+    "group,shard,choose-adc-steps,"
+    "assign-memory{sram=0.001},place{array_slack=8},schedule{reduction_tiles=spread},lower",
 )
 
 
@@ -76,7 +78,7 @@ PIPELINES = (
 @pytest.mark.parametrize("mode", ["exact", "adc"])
 def test_decisions_change_no_result(pipeline: str, target: str, mode: Any) -> None:
     requests = dlrm_requests(40, 9)
-    expected, _ = compiled(f"shard,{END}", target=target)[0].run(requests, mode)
+    expected, _ = compiled(f"shard,choose-adc-steps,{END}", target=target)[0].run(requests, mode)
     simulator, ctx = compiled(pipeline, target=target)
     found, activity = simulator.run(requests, mode)
     assert expected["y0"].tobytes() == found["y0"].tobytes()
@@ -135,12 +137,12 @@ def test_any_slots_copies_and_residences_give_the_same_results(data: st.DataObje
     assert sum(kinds) * 17 == pytest.approx(reads)
 
 
-_BASE = compiled(f"shard,{END}")
+_BASE = compiled(f"shard,choose-adc-steps,{END}")
 
 
 def test_copies_share_the_requests() -> None:
     """Sixty requests over the copies of a block: every copy is read as often, within one request."""
-    simulator, ctx = compiled(f"shard,replicate{{budget=1.0 policy=log_frequency}},{END}")
+    simulator, ctx = compiled(f"shard,choose-adc-steps,replicate{{budget=1.0 policy=log_frequency}},{END}")
     copied = [m for m in ctx.program.matrices if f"{m.name}.replicas" in ctx.program.data]
     assert copied
     _, activity = simulator.run(dlrm_requests(60, 5), "exact")
@@ -158,7 +160,8 @@ def test_copies_share_the_requests() -> None:
 def test_copies_lie_on_different_tiles() -> None:
     for strategy in ("round_robin", "first_fit", "greedy", "ortools"):
         simulator, ctx = compiled(
-            f"shard,replicate{{budget=0.3 policy=log_frequency}},place{{strategy={strategy}}},schedule,lower"
+            f"shard,choose-adc-steps,"
+            f"replicate{{budget=0.3 policy=log_frequency}},place{{strategy={strategy}}},schedule,lower"
         )
         assert ctx.remarks.placement.copies_sharing_a_tile == 0
         total = 0
@@ -174,7 +177,8 @@ def test_copies_lie_on_different_tiles() -> None:
 
 def test_more_copies_than_tiles_share_some() -> None:
     simulator, ctx = compiled(
-        f"shard,replicate{{budget=1.0 policy=log_frequency}},{END}", {"chip.mesh": (3, 1), "tile.arrays": 20}
+        f"shard,choose-adc-steps,replicate{{budget=1.0 policy=log_frequency}},{END}",
+        {"chip.mesh": (3, 1), "tile.arrays": 20},
     )
     assert ctx.remarks.replication.copies > 0
     assert simulator.target.n_tiles == 3
@@ -185,7 +189,9 @@ def test_hot_rows_go_to_sram() -> None:
     Pipeline.parse("quantize").run(made, ctx)
     hot = np.array([3, 99, 400, 650, 699])  # of both blocks, until they are grouped
     ctx.access["t1"] = Access(hot, np.full(5, 32), 32)
-    Pipeline.parse(f"group,shard,assign-memory{{policy=hot_sram sram=6000}},{END}").run(made, ctx)
+    Pipeline.parse(f"group,shard,choose-adc-steps,assign-memory{{policy=hot_sram sram=6000}},{END}").run(
+        made, ctx
+    )
     tables = {t.name: t for t in ctx.remarks.placement.residency}
     assert sum(t.bytes.rram + t.bytes.sram + t.bytes.dram for t in tables.values()) == 7420
     held = sum(t.bytes.sram for t in tables.values())
@@ -215,9 +221,9 @@ def test_rows_that_were_not_seen_are_read_too() -> None:
 
 def test_what_the_arrays_cannot_hold_goes_to_dram() -> None:
     with pytest.raises(InfeasibleError, match="arrays") as caught:
-        compiled(f"shard,{END}", SMALL)
+        compiled(f"shard,choose-adc-steps,{END}", SMALL)
     assert "assign-memory{policy=auto}" in str(caught.value.hint)
-    simulator, ctx = compiled(f"shard,assign-memory{{sram=0.0}},{END}", SMALL)
+    simulator, ctx = compiled(f"shard,choose-adc-steps,assign-memory{{sram=0.0}},{END}", SMALL)
     where = {t.name: t.rows for t in ctx.remarks.placement.residency}
     assert sum(rows.dram for rows in where.values()) > 0
     assert ctx.remarks.residence.reads_per_request.dram >= 0
@@ -230,9 +236,9 @@ def test_what_the_arrays_cannot_hold_goes_to_dram() -> None:
 
 def test_nothing_is_in_dram_unless_a_policy_says_so() -> None:
     with pytest.raises(InfeasibleError):
-        compiled(f"shard,assign-memory{{policy=rram}},{END}", SMALL)
+        compiled(f"shard,choose-adc-steps,assign-memory{{policy=rram}},{END}", SMALL)
     with pytest.raises(InfeasibleError, match="bytes of DRAM") as caught:
-        compiled(f"shard,assign-memory{{policy=dram}},{END}", {"chip.dram_bytes": 1000})
+        compiled(f"shard,choose-adc-steps,assign-memory{{policy=dram}},{END}", {"chip.dram_bytes": 1000})
     assert caught.value.shortage.bound == 1000
 
 
@@ -242,25 +248,32 @@ def test_rows_rewritten_too_often_stay_out_of_cells() -> None:
     assert writes > ENDURANCE_WRITES
     for policy in ("rram", "hot_sram"):
         with pytest.raises(PassError) as caught:
-            compiled(f"shard,assign-memory{{policy={policy} update_seconds=600 sram=0.0}},{END}")
+            compiled(
+                f"shard,choose-adc-steps,assign-memory{{policy={policy} update_seconds=600 sram=0.0}},{END}"
+            )
         assert caught.value.code == "assign-memory.endurance"
-    _, ctx = compiled(f'shard,assign-memory{{update_seconds=600 sram=0.0 updated="t1"}},{END}')
+    _, ctx = compiled(
+        f'shard,choose-adc-steps,assign-memory{{update_seconds=600 sram=0.0 updated="t1"}},{END}'
+    )
     where = {t.name: t.rows for t in ctx.remarks.placement.residency}
     assert where["t1"] == CountsByMemory(0, 0, 700)
     assert where["t0"].rram == 37
     assert ctx.remarks.residence.rewritten_too_often == ("t1",)
     assert ctx.remarks.residence.writes == pytest.approx(writes)
     # once a week is 261 writes
-    _, ctx = compiled(f"shard,assign-memory{{update_seconds=604800 sram=0.0}},{END}")
+    _, ctx = compiled(f"shard,choose-adc-steps,assign-memory{{update_seconds=604800 sram=0.0}},{END}")
     assert sum(t.rows.dram for t in ctx.remarks.placement.residency) == 0
     # a device that lasts longer may hold them
-    _, ctx = compiled(f"shard,assign-memory{{update_seconds=600 sram=0.0 endurance=1000000}},{END}")
+    _, ctx = compiled(
+        f"shard,choose-adc-steps,assign-memory{{update_seconds=600 sram=0.0 endurance=1000000}},{END}"
+    )
     assert sum(t.rows.dram for t in ctx.remarks.placement.residency) == 0
 
 
 def test_dram_of_several_chips_shares_the_load() -> None:
     _, ctx = compiled(
-        f"shard,assign-memory{{policy=dram}},{END}", {"system.chips": 2, "chip.dram_bytes": 7000}
+        f"shard,choose-adc-steps,assign-memory{{policy=dram}},{END}",
+        {"system.chips": 2, "chip.dram_bytes": 7000},
     )
     chips = np.concatenate([dram_chip(places(ctx.program, f"t{n}")[:, cim.TILE]) for n in range(3)])
     assert set(chips.tolist()) == {0, 1}
@@ -270,7 +283,7 @@ def test_a_table_without_accesses_keeps_its_order() -> None:
     made, ctx = dlrm()
     Pipeline.parse("quantize").run(made, ctx)
     del ctx.access["t1"]
-    Pipeline.parse(f"group,shard,{END}").run(made, ctx)
+    Pipeline.parse(f"group,shard,choose-adc-steps,{END}").run(made, ctx)
     assert "t1.slots" not in ctx.program.data
     assert any("no accesses are known of t1" in note for note in ctx.notes)
     entry = next(t for t in ctx.remarks.placement.residency if t.name == "t1")
@@ -284,10 +297,10 @@ def test_grouping_by_frequency_touches_fewer_arrays() -> None:
     ids = np.array([0, 512, 600])
     ctx.access["t1"] = Access(ids, np.array([32, 32, 32]), 32)
     before, after = made.clone(), made
-    Pipeline.parse(f"shard,{END}").run(before, ctx)
+    Pipeline.parse(f"shard,choose-adc-steps,{END}").run(before, ctx)
     touched = next(t for t in ctx.remarks.placement.residency if t.name == "t1").blocks_touched
     assert touched > 1.5
-    Pipeline.parse(f"group,shard,{END}").run(after, ctx)
+    Pipeline.parse(f"group,shard,choose-adc-steps,{END}").run(after, ctx)
     found = next(t for t in ctx.remarks.placement.residency if t.name == "t1")
     assert found.blocks_touched == 1.0
     assert sorted(ctx.program.data["t1.slots"][ids].tolist()) == [0, 1, 2]
@@ -296,7 +309,8 @@ def test_grouping_by_frequency_touches_fewer_arrays() -> None:
 def test_decisions_survive_the_text_form() -> None:
     made, ctx = dlrm()
     Pipeline.parse(
-        "quantize,group,shard,assign-memory{sram=0.001},replicate{budget=0.5 policy=log_frequency}"
+        "quantize,group,shard,choose-adc-steps,assign-memory{sram=0.001},"
+        "replicate{budget=0.5 policy=log_frequency}"
     ).run(made, ctx)
     again = parse_ir(print_ir(made), ctx)
     assert print_ir(again) == print_ir(made)
@@ -351,7 +365,7 @@ def test_a_target_without_the_memories_says_so() -> None:
         Pipeline.parse("quantize,shard,assign-memory{policy=hot_sram}").run(made, ctx)
     made, ctx2 = dlrm()
     ctx2.target = ctx.target
-    Pipeline.parse(f"quantize,shard,assign-memory,{END}").run(made, ctx2)
+    Pipeline.parse(f"quantize,shard,choose-adc-steps,assign-memory,{END}").run(made, ctx2)
     assert all(t.rows.sram == 0 for t in ctx2.remarks.placement.residency)
 
 
@@ -362,7 +376,9 @@ def test_reduction_tiles_spread_where_a_router_is_the_bottleneck() -> None:
     costs = []
     for reduction_tiles in ("consumer", "spread"):
         simulator, ctx = compiled(
-            f"shard,place{{array_slack=8}},schedule{{reduction_tiles={reduction_tiles}}},lower", slow
+            f"shard,choose-adc-steps,"
+            f"place{{array_slack=8}},schedule{{reduction_tiles={reduction_tiles}}},lower",
+            slow,
         )
         out, activity = simulator.run(requests, "exact")
         costs.append((estimate(ctx.program, simulator.target, activity), out["y0"].tobytes()))
@@ -374,7 +390,9 @@ def test_reduction_tiles_spread_where_a_router_is_the_bottleneck() -> None:
 
 
 def test_reduction_tiles_stay_where_arrays_are_the_bottleneck() -> None:
-    _, ctx = compiled("shard,place,schedule{reduction_tiles=spread},lower", {"array.step_ns": 1e6})
+    _, ctx = compiled(
+        "shard,choose-adc-steps,place,schedule{reduction_tiles=spread},lower", {"array.step_ns": 1e6}
+    )
     assert ctx.remarks.schedule.reduction_tiles.moved == 0
 
 
@@ -387,7 +405,7 @@ def test_expected_blocks_touched() -> None:
 
 
 def test_residence_in_the_program_is_what_was_asked_for() -> None:
-    _, ctx = compiled(f"shard,assign-memory{{policy=dram}},{END}")
+    _, ctx = compiled(f"shard,choose-adc-steps,assign-memory{{policy=dram}},{END}")
     for name in ("t0", "t1", "t2"):
         assert (residence_of(places(ctx.program, name)) == Residence.DRAM).all()
 
@@ -404,8 +422,8 @@ def test_only_rows_in_cells_pass_a_converter() -> None:
     """A converter whose finest step is 2 alters digits; rows in SRAM and DRAM read as written."""
     coarse = {"array.adc_min_lsb": 2}
     requests = dlrm_requests(20, 2)
-    in_cells, _ = compiled(f"shard,{END}", coarse)
-    in_dram, _ = compiled(f"shard,assign-memory{{policy=dram}},{END}", coarse)
+    in_cells, _ = compiled(f"shard,choose-adc-steps,{END}", coarse)
+    in_dram, _ = compiled(f"shard,choose-adc-steps,assign-memory{{policy=dram}},{END}", coarse)
     for matrix in in_cells.program.matrices:
         if matrix.kind == "table":
             written = in_cells.program.data[f"{matrix.name}.data"]
@@ -420,7 +438,9 @@ def test_only_rows_in_cells_pass_a_converter() -> None:
     ctx.target = with_overrides(ctx.target, coarse)
     Pipeline.parse("quantize").run(made, ctx)
     ctx.access["t1"] = Access(np.arange(600, 700), np.full(100, 9), 32)
-    Pipeline.parse(f"group,shard,assign-memory{{policy=hot_sram sram=6000}},{END}").run(made, ctx)
+    Pipeline.parse(f"group,shard,choose-adc-steps,assign-memory{{policy=hot_sram sram=6000}},{END}").run(
+        made, ctx
+    )
     mixed = Simulator(ctx.program, ctx.target)
     matrix = next(m for m in ctx.program.matrices if m.name == "t1")
     found, written = as_read(mixed, matrix), ctx.program.data["t1.data"]
@@ -441,7 +461,8 @@ def test_pipelines_of_decisions() -> None:
     )
     names = [p.name for p in Pipeline.parse(text).passes]
     assert names == [
-        *FRONTEND.split(","), "quantize", "group", "shard", "assign-memory", "replicate", "place",
+        *FRONTEND.split(","), "quantize", "group", "shard", "choose-adc-steps", "assign-memory", "replicate",
+        "place",
         "schedule", "lower",
     ]  # fmt: skip
     for part in (
@@ -466,7 +487,7 @@ def test_bundles_compile_and_change_no_result(name: str) -> None:
     assert ("replicate{" in line) == (chosen.replication != "none")
     assert ("assign-memory{" in line) == (chosen.residency != "rram")
     requests = dlrm_requests(20, 6)
-    expected, _ = compiled(f"shard,{END}")[0].run(requests, "exact")
+    expected, _ = compiled(f"shard,choose-adc-steps,{END}")[0].run(requests, "exact")
     made, ctx = dlrm()
     Pipeline(Pipeline.parse(line).passes[2:]).run(made, ctx)
     assert ctx.target is not None

@@ -28,7 +28,10 @@ from cimc.transforms.partition.adc_steps import pool_rows
 from cimc.transforms.passes import FRONTEND
 from models.tiny import requests_for, tiny_dlrm
 
-PIPELINE = f"{FRONTEND},quantize{{weights=8 acts=8}},shard%s,place{{strategy=greedy}},schedule,lower"
+PIPELINE = (
+    f"{FRONTEND},quantize{{weights=8 acts=8}},shard%s,choose-adc-steps,"
+    f"place{{strategy=greedy}},schedule,lower"
+)
 
 
 def expected_by_enumeration(shares: list[Fraction], n: int, chunk: int) -> Fraction:
@@ -188,7 +191,7 @@ def test_the_chunk_is_what_the_converter_holds(folder: Path) -> None:
             assert each.chunk_rows == (pool_rows(target.array)[0] if each.decision == "pool" else 1)
 
 
-@pytest.mark.parametrize("option", ['{pool="sometimes"}', '{ranges="tight"}'])
+@pytest.mark.parametrize("option", ['{pool="sometimes"}', "{converter_parallelism=2}"])
 def test_unknown_options(folder: Path, option: str) -> None:
     with pytest.raises(CimcError) as caught:
         compiled(folder, option)

@@ -82,7 +82,7 @@ def test_bags_of_many_rows_are_added_up_on_the_chip_of_their_table() -> None:
             made, ctx = module({name: tensor((-1, reads), i64) for name in ids}, body)
             ctx.calibration, ctx.target = ids, with_overrides(TARGET, slow)
             Pipeline.parse(
-                f"quantize,shard,place{{chips=near}},schedule{{reduction_tiles={reduction_tiles}}},lower"
+                f"quantize,shard,choose-adc-steps,place{{chips=near}},schedule{{reduction_tiles={reduction_tiles}}},lower"
             ).run(made, ctx)
             out, activity = Simulator(ctx.program, ctx.target).run(ids, "exact")
             cost = estimate(ctx.program, ctx.target, activity)

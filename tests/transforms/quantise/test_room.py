@@ -87,7 +87,7 @@ def test_the_bound_is_exact_for_what_fills_arrays() -> None:
     made, ctx = random_model("tsinghua28", [(5120, 256)], [256])
     assert ctx.target is not None
     need = demand_of(made, ctx.target)
-    ctx.pipeline = line = "quantize,shard,place,schedule,lower"
+    ctx.pipeline = line = "quantize,shard,choose-adc-steps,place,schedule,lower"
     Pipeline.parse(line).run(made, ctx)
     assert need.arrays == area_of(ctx.program, ctx.target).counts["arrays_used"]
 
@@ -146,7 +146,7 @@ def no_weights_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "pipeline",
-    [None, f"{FRONTEND},quantize{{weights=4}},shard,place,schedule,lower"],
+    [None, f"{FRONTEND},quantize{{weights=4}},shard,choose-adc-steps,place,schedule,lower"],
 )
 def test_ten_million_rows_are_refused_before_quantisation(
     pipeline: str | None, tmp_path: Path, no_weights_read: None
@@ -196,7 +196,7 @@ def refused(middle: str, overrides: dict[str, Any]) -> InfeasibleError | None:
     made, ctx = dlrm()
     assert ctx.target is not None
     ctx.target = with_overrides(ctx.target, overrides)
-    ctx.pipeline = f"quantize,shard,{middle}schedule,lower"
+    ctx.pipeline = f"quantize,shard,choose-adc-steps,{middle}schedule,lower"
     try:
         Pipeline.parse("quantize").run(made, ctx)
     except InfeasibleError as error:

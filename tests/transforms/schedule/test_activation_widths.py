@@ -14,7 +14,7 @@ from cimc.cost import count_events
 from cimc.interpreter.evaluate import evaluate
 from cimc.isa.footprint import link_bits
 
-LINE = "frontend,quantize{weights=4 acts=ACTS},shard,place,schedule,lower"
+LINE = "frontend,quantize{weights=4 acts=ACTS},shard,choose-adc-steps,place,schedule,lower"
 ROWS = 40
 
 
