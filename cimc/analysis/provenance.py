@@ -17,7 +17,7 @@ from xdsl.dialects.builtin import ArrayAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import BlockArgument, Operation, SSAValue
 
-from cimc.analysis.constants import ConstantReader
+from cimc.analysis.constants import ConstantReader, ints_attribute
 from cimc.ir import rec
 from cimc.ir.context import CompilerContext
 from cimc.ir.onnx import dialect as onnx
@@ -236,15 +236,16 @@ class _Trace:
         return axis, tuple(range(extent))[start:stop]
 
     def part(self, op: onnx.NodeOp, index: int) -> Select | None:
-        axis = onnx.int_attribute(op, "axis", 0)
-        sizes = self.constants.read(op.inputs[1]) if len(op.inputs) > 1 else None
+        axis, count = onnx.int_attribute(op, "axis", 0), len(op.outputs)
         extent = _extent(op.inputs[0], axis)
-        if axis < 0 or (sizes is None and (extent is None or extent % len(op.outputs) or len(op.inputs) > 1)):
+        each = ints_attribute(op, "split")  # up to operator set 12; an input later
+        if each is None and len(op.inputs) > 1:
+            sizes = self.constants.read(op.inputs[1])
+            each = None if sizes is None else tuple(int(s) for s in np.ravel(sizes))
+        elif each is None and extent is not None and extent % count == 0:
+            each = (extent // count,) * count
+        if axis < 0 or each is None:
             return None
-        each = [int(s) for s in np.ravel(sizes)] if sizes is not None else []
-        if not each:
-            assert extent is not None
-            each = [extent // len(op.outputs)] * len(op.outputs)
         return axis, _span(sum(each[:index]), sum(each[: index + 1]))
 
 
