@@ -46,6 +46,14 @@ def counts_up(value: Dim) -> bool:
     return value is not None and all(factor >= 0 for factor in _terms(value).values())
 
 
+def count(value: Dim) -> Dim:
+    """How often a loop to ``value`` runs: not at all where that is negative; ``None`` where it may be."""
+    if not isinstance(value, Poly):
+        return None if value is None else max(value, 0)
+    above = substitute(value, {name: _make({(name,): 1, (): 1}) for name in value.symbols()})
+    return value if counts_up(above) else None
+
+
 def _terms(value: Known) -> dict[Monomial, int]:
     if isinstance(value, Poly):
         return dict(value.terms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 from xdsl.ir import SSAValue
@@ -81,13 +82,25 @@ def broadcast(shapes: Sequence[tuple[Dim, ...] | None]) -> tuple[Dim, ...] | Non
     return out
 
 
+def joint_shape(contents: Sequence[Content | None]) -> tuple[int, ...] | None:
+    """The shape that contents have together; ``None`` where one is unknown, or they do not fit."""
+    shapes = [c.shape for c in contents if c is not None]
+    if len(shapes) < len(contents):
+        return None
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        return None
+
+
 def moved(op: onnx.NodeOp, a: ShapeFacts, shape: tuple[Dim, ...] | None) -> Info:
     """Info of a result that holds the elements of input 0 in another shape."""
     info = a.info(op.inputs[0])
     content = a.content(op.inputs[0])
     if content is not None:
-        fixed = shape is not None and all(isinstance(x, int) for x in shape)
-        content = content.reshape([x for x in shape or () if isinstance(x, int)]) if fixed else None
+        extents = [x for x in shape or () if isinstance(x, int)]
+        fixed = shape is not None and len(extents) == len(shape) and prod(extents) == content.size
+        content = content.reshape(extents) if fixed and min(extents, default=0) >= 0 else None
     return Info(shape, info.element, content, info.splat)
 
 

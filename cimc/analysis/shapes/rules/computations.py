@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 
 import numpy as np
 from xdsl.dialects.builtin import StringAttr
@@ -16,6 +17,7 @@ from cimc.analysis.shapes.operands import (
     axes_of,
     broadcast,
     broadcast_dim,
+    joint_shape,
     keeps_dims,
     normal_axes,
     operand,
@@ -66,18 +68,12 @@ def _elementwise(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     shape = broadcast([a.shape(v) for v in op.inputs])
     element = i1 if op.kind in _COMPARISONS else a.element(op.inputs[0])
     contents = [a.content(v) for v in op.inputs]
+    joint = joint_shape(contents) if len(contents) == 2 and op.kind in _INTEGER_RULES else None
     content = None
-    if (
-        len(contents) == 2
-        and contents[0] is not None
-        and contents[1] is not None
-        and op.kind in _INTEGER_RULES
-    ):
-        apply = np.frompyfunc(_INTEGER_RULES[op.kind], 2, 1)
-        out = np.broadcast(contents[0], contents[1])
-        if out.size <= CONTENT_LIMIT:
-            content = np.empty(out.shape, object)
-            content[...] = apply(contents[0], contents[1])
+    if joint is not None and prod(joint) <= CONTENT_LIMIT:
+        content = np.empty(joint, object)
+        one, other = (c for c in contents if c is not None)
+        content[...] = np.frompyfunc(_INTEGER_RULES[op.kind], 2, 1)(one, other)
     return Info(shape, element, content)
 
 

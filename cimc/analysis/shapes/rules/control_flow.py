@@ -112,7 +112,7 @@ def _loop(op: onnx.NodeOp, a: ShapeFacts) -> list[Info]:
         a.set(block.args[k], Info(element=a.element(op.inputs[k])))
     if wrong:
         a.walk_body(block)
-    count = trips_of(op, a).count
+    count = d.count(trips_of(op, a).count)
     carried = len(block.args) - 2
     results = yielded(block)
     out = []

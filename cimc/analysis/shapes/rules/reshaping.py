@@ -79,7 +79,7 @@ def _target(a: ShapeFacts, value: SSAValue) -> tuple[Dim, ...] | None:
 @rule("Range")
 def _range(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     start, limit, delta = (a.scalar(v) for v in op.inputs)
-    count = d.divide(d.sub(limit, start), delta)
+    count = d.count(d.divide(d.sub(limit, start), delta))
     element = a.element(op.inputs[0])
     if isinstance(start, int) and isinstance(limit, int) and isinstance(delta, int) and delta != 0:
         count = max(0, -(-(limit - start) // delta))
@@ -196,8 +196,10 @@ def _concat(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     content = None
     if any(c is not None for c in contents):
         filled = [c if c is not None else _unknown(s) for c, s in zip(contents, shapes, strict=True)]
-        if all(c is not None for c in filled):
-            content = np.concatenate([c for c in filled if c is not None], axis=axis)
+        parts = [c for c in filled if c is not None]
+        fits = len({(*c.shape[:axis], *c.shape[axis + 1 :]) for c in parts}) == 1
+        if len(parts) == len(filled) and fits:  # else the model contradicts itself
+            content = np.concatenate(parts, axis=axis)
     return Info(tuple(out), element, content if content is None or content.size <= CONTENT_LIMIT else None)
 
 
