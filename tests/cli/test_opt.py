@@ -41,7 +41,7 @@ def test_any_step_can_be_resumed(tiny: Tiny, dump: Path, number: int) -> None:
     given = ("--data", dump / "data.safetensors", "--calib", tiny.calib, "--target", "tsinghua28")
     done = call("opt", dump / f"{number:02}-{STEPS[number]}.mlir", "-p", rest, *given, "--print-locations")
     assert done.code == 0, done.err
-    assert done.out == (dump / "16-lower.mlir").read_text()
+    assert done.out == (dump / "17-lower.mlir").read_text()
 
 
 def test_onnx_files_are_imported_first(tiny: Tiny, dump: Path) -> None:
@@ -81,7 +81,7 @@ def test_syntax_errors_name_file_and_line(tmp_path: Path) -> None:
     [
         ("10-outline-host", ("-p", "quantize"), "pass.needs-target"),
         ("10-outline-host", ("-p", "quantize", "--target", "isaac32"), "quantize.no-calibration"),
-        ("11-quantize", ("-p", "shard", "--target", "isaac32"), "ir.missing-data"),
+        ("11-quantize", ("-p", "shard,choose-adc-steps", "--target", "isaac32"), "ir.missing-data"),
         ("11-quantize", ("-p", "shard", "--data", "nosuch.safetensors"), "ir.bad-store"),
     ],
 )
@@ -100,7 +100,7 @@ def test_stale_samples_are_said_to_be_missing(tmp_path: Path, dump: Path) -> Non
             bare.put(name, found[name])
     bare.save(tmp_path / "bare.safetensors")
     given = ("--data", tmp_path / "bare.safetensors", "--target", "tsinghua28")
-    done = call("opt", dump / "11-quantize.mlir", "-p", "shard,place", *given)
+    done = call("opt", dump / "11-quantize.mlir", "-p", "shard,choose-adc-steps,place", *given)
     assert done.code == 0
     assert "ADC ranges will cover the worst case" in done.err
     assert "no table accesses" in done.err
