@@ -19,12 +19,6 @@ OPTIONS = {
 """Name of a pass to old names of its options and what they are called."""
 
 
-ALL_OF_FRONTEND = "frontend"
-"""Stands for the passes of :data:`cimc.transforms.passes.FRONTEND`."""
-
-OLD_FRONTEND = "fuse-recsys"
-"""One pass that did what the passes of :data:`cimc.transforms.passes.FRONTEND` behind the first do now."""
-
 CHOOSE_ADC_STEPS = "choose-adc-steps"
 """The pass that does what ``shard`` did beside."""
 
