@@ -20,7 +20,7 @@ A user's bound replaces the first item.  None of this says that a model is still
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,9 @@ from numpy.typing import NDArray
 from cimc.compare.choice_check import ChoiceCheck
 from cimc.errors import CheckFailed, RequestError
 from cimc.host.values import flat
+from cimc.metrics.intervals import Estimate, wilson
 from cimc.metrics.scores import auc, max_abs_error, sqnr_db
+from cimc.metrics.two_way import auc_drop_sample, estimate
 from cimc.support.shown import Shown, counted
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -126,9 +128,11 @@ class OutputCheck:
     Attributes:
         sqnr_db, max_abs_error, peak: over the finite elements; ``peak`` is the reference's largest magnitude.
             NaN for texts.
-        equal: share of equal elements.
+        equal: share of equal elements; ``equal_low``, ``equal_high``: Wilson's interval over requests, where
+            each has one element, else ``None``.
         not_finite: elements that are infinite or NaN in the reference.
-        auc_reference, auc, auc_drop: ``None`` without labels for this output.
+        auc_reference, auc, auc_drop: ``None`` without labels for this output; ``auc_drop_low``,
+            ``auc_drop_high``: DeLong's paired interval over requests.
         failures: what is beyond the bound; empty when the output passes.
     """
 
@@ -142,6 +146,10 @@ class OutputCheck:
     auc: float | None
     auc_drop: float | None
     failures: tuple[str, ...]
+    equal_low: float | None = None
+    equal_high: float | None = None
+    auc_drop_low: float | None = None
+    auc_drop_high: float | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -221,14 +229,19 @@ def check_outputs(
     for name, want in reference.items():
         structure, have = flat(value[name])
         original, want = flat(want)
-        scores = None
+        scores = drop = None
         if structure != original:
             outputs.append(_failed(name, "a sequence or map of another structure"))
             continue
         if truth is not None and want.size == truth.size and have.size == truth.size:
             scored = True
-            scores = _auc_pair(truth, (before or reference)[name], have, name, notes)
-        outputs.append(_compare(name, want, have, bound, scores, name in exact))
+            first = (before or reference)[name]
+            scores = _auc_pair(truth, first, have, name, notes)
+            drop = estimate([auc_drop_sample(truth, first, have)]) if scores else None
+        found = _compare(name, want, have, bound, scores, name in exact)
+        if drop is not None:
+            found = replace(found, auc_drop_low=drop.low, auc_drop_high=drop.high)
+        outputs.append(found)
     if truth is not None and not scored:
         notes.append(f"no output has one score for each of the {truth.size} labels: no AUC")
     return Check(bound, tuple(outputs), tuple(notes))
@@ -285,7 +298,18 @@ def _compare(
         failures.append(f"AUC falls by {drop:.4f}, bound {bound.max_auc_drop:g}")
     before, after = scores if scores else (None, None)
     missing = int(np.count_nonzero(~finite))
-    return OutputCheck(name, sqnr, error, peak, equal, missing, before, after, drop, tuple(failures))
+    share = _share(same) if counted or exact else None
+    low, high = (share.low, share.high) if share is not None else (None, None)
+    return OutputCheck(
+        name, sqnr, error, peak, equal, missing, before, after, drop, tuple(failures), low, high
+    )  # fmt: skip
+
+
+def _share(same: NDArray[np.bool_]) -> Estimate | None:
+    """The share of equal elements with an interval, where each request has one: others depend together."""
+    if not same.size or same.shape[:1] != (same.size,):
+        return None
+    return wilson(int(np.count_nonzero(same)), same.size)
 
 
 def _compare_texts(name: str, want: NDArray[Any], have: NDArray[Any], bound: Bound) -> OutputCheck:

@@ -1,21 +1,20 @@
-"""Confidence intervals: over seeds of a random device, or over requests where nothing is random.
+"""Confidence intervals of figures over requests: means, shares, AUC and its fall.
 
-Two questions, never mixed in one interval.  *Over requests*: had other requests of the same kind been
-recorded, how far off could the figure be?  *Over seeds*: had another chip been programmed, or another moment
-been looked at, with these same requests?
+They answer: had other requests of the same kind been recorded, how far off could the figure be?  Where chips
+are drawn as well, :mod:`cimc.metrics.two_way` counts both; :mod:`cimc.metrics.batch_means` is for series
+whose terms depend on each other.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from cimc.metrics.scores import auc
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,9 +25,10 @@ DELONG = "DeLong over requests"
 PAIRED = "paired DeLong over requests"
 NORMAL = "normal over requests"
 QUERIES = "normal over queries"
-SEEDS = "Student's t over seeds"
+WILSON = "Wilson"
+DELTA = "delta method over requests"
 
-_Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
+Z = 1.959963984540054  # 97.5 % quantile of the normal distribution
 _T = (
     12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281, 2.2010, 2.1788, 2.1604,
     2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
@@ -44,12 +44,17 @@ class Estimate:
         value: the figure.
         low, high: the interval; ``None`` where none can be given.
         method: how the interval comes about; empty without one.
+        chips_sd: standard deviation of the figure from chip to chip, on the same requests; ``None`` where
+            fewer than two chips were looked at.
+        requests_se: standard error that the draw of requests gives the mean over chips; likewise.
     """
 
     value: float
     low: float | None = None
     high: float | None = None
     method: str = ""
+    chips_sd: float | None = None
+    requests_se: float | None = None
 
     def within(self, least: float, most: float) -> Estimate:
         """The same with the interval cut to what the figure can be."""
@@ -58,8 +63,8 @@ class Estimate:
         return replace(self, low=max(self.low, least), high=min(self.high, most))
 
     def to_json(self) -> dict[str, Any]:
-        """``value``, ``low``, ``high``, ``method``."""
-        return {"value": self.value, "low": self.low, "high": self.high, "method": self.method}
+        """Plain data, a key per attribute."""
+        return asdict(self)
 
 
 def student_t(freedom: int) -> float:
@@ -71,62 +76,51 @@ def student_t(freedom: int) -> float:
         raise ValueError("at least one degree of freedom")
     if freedom <= len(_T):
         return _T[freedom - 1]
-    z = _Z
+    z = Z
     g1 = (z**3 + z) / 4
     g2 = (5 * z**5 + 16 * z**3 + 3 * z) / 96
     g3 = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
     return z + g1 / freedom + g2 / freedom**2 + g3 / freedom**3
 
 
-def over_seeds(values: Sequence[float]) -> Estimate:
-    """Mean of one figure per seed, with Student's t interval of the mean; without one for a single seed.
+def wilson(hits: int, of: int, method: str = WILSON) -> Estimate:
+    """A share with the score interval of Wilson (JASA 22, 1927), which holds for few and for extreme ones.
 
-    Figures that are not finite (an SQNR without error) leave no interval.
+    Raises:
+        ValueError: for no trials, or more hits than trials.
     """
-    mean = math.fsum(values) / len(values)
-    if len(values) < 2 or not all(math.isfinite(v) for v in values):
-        return Estimate(mean)
-    variance = math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1)
-    half = student_t(len(values) - 1) * math.sqrt(variance / len(values))
-    return Estimate(mean, mean - half, mean + half, SEEDS)
+    if not 0 <= hits <= of or not of:
+        raise ValueError(f"{hits} hits of {of}")
+    share, z2 = hits / of, Z**2
+    middle = (share + z2 / (2 * of)) / (1 + z2 / of)
+    half = Z / (1 + z2 / of) * math.sqrt(share * (1 - share) / of + z2 / (4 * of**2))
+    low = 0.0 if hits == 0 else middle - half
+    return Estimate(share, low, 1.0 if hits == of else middle + half, method)
 
 
-def mean_over_requests(values: npt.ArrayLike, method: str = NORMAL) -> Estimate:
-    """Mean of one number per request, with the normal interval of the mean."""
-    v = np.asarray(values, dtype=np.float64).ravel()
-    mean = math.fsum(v) / v.size
-    if v.size < 2:
-        return Estimate(mean)
-    half = _Z * math.sqrt(math.fsum((v - mean) ** 2) / (v.size - 1) / v.size)
-    return Estimate(mean, mean - half, mean + half, method)
+def multiplicity(figures: int) -> str:
+    """What a reader who compares so many figures must know; ``""`` for a single one."""
+    if figures < 2:
+        return ""
+    wider = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / (2 * figures)) / Z
+    return (
+        f"{figures} variants are compared, and each interval holds for its own alone: the best one looks "
+        f"better than it is; for all to hold at once take intervals {wider:.2f} times as wide (Bonferroni)"
+    )
 
 
-def auc_estimate(labels: npt.ArrayLike, scores: npt.ArrayLike) -> Estimate:
-    """AUC with DeLong's interval; errors as :func:`cimc.metrics.scores.auc`.
+def delong_components(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """What each request contributes to an AUC, which is the mean of either part.
 
-    Without an interval where the data cannot give one: a class with a single member, or classes that are
-    wholly apart (an AUC of 0 or 1, whose estimated variance is 0).
+    Per positive the share of negatives that it beats, ties half, float64 ``[P]``; per negative the share of
+    positives that beat it, float64 ``[N]``.
     """
-    value = auc(labels, scores)
-    variance = float(delong_covariance(labels, [scores])[0, 0])
-    if not variance > 0.0 or value in (0.0, 1.0):
-        return Estimate(value)
-    half = _Z * math.sqrt(variance)
-    return Estimate(value, value - half, value + half, DELONG).within(0.0, 1.0)
-
-
-def auc_drop(labels: npt.ArrayLike, reference: npt.ArrayLike, scores: npt.ArrayLike) -> Estimate:
-    """How far AUC falls from ``reference`` to ``scores`` on the same requests, with DeLong's paired interval.
-
-    Much narrower than two intervals side by side: the draw of requests is common to both.  Without an
-    interval where a class has a single member.
-    """
-    value = auc(labels, reference) - auc(labels, scores)
-    c = delong_covariance(labels, [reference, scores])
-    if not np.isfinite(c).all():
-        return Estimate(value)
-    half = _Z * math.sqrt(max(float(c[0, 0] + c[1, 1] - 2 * c[0, 1]), 0.0))
-    return Estimate(value, value - half, value + half, PAIRED)
+    y = np.asarray(labels).ravel().astype(bool)
+    s = np.asarray(scores, dtype=np.float64).ravel()
+    everyone = mid_ranks(s)
+    above = (everyone[y] - mid_ranks(s[y])) / max(1, int((~y).sum()))
+    below = 1.0 - (everyone[~y] - mid_ranks(s[~y])) / max(1, int(y.sum()))
+    return above, below
 
 
 def delong_covariance(labels: npt.ArrayLike, scores: Sequence[npt.ArrayLike]) -> Floats:
@@ -139,13 +133,7 @@ def delong_covariance(labels: npt.ArrayLike, scores: Sequence[npt.ArrayLike]) ->
     n1, n0 = int(y.sum()), int((~y).sum())
     if n1 < 2 or n0 < 2:
         return np.full((len(scores), len(scores)), np.nan)
-    above = np.empty((len(scores), n1))  # per positive: share of negatives it beats, ties half
-    below = np.empty((len(scores), n0))  # per negative: share of positives that beat it
-    for i, each in enumerate(scores):
-        s = np.asarray(each, dtype=np.float64).ravel()
-        everyone = mid_ranks(s)
-        above[i] = (everyone[y] - mid_ranks(s[y])) / n0
-        below[i] = 1.0 - (everyone[~y] - mid_ranks(s[~y])) / n1
+    above, below = (np.stack(part) for part in zip(*(delong_components(y, s) for s in scores), strict=True))
     return np.asarray(np.atleast_2d(np.cov(above)) / n1 + np.atleast_2d(np.cov(below)) / n0)
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cimc.cost import Cost
+from cimc.metrics.batch_means import BATCHES
+from cimc.metrics.intervals import Estimate
 from cimc.report.blocks import Block, facts, table
 from cimc.report.on_chip_share import on_chip_blocks, part
 from cimc.report.summary import static_block
 from cimc.support.quantities import count, joules, percent, rate, seconds
 from cimc.target.spec import Target
 from cimc.timing import Simulation
+from cimc.timing.steady_state import SteadyState
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +26,7 @@ _CHIPS_ABREAST = 6
 
 def simulation_blocks(found: Simulation, cost: Cost | None) -> list[Block]:
     """Latencies, throughput and the busiest units, with what ``cost`` says of the same requests, if given."""
-    how = found.arrivals
+    how, steady = found.arrivals, found.steady
     ways = {
         "closed": f"{count(how.in_flight)} always in flight (closed loop)",
         "fixed": f"one every {seconds(1e9 / how.rate) if how.rate else '-'}",
@@ -30,15 +34,15 @@ def simulation_blocks(found: Simulation, cost: Cost | None) -> list[Block]:
     }
     lines: list[tuple[str, object]] = [
         ("requests", f"{count(found.requests)}, {ways[how.kind]}"),
-        ("latency", f"p50 {seconds(found.percentile(50))}"),
-        ("", f"p95 {seconds(found.percentile(95))}"),
-        ("", f"p99 {seconds(found.percentile(99))}"),
-        ("", f"max {seconds(found.percentile(100))}"),
+        ("latency", f"mean {_between(steady.mean, seconds)}"),
+        *(("", f"p{p} {_between(each, seconds)}") for p, each in steady.percentiles.items()),
+        ("", f"max {seconds(float(found.latency.max(initial=0.0)))} (of all requests)"),
         (
             "unloaded",
             f"{seconds(float(found.unloaded.mean()) if found.requests else 0.0)} on average: nobody waits",
         ),
-        ("throughput", rate(found.throughput_rps) if found.requests else "-"),
+        ("throughput", _between(steady.throughput, rate) if steady.throughput else "-"),
+        ("intervals", _intervals(steady)),
         ("bottleneck", found.bottleneck or "-"),
     ]
     if cost is not None:
@@ -81,6 +85,22 @@ def simulation_blocks(found: Simulation, cost: Cost | None) -> list[Block]:
         ),
         _scratchpads(found),
     ]
+
+
+def _between(estimate: Estimate, show: Callable[[float], str]) -> str:
+    """A figure with its interval, where it has one."""
+    text = show(estimate.value)
+    if estimate.low is None or estimate.high is None:
+        return text
+    return f"{text} [{show(estimate.low)}, {show(estimate.high)}]"
+
+
+def _intervals(steady: SteadyState) -> str:
+    """Where the intervals come from, or why there are none."""
+    if steady.missing:
+        return f"none, and figures are of the whole run: {steady.missing}"
+    used = f"95 %, {BATCHES} batches of {count(len(steady.latencies) // BATCHES)} requests each"
+    return f"{used}, without the first {count(steady.warm_up)} and the last {count(steady.cut_at_end)}"
 
 
 def _scratchpads(found: Simulation) -> Block:

@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from cimc.compare.check import Check
+from cimc.compare.check import Check, OutputCheck
 from cimc.compare.choice_check import ChoiceCheck
 from cimc.cost import Cost
 from cimc.errors import printable
@@ -138,6 +138,7 @@ def check_blocks(check: Check, mode: str) -> list[Block]:
             _number(o.sqnr_db, ".1f", " dB"),
             _score(o.auc_reference),
             _score(o.auc),
+            _drop(o),
             "passes" if not o.failures else "FAILS: " + "; ".join(o.failures),
         )
         for o in check.outputs
@@ -154,7 +155,7 @@ def check_blocks(check: Check, mode: str) -> list[Block]:
     return [
         table(
             f"Accuracy: {f'mode {mode} ' if mode else ''}against onnxruntime on the original model",
-            ("output", ">max abs error", ">peak", ">SQNR", ">AUC before", ">AUC after", "check"),
+            ("output", ">max abs error", ">peak", ">SQNR", ">AUC before", ">AUC after", ">AUC drop", "check"),
             rows,
         ),
         *_choices(check.choices),
@@ -206,6 +207,14 @@ def _number(value: float, form: str = ".3g", unit: str = "") -> str:
 
 def _score(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
+
+
+def _drop(output: OutputCheck) -> str:
+    if output.auc_drop is None:
+        return "-"
+    if output.auc_drop_low is None or output.auc_drop_high is None:
+        return _score(output.auc_drop)
+    return f"{_score(output.auc_drop)} [{_score(output.auc_drop_low)}, {_score(output.auc_drop_high)}]"
 
 
 def cost_blocks(cost: Cost) -> list[Block]:

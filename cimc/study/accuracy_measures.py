@@ -14,20 +14,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import RequestError, printable
-from cimc.metrics.intervals import (
-    QUERIES,
-    Estimate,
-    auc_drop,
-    auc_estimate,
-    mean_over_requests,
-    over_seeds,
-)
+from cimc.metrics.intervals import QUERIES, Estimate
 from cimc.metrics.ranking import recall, top_k, top_k_by_product
-from cimc.metrics.scores import background_entropy, cross_entropies, sqnr_db
+from cimc.metrics.scores import background_entropy, cross_entropies
+from cimc.metrics.two_way import (
+    Sample,
+    auc_drop_sample,
+    auc_sample,
+    estimate,
+    mean_sample,
+    sqnr_sample,
+)
 from cimc.support.shown import Shown, counted, some
 
 Arrays = Mapping[str, NDArray[Any]]
 Metrics = dict[str, Estimate]
+Samples = dict[str, Sample]
 
 HEADINGS = {
     "auc": "AUC",
@@ -108,7 +110,12 @@ class Answers:
 
 
 def measure(task: Task, answers: Answers, reference: Answers | None) -> Metrics:
-    """All metrics of a task, with intervals over requests.
+    """All metrics of a task, with intervals over requests; arguments and errors as of :func:`sample`."""
+    return over([sample(task, answers, reference)])
+
+
+def sample(task: Task, answers: Answers, reference: Answers | None) -> Samples:
+    """All metrics of a task, with what each request contributed.
 
     ``reference``: the float model's answers, for ``auc_drop``, ``overlap@K`` and ``sqnr_db``; ``None`` leaves
     these out.
@@ -116,7 +123,7 @@ def measure(task: Task, answers: Answers, reference: Answers | None) -> Metrics:
     Raises:
         RequestError: ``accuracy.not-finite``: a score is infinite or NaN.
     """
-    found: Metrics = {}
+    found: Samples = {}
     if task.labels is not None:
         found |= _clicks(task, answers.outputs, None if reference is None else reference.outputs)
     if task.retrieval is not None:
@@ -124,28 +131,28 @@ def measure(task: Task, answers: Answers, reference: Answers | None) -> Metrics:
         right = _best(task.retrieval, reference) if reference is not None else None
         for k in task.retrieval.ks:
             each = recall(best[:, :k], task.retrieval.relevant)
-            found[f"recall@{k}"] = mean_over_requests(each[np.isfinite(each)], QUERIES).within(0.0, 1.0)
+            found[f"recall@{k}"] = mean_sample(each[np.isfinite(each)], QUERIES, bounded=True)
         if right is not None:
             for k in task.retrieval.ks:
                 each = recall(best[:, :k], right[:, :k])
-                found[f"overlap@{k}"] = mean_over_requests(each, QUERIES).within(0.0, 1.0)
+                found[f"overlap@{k}"] = mean_sample(each, QUERIES, bounded=True)
     if reference is not None:
-        found["sqnr_db"] = Estimate(sqnr_db(reference.outputs[task.output], answers.outputs[task.output]))
+        found["sqnr_db"] = sqnr_sample(reference.outputs[task.output], answers.outputs[task.output])
     return found
 
 
-def _clicks(task: Task, outputs: Arrays, reference: Arrays | None) -> Metrics:
+def _clicks(task: Task, outputs: Arrays, reference: Arrays | None) -> Samples:
     labels, scores = task.labels, _finite(outputs[task.output], task.output)
     assert labels is not None
-    found = {"auc": auc_estimate(labels, scores)}
+    found = {"auc": auc_sample(labels, scores)}
     if reference is not None:
-        found["auc_drop"] = auc_drop(labels, _finite(reference[task.output], task.output), scores)
+        found["auc_drop"] = auc_drop_sample(labels, _finite(reference[task.output], task.output), scores)
     odds = scores.astype(np.float64)
     probabilities = np.exp(-np.logaddexp(0.0, -odds)) if task.logits else odds
     if float(probabilities.min()) >= 0.0 and float(probabilities.max()) <= 1.0:
         each = cross_entropies(labels, probabilities)
-        found["log_loss"] = mean_over_requests(each)
-        found["ne"] = mean_over_requests(each / background_entropy(labels))
+        found["log_loss"] = mean_sample(each)
+        found["ne"] = mean_sample(each / background_entropy(labels))
     return found
 
 
@@ -167,20 +174,13 @@ def _finite(array: NDArray[Any], name: str) -> NDArray[Any]:
     return array
 
 
-def over(seeds: Sequence[Metrics]) -> Metrics:
-    """Metrics of several seeds as one: means with intervals over the seeds; of a single seed unchanged.
+def over(chips: Sequence[Samples]) -> Metrics:
+    """Metrics of several chips as one: means, with intervals over chips and requests; of one over requests.
 
-    A metric that some seed does not have (a log loss whose scores leave 0..1) is left out.
+    A metric that some chip does not have (a log loss whose scores leave 0..1) is left out.
     """
-    if len(seeds) == 1:
-        return seeds[0]
-    common = [name for name in seeds[0] if all(name in each for each in seeds)]
-    found = {name: over_seeds([each[name].value for each in seeds]) for name in common}
-    return {name: m.within(0.0, 1.0) if _is_share(name) else m for name, m in found.items()}
-
-
-def _is_share(metric: str) -> bool:
-    return metric == "auc" or metric.startswith(("recall@", "overlap@"))
+    common = [name for name in chips[0] if all(name in each for each in chips)]
+    return {name: estimate([each[name] for each in chips]) for name in common}
 
 
 # --------------------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ class Point(Shown):
     Attributes:
         settings: what was chosen, by name.
         metrics: what came of it; empty where it is not possible.
-        seeds: seeds of the device that were averaged; empty where nothing is random.
+        seeds: seeds of the device, a chip each, that were averaged; empty where nothing is random.
         each: metrics of every seed, in their order.
         error: why the combination is not possible, as an ``error`` object; ``None`` where it is.
     """

@@ -13,9 +13,10 @@ from cimc.api import Program, compile
 from cimc.compare.reference import part_outputs, reference_outputs
 from cimc.errors import CimcError, InfeasibleError, PassError, RequestError
 from cimc.isa.jagged import jagged_in_program
+from cimc.metrics.intervals import multiplicity
 from cimc.sim.devices.model.load_device import load_device
 from cimc.sim.devices.noisy_mode import conditions_of
-from cimc.study.accuracy_measures import Answers, Metrics, Point, Study, Task, measure, over
+from cimc.study.accuracy_measures import Answers, Metrics, Point, Study, Task, measure, over, sample
 from cimc.study.accuracy_task import Asked, task_of
 from cimc.study.sweep_axes import Variant, parse_axes, variants
 from cimc.support.progress import Advance
@@ -158,7 +159,9 @@ def study(sources: Sources, asked: Asked, ways: Sequence[Way], advance: Advance)
     if work.task is None:
         assert work.failed is not None
         raise work.failed
-    return Study(work.about(), work.reference, tuple(points), _axes(points), tuple(work.notes))
+    many = multiplicity(sum(point.error is None for point in points))
+    notes = (*work.notes, many) if many else tuple(work.notes)
+    return Study(work.about(), work.reference, tuple(points), _axes(points), notes)
 
 
 def _variants(sources: Sources, axes: Sequence[Any]) -> Iterator[Variant | None]:
@@ -293,9 +296,10 @@ class _Work:
             corpus = None
             if towers.items is not None and self.items is not None:
                 corpus = self._run(towers.items, self.items, way, seed, text)[self.asked.item]
-            found.append(measure(self.task, Answers(outputs, corpus), self.answers))
+            found.append(sample(self.task, Answers(outputs, corpus), self.answers))
             self.done += 1
-        return Point(settings, over(found), way.seeds, tuple(found) if way.seeds else ())
+        each = tuple(over([one]) for one in found) if way.seeds else ()
+        return Point(settings, over(found), way.seeds, each)
 
     @property
     def total(self) -> int:

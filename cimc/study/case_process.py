@@ -171,6 +171,7 @@ def _ran(program: Any, case: Case, requests: dict[str, Any]) -> Row:
         "requests": timing.requests,
         "throughput_rps": timing.throughput_rps,
         **{f"latency_p{p}_ns": timing.percentile(p) for p in (50, 95, 99)},
+        **_intervals(timing.steady),
         "bottleneck": timing.bottleneck,
         "bottleneck_busy": timing.loads[0].utilisation if timing.loads else 0.0,
         "tile_busy": tiles,
@@ -185,6 +186,15 @@ def _ran(program: Any, case: Case, requests: dict[str, Any]) -> Row:
         "utilisation": cost.area.counts["cells_used"],
         "area_mm2": cost.area.used_mm2,
     }
+
+
+def _intervals(steady: Any) -> Row:
+    figures = {"throughput_rps": steady.throughput, "latency_p99_ns": steady.percentiles[99]}
+    found: Row = {"no_steady_state": steady.missing or None}
+    for name, figure in figures.items():
+        found[f"{name}_low"] = figure.low if figure else None
+        found[f"{name}_high"] = figure.high if figure else None
+    return found
 
 
 def _shares(cost: Any) -> Row:

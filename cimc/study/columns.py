@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cimc.errors import CimcError
+from cimc.metrics.intervals import multiplicity
 from cimc.report.blocks import Block, table
 from cimc.study.results import Row
 from cimc.support.io.files import atomic_file, write_atomically
@@ -49,9 +50,21 @@ COLUMNS: tuple[Column, ...] = (
     Column("on_chip", "who does how many MACs and looked-up values, what is not counted", text=True),
     Column("warning", "the first node on the host that keeps a share below 99 %, and why", text=True),
     Column("throughput_rps", "requests per second of the timing simulation", ">throughput", rate),
+    Column("throughput_rps_low", "the 95 % interval of the steady state's throughput, from", ">from", rate),
+    Column("throughput_rps_high", "and to; empty where the run has no steady state", ">to", rate),
     Column("latency_p50_ns", "median latency of a request, ns", ">p50", seconds),
     Column("latency_p95_ns", "95th percentile of the latency, ns", ">p95", seconds),
     Column("latency_p99_ns", "99th percentile of the latency, ns", ">p99", seconds),
+    Column(
+        "latency_p99_ns_low",
+        "the 95 % interval of the 99th percentile, from; empty as above, or with few latencies beyond it",
+    ),
+    Column("latency_p99_ns_high", "and to"),
+    Column(
+        "no_steady_state",
+        "why the run has no steady state, whose figures are then of the whole run",
+        text=True,
+    ),
     Column("bottleneck", "the resource that is busiest", "bottleneck", text=True),
     Column("bottleneck_busy", "share of the simulated time that it is busy"),
     Column("energy_pj", "dynamic energy per request, pJ", ">energy", joules),
@@ -99,6 +112,18 @@ def blocks(rows: Sequence[Row], baseline: str | None) -> list[Block]:
         ratios = [">speed-up", ">energy ratio"] if baseline else []
         out.append(table(f"{model} on {target}", [c.heading for c in shown] + ratios, cells))
     return out
+
+
+def remarks(rows: Sequence[Row]) -> list[str]:
+    """What a reader of a comparison must know: how many are compared, and which runs were too short."""
+    done = [row for row in rows if not row.get("error")]
+    found = [
+        f"{row['model']} / {row['target']} / {row['strategy']}: no interval: {row['no_steady_state']}"
+        for row in done
+        if row.get("no_steady_state")
+    ]
+    many = multiplicity(len(done))
+    return [*([many] if many else []), *found]
 
 
 def _cell(column: Column, row: Row) -> str:

@@ -21,15 +21,13 @@ from cimc.target.spec import Target
 from cimc.timing.arrivals import Arrivals
 from cimc.timing.event_loop import OUTSIDE, UNLIMITED, Loop, Played, Spans, play
 from cimc.timing.expand import expand, port_bits
+from cimc.timing.steady_state import PERCENTILES, SteadyState, steady_state
 from cimc.timing.template import Template, templates_of
 from cimc.timing.visits import Recorder
 
 F64 = NDArray[np.float64]
-PERCENTILES = (50, 95, 99)
 WINDOW = 512
 """Requests whose tasks are made at a time, and forgotten when they are done."""
-_STEADY = 50
-"""Completions that a throughput without beginning and end takes."""
 
 
 @dataclass(frozen=True)
@@ -108,25 +106,24 @@ class Simulation(Shown):
             return 0.0
         return float(self.played.finish.max() - self.played.arrival.min())
 
+    @cached_property
+    def steady(self) -> SteadyState:
+        """The steady state, or why there is none."""
+        busiest = self.loads[0].utilisation if self.loads else 0.0
+        return steady_state(self.arrivals, self.played.arrival, self.played.finish, busiest)
+
     @property
     def throughput_rps(self) -> float | None:
-        """Completions per second, without beginning and end; ``None`` when the chip does nothing.
+        """Completions per second of the steady state; of the whole run where there is none.
 
-        Left out at both ends: a tenth of the completions, and at least as many as requests are in flight in a
-        closed loop.  Where fewer than 50 would remain: all requests over the whole time.
+        ``None`` when the chip does nothing.
         """
-        done = np.sort(self.played.finish)
-        n = len(done)
-        skip = max(n // 10, self.arrivals.in_flight if self.arrivals.kind == "closed" else 0)
-        if n - 2 * skip < _STEADY or done[n - 1 - skip] <= done[skip]:
-            return 1e9 * n / self.makespan_ns if self.makespan_ns > 0 else None
-        return 1e9 * (n - 1 - 2 * skip) / float(done[n - 1 - skip] - done[skip])
+        return None if self.steady.throughput is None else self.steady.throughput.value
 
     def percentile(self, share: float) -> float:
-        """Latency that ``share`` percent of the requests do not exceed (an observed one)."""
-        if not self.requests:
-            return 0.0
-        return float(np.percentile(self.latency, share, method="inverted_cdf"))
+        """Latency that ``share`` percent of the steady state's requests do not exceed (an observed one)."""
+        latencies = self.steady.latencies
+        return float(np.quantile(latencies, share / 100, method="inverted_cdf")) if len(latencies) else 0.0
 
     @cached_property
     def loads(self) -> tuple[Load, ...]:
@@ -179,7 +176,7 @@ class Simulation(Shown):
                 ),
             },
             "latency_ns": {
-                "mean": float(latency.mean()) if len(latency) else 0.0,
+                "mean": self.steady.mean.value,
                 **{f"p{p}": self.percentile(p) for p in PERCENTILES},
                 "max": float(latency.max(initial=0.0)),
             },
@@ -188,6 +185,7 @@ class Simulation(Shown):
                 "max": float(self.unloaded.max(initial=0.0)),
             },
             "throughput_rps": self.throughput_rps,
+            "steady_state": self.steady.to_json(),
             "makespan_ns": self.makespan_ns,
             "bottleneck": self.bottleneck,
             "units": [

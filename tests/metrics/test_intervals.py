@@ -11,15 +11,13 @@ from hypothesis import strategies as st
 
 from cimc.metrics import intervals
 from cimc.metrics.intervals import (
-    auc_drop,
-    auc_estimate,
+    Estimate,
     delong_covariance,
-    mean_over_requests,
     mid_ranks,
-    over_seeds,
+    multiplicity,
     student_t,
+    wilson,
 )
-from cimc.metrics.scores import auc
 
 SAMPLES = st.lists(
     st.tuples(st.booleans(), st.integers(-3, 3), st.integers(-3, 3)), min_size=4, max_size=30
@@ -57,45 +55,6 @@ def test_delong_covariance_equals_its_definition(rows: list[tuple[bool, int, int
     np.testing.assert_allclose(delong_covariance(labels, both), expected, atol=1e-12)
 
 
-def test_delong_covers_the_spread_of_auc_over_draws() -> None:
-    rng = np.random.default_rng(0)
-    found, widths = [], []
-    for _ in range(300):
-        labels = rng.random(400) < 0.3
-        scores = rng.normal(labels, 1.0)
-        estimate = auc_estimate(labels, scores)
-        assert estimate.low is not None
-        assert estimate.high is not None
-        found.append(estimate.value)
-        widths.append((estimate.high - estimate.low) / (2 * 1.96))
-    assert np.mean(widths) == pytest.approx(np.std(found), rel=0.15)
-
-
-def test_a_drop_is_paired() -> None:
-    rng = np.random.default_rng(1)
-    labels = rng.random(1000) < 0.3
-    scores = rng.normal(labels, 1.0)
-    near = scores + rng.normal(0, 0.02, 1000)
-    drop = auc_drop(labels, scores, near)
-    alone = auc_estimate(labels, scores)
-    assert drop.value == auc(labels, scores) - auc(labels, near)
-    assert drop.low is not None
-    assert drop.high is not None
-    assert alone.low is not None
-    assert alone.high is not None
-    assert drop.high - drop.low < 0.1 * (alone.high - alone.low)
-    same = auc_drop(labels, scores, scores)
-    assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
-
-
-def test_intervals_stay_within_what_an_auc_can_be() -> None:
-    estimate = auc_estimate([0, 1, 0, 1, 1], [0.1, 0.2, 0.15, 0.9, 0.12])
-    assert estimate.low is not None
-    assert estimate.high is not None
-    assert 0.0 <= estimate.low <= estimate.value <= estimate.high <= 1.0
-    assert estimate.high == 1.0
-
-
 def test_student_t() -> None:
     assert student_t(1) == pytest.approx(12.7062)
     assert student_t(4) == pytest.approx(2.7764)
@@ -108,35 +67,42 @@ def test_student_t() -> None:
         student_t(0)
 
 
-def test_over_seeds() -> None:
-    estimate = over_seeds([1.0, 2.0, 3.0])
-    half = 4.3027 * 1.0 / math.sqrt(3)
-    assert estimate.value == 2.0
-    assert estimate.low == pytest.approx(2.0 - half)
-    assert estimate.high == pytest.approx(2.0 + half)
-    assert estimate.method == intervals.SEEDS
-    assert over_seeds([1.5]).to_json() == {"value": 1.5, "low": None, "high": None, "method": ""}
-    assert over_seeds([math.inf, 1.0]).low is None
+def test_wilson_holds_the_truth() -> None:
+    rng = np.random.default_rng(0)
+    for truth, trials in ((0.5, 20), (0.05, 100), (0.99, 400)):
+        held = 0
+        for _ in range(2000):
+            found = wilson(int(rng.binomial(trials, truth)), trials)
+            assert found.low is not None
+            assert found.high is not None
+            held += found.low <= truth <= found.high
+        assert 0.92 <= held / 2000 <= 0.98
 
 
-def test_mean_over_requests() -> None:
-    values = np.array([1.0, 2.0, 3.0, 6.0])
-    estimate = mean_over_requests(values)
-    half = 1.959964 * values.std(ddof=1) / 2
-    assert (estimate.value, estimate.method) == (3.0, intervals.NORMAL)
-    assert estimate.high == pytest.approx(3.0 + half, rel=1e-6)
-    assert mean_over_requests([2.0]).low is None
+def test_wilson_by_its_definition() -> None:
+    """The interval holds the shares p with |hits / n - p| <= z sqrt(p (1 - p) / n)."""
+    found, z = wilson(7, 50), intervals.Z
+    for p in (found.low, found.high):
+        assert p is not None
+        assert abs(7 / 50 - p) == pytest.approx(z * math.sqrt(p * (1 - p) / 50))
+    assert (wilson(0, 9).low, wilson(9, 9).high) == (0.0, 1.0)
+    assert wilson(3, 4).method == intervals.WILSON
+    for hits, of in ((1, 0), (-1, 3), (4, 3)):
+        with pytest.raises(ValueError, match="hits"):
+            wilson(hits, of)
+
+
+def test_multiplicity() -> None:
+    assert multiplicity(1) == ""
+    assert multiplicity(20).startswith("20 variants are compared")
+    assert "1.54 times" in multiplicity(20)  # 3.0233 / 1.9600
+
+
+def test_json_has_a_key_per_attribute() -> None:
+    assert Estimate(1.5).to_json() == {
+        "value": 1.5, "low": None, "high": None, "method": "", "chips_sd": None, "requests_se": None
+    }  # fmt: skip
 
 
 def test_mid_ranks() -> None:
     np.testing.assert_array_equal(mid_ranks(np.array([3.0, 1.0, 3.0, 2.0])), [3.5, 1.0, 3.5, 2.0])
-
-
-def test_no_interval_where_the_data_give_none() -> None:
-    one_positive = auc_estimate([1, 0, 0, 0], [0.5, 0.1, 0.7, 0.2])
-    assert (one_positive.low, one_positive.high, one_positive.method) == (None, None, "")
-    assert auc_drop([1, 0, 0], [0.5, 0.1, 0.7], [0.5, 0.6, 0.7]).low is None
-    apart = auc_estimate([1, 1, 0, 0], [4, 3, 2, 1])
-    assert (apart.value, apart.low, apart.high) == (1.0, None, None)
-    same = auc_drop([1, 1, 0, 0], [4, 2, 3, 1], [8, 4, 6, 2])
-    assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)

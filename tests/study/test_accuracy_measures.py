@@ -12,9 +12,10 @@ import pytest
 
 from cimc.errors import CimcError
 from cimc.metrics import scores
-from cimc.metrics.intervals import DELONG, SEEDS, Estimate
+from cimc.metrics.intervals import DELONG, Estimate
+from cimc.metrics.two_way import TWO_WAY, Sample
 from cimc.report.blocks import plain
-from cimc.study.accuracy_measures import Answers, Point, Retrieval, Study, Task, measure, over
+from cimc.study.accuracy_measures import Answers, Point, Retrieval, Study, Task, measure, over, sample
 from cimc.study.accuracy_view import as_csv, blocks, draw
 
 RNG = np.random.default_rng(3)
@@ -83,10 +84,16 @@ def test_scores_that_are_not_finite_are_refused() -> None:
 
 
 def test_several_seeds_become_means_with_their_own_interval() -> None:
-    seeds = [{"auc": Estimate(value, 0.0, 1.0, DELONG)} for value in (0.7, 0.8)]
-    assert over(seeds)["auc"].value == pytest.approx(0.75)
-    assert over(seeds)["auc"].method == SEEDS
-    assert over(seeds[:1]) == seeds[0]
+    rng = np.random.default_rng(0)
+    chips = [np.clip(SCORES + rng.normal(0, 0.1, SCORES.shape), 0, 1) for _ in range(3)]
+    task, reference = Task("y", LABELS), Answers({"y": SCORES})
+    found = over([sample(task, Answers({"y": chip}), reference) for chip in chips])
+    alone = [measure(task, Answers({"y": chip}), reference) for chip in chips]
+    for name in ("auc", "auc_drop", "log_loss", "ne", "sqnr_db"):
+        assert found[name].value == pytest.approx(np.mean([each[name].value for each in alone]))
+        assert found[name].method == TWO_WAY
+    # requests count, not chips alone
+    assert found["auc"].high - found["auc"].low > 0.7 * (alone[0]["auc"].high - alone[0]["auc"].low)  # type: ignore[operator]
 
 
 def sweep() -> Study:
@@ -163,8 +170,9 @@ def test_a_figure_over_ages_draws_modes_without_age_as_lines(tmp_path: Path) -> 
 
 
 def test_a_measure_that_a_seed_lacks_is_left_out_and_shares_stay_within_bounds() -> None:
-    few = {"auc": Estimate(0.99), "log_loss": Estimate(0.3)}
-    found = over([few, {"auc": Estimate(0.9)}])
+    each = np.linspace(0, 1, 9), np.linspace(0.9, 1, 9)
+    few = {"auc": Sample(0.99, each, DELONG, bounded=True), "log_loss": Sample(0.3, each, "")}
+    found = over([few, {"auc": Sample(0.9, each, DELONG, bounded=True)}])
     assert list(found) == ["auc"]
     assert found["auc"].high == 1.0
 

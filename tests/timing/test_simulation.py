@@ -124,7 +124,7 @@ def test_messages_share_a_link() -> None:
     # the message of tile 1 is one hop earlier at the link; the other one follows it, two hops to go
     assert found.latency[0] == pytest.approx(begun + 2 * wire + 2 * HOP)
     assert found.unloaded[0] == pytest.approx(begun + wire + 3 * HOP)
-    many = run(made, 300, in_flight=50)
+    many = run(made, 1000, in_flight=50)
     assert many.throughput_rps == pytest.approx(1e9 / (2 * wire), rel=1e-6)
     assert many.bottleneck == "mesh link from tile 1 to tile 2"
 

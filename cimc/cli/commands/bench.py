@@ -158,16 +158,20 @@ def command(
     if parquet:
         columns.write_parquet(rows, folder / "results.parquet")
     made = drawing.draw(rows, folder, ".svg") if plots else []
+    notes = columns.remarks(rows)
     payload = {
         "columns": {c.key: c.meaning for c in columns.COLUMNS},
         "rows": rows,
         "figures": [str(path) for path in made],
+        "notes": notes,
     }
     blocks = columns.blocks(rows, names[0] if names else None)
     if cpus:
         blocks += case_blocks(rows, cpus)
         payload["baseline"] = case_json(rows, cpus)
     output.result(payload, blocks, as_json)
+    for text in notes:
+        output.note(text)
     for row in rows:
         if row.get("error"):
             output.note(f"{row['model']} / {row['target']} / {row['strategy']}: {row['error']}")
