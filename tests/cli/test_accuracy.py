@@ -75,7 +75,7 @@ def test_noise_over_ages_and_seeds(tiny: Tiny, program: Path, tmp_path: Path) ->
     adc, young, *_, ideal = three["points"]
     assert (adc["seeds"], young["seeds"]) == ([], [4, 5, 6])
     assert adc["metrics"]["log_loss"]["method"] == "normal over requests"
-    assert young["metrics"]["auc"]["method"] == "Student's t over seeds"
+    assert young["metrics"]["auc"]["method"] == "two-way over chips and requests"
     assert young["metrics"]["auc"]["value"] == pytest.approx(np.mean(young["per_seed"]["auc"]))
     assert len(set(young["per_seed"]["log_loss"])) == 3
     assert ideal["metrics"]["auc"]["value"] == adc["metrics"]["auc"]["value"]
