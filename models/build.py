@@ -1,8 +1,9 @@
 """Train the small models and write their files: ``python -m models.build [NAME] [--seed N] [--out DIR]``.
 
-Per model ``NAME.onnx``, ``NAME.requests.npz`` (held-out requests with labels), ``NAME.calib.npz`` (as many
-more for calibration, disjoint), ``NAME.trace.npz`` (rows read by training requests, with counts); for a
-model with a catalogue of items ``NAME.items.npz``.  Same seed on the same machine: the same bytes.
+Per model ``NAME.onnx``, ``NAME.requests.npz`` (held-out requests with labels), ``NAME.calib.npz`` (others
+for calibration), ``NAME.tuning.npz`` (others again, to choose defaults on), ``NAME.trace.npz`` (rows read by
+training requests, with counts); for a model with a catalogue of items ``NAME.items.npz``.  Same seed on the
+same machine: the same bytes.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from models.requests import Requests  # noqa: E402
 from models.synthetic import Array, Split  # noqa: E402
 from models.twotower import TwoTower, TwoTowerSpec  # noqa: E402
 
-EVALUATED, CALIBRATED, TRACED = 2048, 512, 65_536
+EVALUATED, CALIBRATED, TUNED, TRACED = 2048, 512, 2048, 65_536
 REPORT_EVERY = 100
 
 
@@ -131,11 +132,13 @@ def build(
 
     evaluation = log.batch(Split.EVALUATE, 0, EVALUATED)
     calibration = log.batch(Split.CALIBRATE, 0, CALIBRATED)
+    tuning = log.batch(Split.TUNE, 0, TUNED)
     onnx_bytes = model.to_onnx().SerializeToString(deterministic=True)
     files = {
         "onnx": onnx_bytes,
         "requests.npz": npz_bytes({**model.feeds(evaluation), "labels": evaluation.labels}),
         "calib.npz": npz_bytes({**model.feeds(calibration), "labels": calibration.labels}),
+        "tuning.npz": npz_bytes({**model.feeds(tuning), "labels": tuning.labels}),
         "trace.npz": npz_bytes(trace(recipe, traced)),
     }
     if recipe.items is not None:

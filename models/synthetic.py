@@ -27,6 +27,7 @@ class Split(IntEnum):
     EVALUATE = 1
     CALIBRATE = 2
     PILOT = 3  # only scales the planted effects
+    TUNE = 4  # on which defaults are chosen
 
 
 def stream(seed: int, split: Split, index: int) -> np.random.Generator:

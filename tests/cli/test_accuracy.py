@@ -77,6 +77,10 @@ def test_noise_over_ages_and_seeds(tiny: Tiny, program: Path, tmp_path: Path) ->
     assert adc["metrics"]["log_loss"]["method"] == "normal over requests"
     assert young["metrics"]["auc"]["method"] == "two-way over chips and requests"
     assert young["metrics"]["auc"]["value"] == pytest.approx(np.mean(young["per_seed"]["auc"]))
+    assert young["metrics"]["auc"]["chips_sd"] == pytest.approx(np.std(young["per_seed"]["auc"], ddof=1))
+    assert young["metrics"]["auc"]["requests_se"] > 0
+    assert adc["metrics"]["auc"]["chips_sd"] is None
+    assert three["notes"][-1].startswith("5 variants are compared")
     assert len(set(young["per_seed"]["log_loss"])) == 3
     assert ideal["metrics"]["auc"]["value"] == adc["metrics"]["auc"]["value"]
     one = call(*options, "--seeds", "1").json

@@ -50,6 +50,14 @@ def test_report(tiny: Tiny, program: Path) -> None:
     assert found["analytic"]["throughput_rps"] == run["cost"]["throughput_rps"]
     text = call("simulate", program, "--inputs", tiny.requests, "--rate", 1e6, "--arrivals", "poisson").out
     assert "Poisson, seed 0" in text
+    assert "none, and figures are of the whole run: the run is too short" in text
+    steady = simulation["steady_state"]
+    assert set(steady) == {
+        "reached", "missing", "warm_up", "cut_at_end", "requests", "batches", "throughput_rps", "latency_ns"
+    }  # fmt: skip
+    assert set(steady["latency_ns"]) == {"mean", "p50", "p95", "p99"}
+    assert steady["throughput_rps"]["value"] == simulation["throughput_rps"]
+    assert steady["reached"] == (REQUESTS - REQUESTS // 10 - 6 >= 200)
     assert "Busiest units" in text
     assert not figure or (tiny.folder / "load.svg").stat().st_size > 1000
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cimc.compare.check import Bound, Check, check_outputs
 from cimc.errors import RequestError
+from cimc.metrics.intervals import wilson
 
 
 def check(want: object, have: object, bound: Bound | None = None, labels: object = None) -> Check:
@@ -69,6 +70,18 @@ def test_integer_outputs_must_mostly_be_equal() -> None:
     assert check(np.array([True, False]), np.array([True, False])).passed
 
 
+def test_a_share_of_equal_elements_has_an_interval_where_requests_have_one_each() -> None:
+    want = np.arange(100)
+    have = want.copy()
+    have[:5] += 1000
+    one = check(want, have).outputs[0]
+    share = wilson(95, 100)
+    assert (one.equal, one.equal_low, one.equal_high) == (share.value, share.low, share.high)
+    assert check(want[:, np.newaxis], have[:, np.newaxis]).outputs[0].equal_low == share.low
+    assert check(want.reshape(50, 2), have.reshape(50, 2)).outputs[0].equal_low is None
+    assert check(want.astype(float), want.astype(float)).outputs[0].equal_low is None
+
+
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
 def test_elements_that_are_not_finite_must_be_the_same(odd: float) -> None:
     want = np.array([1.0, odd, 3.0])
@@ -94,6 +107,10 @@ def test_labels_bring_auc_and_a_bound_on_its_fall() -> None:
     assert check(want, good, loose, labels).outputs[0].auc_drop == 0
     found = check(want, bad, loose, labels)
     assert found.outputs[0].auc_drop == pytest.approx(0.04)
+    low, high = found.outputs[0].auc_drop_low, found.outputs[0].auc_drop_high
+    assert low is not None
+    assert high is not None
+    assert 0 < low < 0.04 < high < 0.08
     assert not found.passed
     assert "AUC falls by 0.0400" in str(found.error("it", "adc", []))
 

@@ -10,8 +10,9 @@ import onnx
 import pytest
 
 from cimc.metrics.scores import auc
-from models.build import CALIBRATED, EVALUATED, RECIPES, TRACED, score
+from models.build import CALIBRATED, EVALUATED, RECIPES, TRACED, TUNED, score
 from models.requests import id_inputs
+from models.synthetic import Split
 
 FOLDER = Path(__file__).resolve().parents[2] / "models"
 NAMES = pytest.mark.parametrize("name", sorted(RECIPES))
@@ -25,7 +26,7 @@ def arrays(name: str) -> dict[str, np.ndarray]:
 @NAMES
 def test_sizes(name: str) -> None:
     assert (FOLDER / f"{name}.onnx").stat().st_size < 8_000_000
-    for kind in ("requests", "calib", "trace"):
+    for kind in ("requests", "calib", "tuning", "trace"):
         assert (FOLDER / f"{name}.{kind}.npz").stat().st_size < 500_000
 
 
@@ -39,7 +40,9 @@ def test_held_out_auc_under_onnxruntime(name: str) -> None:
 
 
 @NAMES
-@pytest.mark.parametrize(("kind", "count"), [("requests", EVALUATED), ("calib", CALIBRATED)])
+@pytest.mark.parametrize(
+    ("kind", "count"), [("requests", EVALUATED), ("calib", CALIBRATED), ("tuning", TUNED)]
+)
 def test_requests_are_valid(name: str, kind: str, count: int) -> None:
     model = onnx.load(FOLDER / f"{name}.onnx")
     requests = arrays(f"{name}.{kind}.npz")
@@ -84,10 +87,33 @@ def whole_requests(name: str, kind: str, count: int) -> list[tuple[object, ...]]
 
 
 @NAMES
-def test_calibration_and_evaluation_share_no_request(name: str) -> None:
+def test_splits_share_no_request(name: str) -> None:
     evaluation = set(whole_requests(name, "requests", EVALUATED))
     assert len(evaluation) == EVALUATED
-    assert evaluation.isdisjoint(whole_requests(name, "calib", CALIBRATED))
+    calibration = whole_requests(name, "calib", CALIBRATED)
+    tuning = set(whole_requests(name, "tuning", TUNED))
+    assert evaluation.isdisjoint(calibration)
+    assert evaluation.isdisjoint(tuning)
+    assert tuning.isdisjoint(calibration)
+
+
+@NAMES
+@pytest.mark.parametrize(
+    ("kind", "split", "count"),
+    [
+        ("requests", Split.EVALUATE, EVALUATED),
+        ("calib", Split.CALIBRATE, CALIBRATED),
+        ("tuning", Split.TUNE, TUNED),
+    ],
+)
+def test_requests_are_those_of_their_split(name: str, kind: str, split: Split, count: int) -> None:
+    """What is drawn depends on seed, split and number alone, not on training; floats may round elsewhere."""
+    recipe = RECIPES[name](0)
+    batch = recipe.log.batch(split, 0, count)
+    kept = arrays(f"{name}.{kind}.npz")
+    for key, made in {**recipe.model.feeds(batch), "labels": batch.labels}.items():
+        assert made.shape == kept[key].shape
+        assert np.isclose(made, kept[key], rtol=1e-5).mean() > 0.999, key
 
 
 @NAMES

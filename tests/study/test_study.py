@@ -139,6 +139,8 @@ def test_a_case_has_every_figure(tiny: Tiny) -> None:
     assert row["energy_pj"] == pytest.approx(sum(row["energy_parts_pj"].values()))
     assert row["latency_p50_ns"] <= row["latency_p95_ns"] <= row["latency_p99_ns"]
     assert row["throughput_rps"] > 0
+    assert row["throughput_rps_low"] is None
+    assert row["no_steady_state"].startswith("the run is too short: 0 requests are left")
     assert 0 < row["bottleneck_busy"] <= 1
     assert len(row["tile_busy"]) == row["mesh"][0] * row["mesh"][1]
     again = case_process.measure(case_of(tiny, "greedy", limit=50))
@@ -146,6 +148,17 @@ def test_a_case_has_every_figure(tiny: Tiny) -> None:
     assert {k: v for k, v in row.items() if k not in measured} == {
         k: v for k, v in again.items() if k not in measured
     }
+
+
+def test_remarks_say_how_many_are_compared_and_which_runs_are_short() -> None:
+    def row(strategy: str, **more: Any) -> Row:
+        return {"model": "m", "target": "t", "strategy": strategy, **more}
+
+    short = row("b", no_steady_state="the run is too short")
+    many, named = columns.remarks([row("a", no_steady_state=None), short, row("c", error="x")])
+    assert many.startswith("2 variants are compared")
+    assert named == "m / t / b: no interval: the run is too short"
+    assert columns.remarks([row("a")]) == []
 
 
 def test_chips_are_added_until_the_model_fits(tiny: Tiny) -> None:
