@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from cimc.errors import PassError, ProgramError, printable
+from cimc.remarks.allocation_remarks import AllocationRemarks
 from cimc.remarks.model_remarks import RecognitionRemarks, SimplificationRemarks, SourceRemarks
 from cimc.remarks.placement_remarks import PlacementRemarks, ScheduleRemarks
 from cimc.remarks.record import json_key, json_of
@@ -31,6 +32,7 @@ class Remarks(Shown):
         recognition: of ``outline-host``.
         quantisation: of ``quantize``.
         converters: of ``choose-adc-steps``.
+        allocation: of ``allocate``.
         sharding: of ``shard``.
         grouping: of ``group``.
         residence: of ``assign-memory``.
@@ -44,6 +46,7 @@ class Remarks(Shown):
     simplification: SimplificationRemarks | None = None
     recognition: RecognitionRemarks | None = None
     quantisation: QuantisationRemarks | None = None
+    allocation: AllocationRemarks | None = None
     converters: ConverterRemarks | None = None
     sharding: ShardingRemarks | None = None
     grouping: GroupingRemarks | None = None

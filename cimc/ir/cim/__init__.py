@@ -13,7 +13,7 @@ from xdsl.ir import Dialect
 
 from cimc.ir.block_fields import ARRAY, BLOCK_FIELDS, COL0, COLS, OFFSET, REPLICA_FIELDS, ROW0, ROWS, TILE
 from cimc.ir.cim.activation_types import activation_type, u8
-from cimc.ir.cim.copies import CopiesOp, InstancesOp, copies_of, instances_of
+from cimc.ir.cim.copies import AllocationOp, CopiesOp, InstancesOp, allocation_of, copies_of, instances_of
 from cimc.ir.cim.decisions import (
     DECISIONS,
     AdcOp,
@@ -49,6 +49,7 @@ CIM = Dialect(
         WeightsOp,
         TableOp,
         *DECISIONS,
+        AllocationOp,
         CopiesOp,
         InstancesOp,
         QuantizeOp,
@@ -79,6 +80,7 @@ __all__ = [
     "TILE_ATTR",
     "AdcOp",
     "AddOp",
+    "AllocationOp",
     "CopiesOp",
     "DecisionOp",
     "DequantizeOp",
@@ -101,6 +103,7 @@ __all__ = [
     "TransferOp",
     "WeightsOp",
     "activation_type",
+    "allocation_of",
     "block_shapes",
     "by_value",
     "check_stored",

@@ -1,17 +1,19 @@
 """Instances of the dense part: how many there are, and on which tiles.
 
-``cim.copies`` (pass `copy-layers`) says that layers, and the vector work around them, exist ``count``
+``cim.allocation`` (pass `allocate`) says how much of the machine every part gets.  ``cim.copies`` (pass
+`copy`) says that layers, and the vector work around them, exist ``count``
 times; the layers have ``cim.replicas`` of all their blocks then.  ``cim.instances`` (pass `place`) gives the
 tiles of each: operations name tiles of instance 0.  Request ``k`` uses instance ``k mod count``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from xdsl.dialects.builtin import I64, IntegerAttr, ModuleOp
+from xdsl.dialects.builtin import I64, DictionaryAttr, IntegerAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation
 from xdsl.irdl import IRDLOperation, irdl_op_definition, prop_def
@@ -22,6 +24,39 @@ from cimc.ir.cim.number_table import NumbersAttr
 from cimc.ir.tensor_store import TensorStore
 
 D = TypeVar("D", bound=IRDLOperation)
+
+
+@irdl_op_definition
+class AllocationOp(IRDLOperation):
+    """What `allocate` decided: instances of the dense part, places of hot blocks of tables, and the columns
+    of a block of each layer."""
+
+    name = "cim.allocation"
+    instances = prop_def(IntegerAttr[I64])
+    places = prop_def(IntegerAttr[I64])
+    columns = prop_def(DictionaryAttr)
+    assembly_format = "`instances` $instances `places` $places `columns` $columns attr-dict"
+
+    def __init__(self, instances: int, places: int, columns: Mapping[str, int]) -> None:
+        super().__init__(
+            properties={
+                "instances": IntegerAttr(instances, 64),
+                "places": IntegerAttr(places, 64),
+                "columns": DictionaryAttr({name: IntegerAttr(n, 64) for name, n in columns.items()}),
+            }
+        )
+
+    def verify_(self) -> None:
+        widths = self.columns.data.values()
+        if min(self.instances.value.data, self.places.value.data) < 1 or any(
+            not isinstance(w, IntegerAttr) or w.value.data < 1 for w in widths
+        ):
+            raise VerifyException("at least one instance, place and column")
+
+    def columns_of(self, layer: str) -> int | None:
+        """Columns of a block of ``layer``; ``None`` where nothing was decided."""
+        found = self.columns.data.get(layer)
+        return found.value.data if isinstance(found, IntegerAttr) else None
 
 
 @irdl_op_definition
@@ -66,6 +101,11 @@ class InstancesOp(IRDLOperation):
 def _beside(op: Operation, kind: type[D]) -> D | None:
     block = op.parent_block()
     return None if block is None else next((o for o in block.ops if isinstance(o, kind)), None)
+
+
+def allocation_of(module: ModuleOp) -> AllocationOp | None:
+    """What `allocate` decided, if it ran."""
+    return next((op for op in module.body.block.ops if isinstance(op, AllocationOp)), None)
 
 
 def copies_of(module: ModuleOp) -> int:

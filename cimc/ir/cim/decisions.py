@@ -7,7 +7,7 @@ operation          pass          says
 ``cim.adc``        `shard`       ADC steps of a layer, and which column sums cannot clip
 ``cim.pooling``    `shard`       how many rows of a table are read at once, and the ADC step
 ``cim.residence``  `assign-memory`      the memory of each block of a table
-``cim.replicas``   `replicate`   further copies of blocks (of layers: `copy-layers`)
+``cim.replicas``   `replicate`   further copies of blocks (of layers: `copy`)
 ``cim.placement``  `place`       tile, array and cell column of each block and copy
 =================  ============  ===============================================================
 =======
@@ -19,7 +19,7 @@ operation          pass                says
 ``cim.adc``        `choose-adc-steps`  ADC steps of a layer, and which column sums cannot clip
 ``cim.pooling``    `shard`             how many rows of a table are read at once, and the ADC step
 ``cim.residence``  `assign-memory`     the memory of each block of a table
-``cim.replicas``   `replicate`         further copies of blocks (of layers: `copy-layers`)
+``cim.replicas``   `replicate`         further copies of blocks (of layers: `copy`)
 ``cim.placement``  `place`             tile, array and cell column of each block and copy
 =================  ==================  ===========================================================
 
@@ -310,7 +310,7 @@ class ResidenceOp(DecisionOp):
 class ReplicasOp(DecisionOp):
     """Further copies of blocks: the block that each is a copy of, ``int32[copies]``.
 
-    Of a table they are those of hot blocks, from `replicate`; of layers those of all, from `copy-layers`.
+    Of a table they are those of hot blocks, from `replicate`; of layers those of all, from `copy`.
     """
 
     name = "cim.replicas"

@@ -30,7 +30,7 @@ class Replicate(ChoosingPass):
     :mod:`cimc.mapping.replication`.  Request ``k`` of a run reads copy ``k mod copies``, so results do not
     depend on copies.
 
-    Precondition: sharded matrices, not placed; after ``assign-memory`` and ``copy-layers`` where those are
+    Precondition: sharded matrices, not placed; after ``assign-memory`` and ``copy`` where those are
     used.  Postcondition:
     tables with copies have ``cim.replicas`` (not yet placed).
     """

@@ -86,22 +86,22 @@ class Shard(ModulePass):
             _split(mvm, *groups[name])
 
     def _widths(self, module: ModuleOp, matrices: Sequence[cim.MatrixOp], target: Target) -> dict[str, int]:
-        """Columns of each layer's blocks."""
-        uses = Counter[str]()
-        for mvm in [o for o in main_function(module).body.block.ops if isinstance(o, cim.MvmOp)]:
-            uses[symbol(mvm.matrix)] += prod(rec.shape(mvm.x)[1:-1])
-        found: list[Layer] = []
-        cells = 0
+        """Columns of each layer's blocks: as ``allocate`` decided, or as ``converter_parallelism`` says."""
+        found, cells = layers_of(module, target), 0
+        allocated = cim.allocation_of(module)
+        if allocated is not None:
+            return {
+                layer.name: allocated.columns_of(layer.name) or _width_of(layer.slices, target)
+                for layer in found
+            }
         for matrix in matrices:
-            rows, cols, bits = matrix.rows.value.data, matrix.cols.value.data, matrix.bits.value.data
-            _width(bits, target)
-            slices = target.slices(bits)
             if not isinstance(matrix, cim.WeightsOp):
+                rows, cols, slices = (
+                    matrix.rows.value.data,
+                    matrix.cols.value.data,
+                    target.slices(matrix.bits.value.data),
+                )
                 cells += -(-rows // target.array.rows) * cols * slices
-                continue
-            phases = target.input_phases(*matrix.inputs)
-            name = matrix.sym_name.data
-            found.append(Layer(name, rows, cols, slices, phases, uses[name]))
         whole = sum(layer.arrays(_width_of(layer.slices, target), target) for layer in found)
         free = target.n_arrays - whole - -(-cells // target.array.cols)
         return widths(
@@ -158,6 +158,26 @@ def _require_integers(module: ModuleOp) -> None:
                 location=Location(node=onnx.name_of(op)),
                 hint="run 'quantize' before",
             )
+
+
+def layers_of(module: ModuleOp, target: Target) -> list[Layer]:
+    """The layers of a module that is not sharded yet, and how often a request multiplies by each.
+
+    Raises:
+        PassError: ``shard.too-many-slices``.
+    """
+    uses = Counter[str]()
+    for mvm in [o for o in main_function(module).body.block.ops if isinstance(o, cim.MvmOp)]:
+        uses[symbol(mvm.matrix)] += prod(rec.shape(mvm.x)[1:-1])
+    found = []
+    for matrix in cim.matrices_of(module):
+        bits = matrix.bits.value.data
+        _width(bits, target)
+        if isinstance(matrix, cim.WeightsOp):
+            phases, name = target.input_phases(*matrix.inputs), matrix.symbol
+            rows, cols = matrix.rows.value.data, matrix.cols.value.data
+            found.append(Layer(name, rows, cols, target.slices(bits), phases, uses[name]))
+    return found
 
 
 def _answer_steps(module: ModuleOp, target: Target) -> float:

@@ -56,7 +56,7 @@ class Place(ChoosingPass):
     (:mod:`cimc.transforms.place.layers_on_mesh`); tables then go round them, and distance counts from the
     layer that most lookups feed.
 
-    Where ``copy-layers`` decided on instances, those are laid out first, each of at least ``tiles`` tiles in
+    Where ``copy`` decided on instances, those are laid out first, each of at least ``tiles`` tiles in
     a zone of its own, and tables go round the instances that read them
     (:mod:`cimc.transforms.place.place_instances`); ``strategy`` then packs blocks into arrays alone.
 

@@ -14,8 +14,8 @@ Ints = NDArray[np.int64]
 def zones(target: Target, count: int, size: int) -> Ints:
     """Tiles of ``count`` instances of ``size`` tiles each, int64 ``[count, size]``; no tile twice.
 
-    Instance ``r`` is on chip ``r mod chips``.  A chip is cut into zones of equal size, one an instance; its
-    tiles are those of the zone that are nearest to all others of it, those near the port first.
+    Instance ``r`` is on chip ``r mod chips``.  A chip is cut into zones of nearly equal size, one an
+    instance; its tiles are those of the zone that are nearest to all others of it, those near the port first.
 
     Raises:
         InfeasibleError: the machine has fewer tiles.
@@ -29,7 +29,7 @@ def zones(target: Target, count: int, size: int) -> Ints:
     path = _path(target, per_chip // each)
     found = np.zeros((count, size), np.int64)
     for number in range(each):
-        zone = path[number * (per_chip // each) : (number + 1) * (per_chip // each)]
+        zone = path[number * per_chip // each : (number + 1) * per_chip // each]
         tiles = np.array(_middle(zone, size, target), np.int64)
         for chip in range(min(chips, count - number * chips)):
             found[number * chips + chip] = chip * per_chip + tiles

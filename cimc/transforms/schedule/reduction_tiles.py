@@ -284,7 +284,7 @@ def _others(
     for op in chip:
         if op in apart:
             continue
-        groups = -(-_lane_operations(op) // target.tile.vector_lanes)
+        groups = -(-lane_operations(op) // target.tile.vector_lanes)
         busy[_VECTOR, tiles[op]] += groups * float(target.tile.vector_op_ns)
         for value in op.operands:
             source = value.owner
@@ -309,7 +309,7 @@ def _bits(op: Operation, value: SSAValue) -> int:
     return request_bytes(value) * (narrow_bits(value) or 8)
 
 
-def _lane_operations(op: Operation) -> int:
+def lane_operations(op: Operation) -> int:
     """Operations of the vector unit for one request, roughly: those of a lane per element of the result."""
     elements = request_bytes(op.results[0]) // element_bytes(op.results[0])
     if isinstance(op, rec.DotInteractionOp):

@@ -1,6 +1,6 @@
-// RUN: cimc opt %s -p 'copy-layers{copies=3}' --target tsinghua28 2>/dev/null | filecheck %s
-// RUN: cimc opt %s -p 'copy-layers{copies=1}' --target tsinghua28 2>/dev/null | filecheck %s --check-prefix ONE
-// RUN: cimc opt %s -p 'copy-layers{copies=3},place{tiles=2},schedule' --target tsinghua28 2>/dev/null | filecheck %s --check-prefix PLACED
+// RUN: cimc opt %s -p 'copy{instances=3}' --target tsinghua28 2>/dev/null | filecheck %s
+// RUN: cimc opt %s -p 'copy{instances=1}' --target tsinghua28 2>/dev/null | filecheck %s --check-prefix ONE
+// RUN: cimc opt %s -p 'copy{instances=3},place{tiles=2},schedule' --target tsinghua28 2>/dev/null | filecheck %s --check-prefix PLACED
 // All blocks of layers get copies, tables none; place then gives every instance tiles of its own.
 
 // CHECK: cim.adc @w

@@ -1,0 +1,138 @@
+"""The data of an allocation: what a request asks of one instance, what everything takes, what there is.
+
+A closed loop of L requests in flight on a machine whose requests take ``latency`` and whose busiest unit is
+busy for ``busy`` a request completes at least ``L / (latency + (L - 1) busy)`` requests a second: the lower
+one of the balanced job bounds (Zahorjan, Sevcik, Eager and Galler, CACM 25, 1982).  :func:`period_ns` is its
+inverse times L; what minimises it serves throughput and, with L = 1, latency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LayerChoices:
+    """A layer in blocks of different widths, the widest first.
+
+    Attributes:
+        name: of the layer.
+        widths: columns of a block.
+        arrays: that all blocks take; ``busy_ns``: time of the busiest of them a request.
+    """
+
+    name: str
+    widths: tuple[int, ...]
+    arrays: tuple[int, ...]
+    busy_ns: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class TableChoices:
+    """Ways to copy blocks of tables; the first is none.
+
+    Attributes:
+        places: that blocks have then, the hottest of them or all; ascending.
+        arrays: further arrays that this takes.
+        busy_ns: time of the busiest unit behind lookups: arrays of tables, and links to them.
+        instance_ns: time of the busiest unit of an instance then, its arrays apart: a vector unit, or the
+            router port that answers come in by.
+    """
+
+    places: tuple[int, ...]
+    arrays: tuple[int, ...]
+    busy_ns: tuple[float, ...]
+    instance_ns: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class AllocationProblem:
+    """What there is to decide on, times in ns per request.
+
+    Attributes:
+        instances: numbers of instances to choose from, ascending and beginning with 1.
+        layers, tables: see there.
+        shared_ns: busiest unit that all instances share: links at the ports, the host link.
+        latency_ns: of a request on an idle machine, layers apart.
+        in_flight: L; 1 stands for latency alone.
+        arrays: of the machine; ``table_arrays``: those that hold each row of a table once.
+        tile_arrays, tiles: arrays of a tile, and tiles.
+    """
+
+    instances: tuple[int, ...]
+    layers: tuple[LayerChoices, ...]
+    tables: TableChoices
+    shared_ns: float
+    latency_ns: float
+    in_flight: int
+    arrays: int
+    table_arrays: int
+    tile_arrays: int
+    tiles: int
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """A decision.
+
+    Attributes:
+        instances: of the dense part; ``tables``: which of the ways to copy tables.
+        places: of the blocks of tables that are copied.
+        widths: position of the width of each layer in its choices.
+        busy_ns, latency_ns: of the busiest unit, and of a request alone.
+        period_ns: see the module; ``bound_ns``: nothing is better than this.
+        produced_by: ``cp-sat`` or ``greedy``.
+    """
+
+    instances: int
+    tables: int
+    places: int
+    widths: tuple[int, ...]
+    busy_ns: float
+    latency_ns: float
+    period_ns: float
+    bound_ns: float
+    produced_by: str
+
+    @property
+    def gap(self) -> float:
+        """How far above the bound the period may be, as a share of the bound."""
+        return max(self.period_ns / self.bound_ns - 1.0, 0.0) if self.bound_ns > 0 else 0.0
+
+
+def period_ns(problem: AllocationProblem, busy: float, latency: float) -> float:
+    """``latency + (L - 1) busy``."""
+    return latency + (problem.in_flight - 1) * busy
+
+
+def evaluated(
+    problem: AllocationProblem,
+    instances: int,
+    tables: int,
+    widths: Sequence[int],
+    bound_ns: float,
+    produced_by: str,
+) -> Allocation | None:
+    """The allocation with its figures; ``None`` where the machine has no room for it."""
+    layers = [(each.arrays[w], each.busy_ns[w]) for each, w in zip(problem.layers, widths, strict=True)]
+    own = sum(arrays for arrays, _ in layers)
+    if instances * own + problem.table_arrays + problem.tables.arrays[tables] > problem.arrays:
+        return None
+    if instances > 1 and instances * tiles_of(problem, own) > problem.tiles:
+        return None
+    dense = max((ns for _, ns in layers), default=0.0)
+    busy = max(
+        dense / instances,
+        problem.tables.instance_ns[tables] / instances,
+        problem.tables.busy_ns[tables],
+        problem.shared_ns,
+    )
+    latency = problem.latency_ns + sum(ns for _, ns in layers)
+    places, period = problem.tables.places[tables], period_ns(problem, busy, latency)
+    return Allocation(instances, tables, places, tuple(widths), busy, latency, period, bound_ns, produced_by)
+
+
+def tiles_of(problem: AllocationProblem, arrays: int) -> int:
+    """Tiles of an instance whose layers take so many arrays."""
+    return max(1, -(-arrays // problem.tile_arrays))

@@ -1,0 +1,218 @@
+"""``allocate``: how much of the machine every part of a model gets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
+
+from cimc.errors import PassError, Shortage
+from cimc.ir import cim
+from cimc.ir.cim.copies import say
+from cimc.ir.context import CompilerContext, compiler_context, target_of
+from cimc.mapping.allocation.allocation_problem import (
+    Allocation,
+    AllocationProblem,
+    LayerChoices,
+    TableChoices,
+)
+from cimc.mapping.allocation.solve_allocation import solve_allocation
+from cimc.remarks.allocation_remarks import AllocationRemarks
+from cimc.target.spec import Target
+from cimc.transforms.partition.request_work import RequestWork, block_reads, request_work
+from cimc.transforms.partition.shard import layers_of
+from cimc.transforms.place.pack_arrays import first_fit_count
+from cimc.transforms.place.shard_list import tables_of
+
+OBJECTIVES = ("throughput", "latency")
+_COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128, 160, 192, 256)
+"""Numbers of instances that are looked at on a chip."""
+_MARGIN = 1.25
+"""Times the expected work of an instance and of tables: what requests differ in makes others wait."""
+_SHARES = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
+"""Blocks that keep an array busy for more than these shares of the mean may be copied alone."""
+
+
+@dataclass(frozen=True)
+class Allocate(ModulePass):
+    """Decide together: instances of the dense part, places of hot blocks of tables, columns of layers.
+
+    ``objective`` ``throughput``: requests per second with ``load`` requests in flight; ``latency``: of one
+    alone.  The decision is CP-SAT's, on expected work per request (``request_work.py``), with a bound; at
+    most ``most`` instances.  ``shard`` and ``copy`` carry it out.
+
+    Precondition: quantised, not sharded.  Postcondition: ``cim.allocation``.
+    """
+
+    name = "allocate"
+    objective: str = "throughput"
+    load: int = 64
+    most: int = 256
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        data = compiler_context(ctx, self.name)
+        target = target_of(data, self.name)
+        if self.objective not in OBJECTIVES:
+            raise PassError(
+                "allocate.option", f"objective={self.objective} is none of {', '.join(OBJECTIVES)}"
+            )
+        if self.load < 1 or self.most < 1:
+            raise PassError("allocate.option", "load and most are at least 1")
+        if cim.allocation_of(op) is not None:
+            raise PassError("pass.decided-already", "there is a cim.allocation", hint="run 'allocate' once")
+        for matrix in cim.matrices_of(op):
+            matrix.refuse(cim.ShardsOp)
+        problem = self._problem(op, data, target)
+        if problem is None:
+            return
+        found = solve_allocation(problem)
+        columns = {each.name: each.widths[at] for each, at in zip(problem.layers, found.widths, strict=True)}
+        say(op, cim.AllocationOp(found.instances, found.places, columns))
+        data.remark(_remark(self, problem, found))
+
+    def adjusted(self, shortage: Shortage) -> Allocate | None:
+        """With fewer instances at most."""
+        return replace(self, most=self.most // 2) if self.most > 1 else None
+
+    def _problem(self, op: ModuleOp, data: CompilerContext, target: Target) -> AllocationProblem | None:
+        """The problem; ``None`` where not even one of everything fits, as far as cells go."""
+        work = request_work(op, data, target)
+        layers = []
+        for layer in layers_of(op, target):
+            wide = layer.widths(target)[::-1]
+            arrays = [layer.arrays(w, target) for w in wide]
+            ns = [layer.steps(w, target) * float(target.array.step_ns) for w in wide]
+            keep = [k for k in range(len(wide)) if k == 0 or ns[k] < min(ns[:k])]
+            layers.append(
+                LayerChoices(
+                    layer.name,
+                    tuple(wide[k] for k in keep),
+                    tuple(arrays[k] for k in keep),
+                    tuple(ns[k] for k in keep),
+                )
+            )
+        tables, table_arrays = _tables(op, work, data, target)
+        widest = sum(each.arrays[0] for each in layers)
+        if table_arrays + widest > target.n_arrays:
+            return None
+        chips, ports = target.system.chips, len(target.chip.ports)
+        link, host = float(target.tile.link_gbps), float(target.chip.host_link_gbps)
+        width, height = target.chip.mesh
+        shared = max(
+            (work.bits_in + work.bits_out) / host,
+            # X first: all but what is for the column of a port, or comes along its row, is on one link
+            work.bits_in * (1 - 1 / width) / (ports * link),
+            work.bits_out * (1 - 1 / height) / (ports * link),
+        )
+        counts = sorted({n * chips if n * chips <= target.n_tiles else n for n in _COUNTS} | {1})
+        counts = [n for n in counts if n <= min(self.most, target.n_tiles)]
+        latency = 2 * float(target.chip.host_link_ns) + work.vector_ns + work.bits_in / link
+        return AllocationProblem(
+            tuple(counts),
+            tuple(layers),
+            tables,
+            shared / chips,
+            latency,
+            1 if self.objective == "latency" else self.load,
+            target.n_arrays,
+            table_arrays,
+            target.tile.arrays,
+            target.n_tiles,
+        )
+
+
+def _tables(
+    op: ModuleOp, work: RequestWork, data: CompilerContext, target: Target
+) -> tuple[TableChoices, int]:
+    """What more places of the hottest blocks take, and the arrays that tables take at least."""
+    load, width = [np.zeros(0)], [np.zeros(0, np.int64)]
+    for table in tables_of(cim.matrices_of(op)):
+        slices = target.slices(table.bits.value.data)
+        cols, most = table.cols.value.data, target.array.cols // slices
+        reads = block_reads(table, data, target)
+        for first in range(0, cols, most):
+            wide = min(most, cols - first) * slices
+            load.append(reads * wide)
+            width.append(np.full(len(reads), wide, np.int64))
+    loads, widths = np.concatenate(load), np.concatenate(width)
+    arrays = first_fit_count(widths, target.array.cols)
+    if not arrays:
+        return TableChoices((1,), (0,), (0.0,), (_MARGIN * _instance_ns(work, work.bits_in, target),)), 0
+    order = np.argsort(-loads / widths, kind="stable")
+    steps = -(-widths // target.array.columns_per_step)
+    ns = (loads / widths * steps * float(target.array.step_ns))[order]
+    total, heaviest = float(ns.sum()), float(ns[0])
+    options: list[tuple[int, int, float, float]] = []
+    for count in (n for n in _COUNTS if n <= target.n_tiles):
+        near, far = (max(target.n_tiles / places, 1.0) for places in (count, 1))
+        for chosen in sorted({len(ns), *(int((ns > share * total / arrays).sum()) for share in _SHARES)}):
+            if not chosen and count > 1:
+                continue
+            hot, cold = _arrays_of(widths[order[:chosen]], target), _arrays_of(widths[order[chosen:]], target)
+            mine = float(ns[:chosen].sum())
+            share = mine / total if total > 0 else 1.0
+            bits = [part * work.answer_bits(tiles) for part, tiles in ((share, near), (1 - share, far))]
+            links = _link_ns(bits[0], near, target) + _link_ns(bits[1], far, target)
+            busy = max(
+                heaviest / count,
+                mine / max(hot * count, 1),
+                (total - mine) / max(cold, 1),
+                float(ns[chosen]) if chosen < len(ns) else 0.0,
+                links,
+            )
+            if count == 1:
+                bits = [work.answer_bits(far)]
+                busy = max(heaviest, total / arrays, _link_ns(bits[0], far, target))
+            more = 0 if count == 1 else hot * count + cold - arrays
+            if count == 1 and options:
+                continue
+            one = _instance_ns(work, work.bits_in + sum(bits), target)
+            options.append((count, max(more, 0), _MARGIN * busy, _MARGIN * one))
+    return TableChoices(*(tuple(column) for column in zip(*_worthwhile(options), strict=True))), arrays
+
+
+def _arrays_of(widths: NDArray[np.int64], target: Target) -> int:
+    return first_fit_count(widths, target.array.cols) if len(widths) else 0
+
+
+def _instance_ns(work: RequestWork, bits: float, target: Target) -> float:
+    """Time of the busiest unit of an instance but its arrays: vector unit, or router input with ``bits``."""
+    return max(work.vector_ns, bits / float(target.tile.link_gbps))
+
+
+def _link_ns(bits: float, tiles: float, target: Target) -> float:
+    """Time of a busy mesh link for ``bits`` a request that come from tables on so many tiles around.
+
+    Mean hops are two thirds of the side of that part of the mesh; a busy link has three times the mean.
+    """
+    side = math.sqrt(min(tiles, target.tiles_per_chip))
+    return 3.0 * bits * (2.0 / 3.0) * side / (4.0 * target.n_tiles) / float(target.tile.link_gbps)
+
+
+def _worthwhile(options: list[tuple[int, int, float, float]]) -> list[tuple[int, int, float, float]]:
+    """Without those that another one of no more arrays beats; by places."""
+    found: list[tuple[int, int, float, float]] = []
+    for each in sorted(options):
+        if not any(all(a <= b for a, b in zip(other[1:], each[1:], strict=True)) for other in found):
+            found.append(each)
+    return found
+
+
+def _remark(options: Allocate, problem: AllocationProblem, found: Allocation) -> AllocationRemarks:
+    return AllocationRemarks(
+        objective=options.objective,
+        load=options.load,
+        instances=found.instances,
+        places=found.places,
+        busy_ns=found.busy_ns,
+        latency_ns=found.latency_ns,
+        period_ns=found.period_ns,
+        bound_ns=found.bound_ns,
+        gap=found.gap,
+        produced_by=found.produced_by,
+    )

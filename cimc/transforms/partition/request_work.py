@@ -1,0 +1,113 @@
+"""What a request asks of an instance and of what all share, as far as it is known before anything is placed.
+
+Figures are those of the cost model, in its terms; lookups are expected values over the accesses known to the
+compilation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp
+
+from cimc.analysis.request_size import request_bytes
+from cimc.interpreter.evaluate import main_function
+from cimc.ir import cim, rec
+from cimc.ir.context import CompilerContext
+from cimc.ir.types import symbol
+from cimc.isa.link_widths import HEADER_BITS, WORD_BITS, id_bits
+from cimc.target.spec import Target
+from cimc.transforms.place.shard_list import Floats, expected_touched, row_block_reads, tables_of
+from cimc.transforms.schedule.chip_operations import is_chip
+from cimc.transforms.schedule.reduction_tiles import lane_operations
+
+
+@dataclass(frozen=True)
+class LookupWork:
+    """One lookup: ids a request, different blocks of rows that they are in, whether each row is an answer of
+    its own, and the bits of an answer."""
+
+    ids: float
+    touched: float
+    single: bool
+    bits: float
+
+    def answer_bits(self, tiles: float) -> float:
+        """Bits that come back where the table lies on so many tiles, one of them that which asks.
+
+        A tile adds what it reads; blocks are taken as spread evenly.
+        """
+        answers = self.ids if self.single else tiles * (1.0 - (1.0 - 1.0 / tiles) ** self.touched)
+        return (1.0 - 1.0 / tiles) * answers * self.bits
+
+
+@dataclass(frozen=True)
+class RequestWork:
+    """Per request: ns of an instance's vector unit, bits between host and chip, and the lookups."""
+
+    vector_ns: float
+    bits_in: float
+    bits_out: float
+    lookups: tuple[LookupWork, ...]
+
+    def answer_bits(self, tiles: float) -> float:
+        """Bits of all answers; see :meth:`LookupWork.answer_bits`."""
+        return sum(lookup.answer_bits(tiles) for lookup in self.lookups)
+
+
+def request_work(module: ModuleOp, data: CompilerContext, target: Target) -> RequestWork:
+    """The work of a request in the function of ``module``."""
+    tables = {table.symbol: table for table in tables_of(cim.matrices_of(module))}
+    lanes, op_ns = target.tile.vector_lanes, float(target.tile.vector_op_ns)
+    groups = bits_in = bits_out = 0.0
+    lookups: list[LookupWork] = []
+    loaded = set()
+    for op in main_function(module).body.block.ops:
+        if not is_chip(op):
+            for value in op.operands:
+                if not isinstance(value.owner, rec.ConstantOp | rec.HostOp):
+                    bits_out += 8 * request_bytes(value)
+            continue
+        groups += -(-lane_operations(op) // lanes)
+        if isinstance(op, cim.LookupOp):
+            table = tables[symbol(op.table)]
+            ids, touched = _reads(table, data, target)
+            cols = table.cols.value.data
+            single = op.mode.data in ("max", "none") or op.weights is not None or table.row_scales is not None
+            lookups.append(LookupWork(ids, touched, single, cols * WORD_BITS + HEADER_BITS))
+            bits_in += ids * (id_bits(table.rows.value.data) + (WORD_BITS if op.weights is not None else 0))
+            times = 2 * ids if single else max(touched - 1.0, 0.0) + 2.0
+            groups += times * -(-cols // lanes)
+            continue
+        for value in op.operands:
+            if (
+                not isinstance(value.owner, rec.ConstantOp)
+                and not is_chip_value(value)
+                and value not in loaded
+            ):
+                loaded.add(value)
+                bits_in += 8 * request_bytes(value)
+    return RequestWork(groups * op_ns, bits_in, bits_out, tuple(lookups))
+
+
+def is_chip_value(value: object) -> bool:
+    """Whether an operation on the chip makes a value."""
+    from xdsl.ir import Operation
+
+    owner = getattr(value, "owner", None)
+    return isinstance(owner, Operation) and is_chip(owner)
+
+
+def block_reads(table: cim.TableOp, data: CompilerContext, target: Target) -> Floats:
+    """Expected reads per request of each block of rows of the height of an array."""
+    height, rows = target.array.rows, table.rows.value.data
+    high = -(-rows // height)
+    found = row_block_reads(table, height, data)
+    return np.full(high, 1.0 / high) if found is None else found
+
+
+def _reads(table: cim.TableOp, data: CompilerContext, target: Target) -> tuple[float, float]:
+    """Ids per request, and different blocks of rows that they are in."""
+    reads = block_reads(table, data, target)
+    return float(reads.sum()), expected_touched(reads)

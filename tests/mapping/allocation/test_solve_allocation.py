@@ -1,0 +1,94 @@
+"""The best allocation against every one that there is, bounds, and determinism."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cimc.mapping.allocation.allocation_problem import (
+    AllocationProblem,
+    LayerChoices,
+    TableChoices,
+    evaluated,
+    period_ns,
+)
+from cimc.mapping.allocation.solve_allocation import greedy, lower_bound, solve_allocation
+
+NS = st.integers(1, 4000).map(lambda n: n / 10)
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> AllocationProblem:
+    layers = []
+    for number in range(draw(st.integers(0, 3))):
+        widths = draw(st.integers(1, 3))
+        arrays = sorted(draw(st.lists(st.integers(1, 6), min_size=widths, max_size=widths)))
+        busy = sorted(draw(st.lists(NS, min_size=widths, max_size=widths)), reverse=True)
+        layers.append(LayerChoices(f"l{number}", tuple(range(widths, 0, -1)), tuple(arrays), tuple(busy)))
+    tables = draw(st.integers(1, 4))
+    places = [1, *sorted(draw(st.lists(st.integers(2, 6), min_size=tables - 1, max_size=tables - 1)))]
+    more = [0, *draw(st.lists(st.integers(0, 20), min_size=tables - 1, max_size=tables - 1))]
+    times = [draw(st.lists(NS, min_size=tables, max_size=tables)) for _ in range(2)]
+    rows = draw(st.integers(0, 10))
+    return AllocationProblem(
+        (1, *sorted(draw(st.sets(st.integers(2, 12), max_size=4)))),
+        tuple(layers),
+        TableChoices(tuple(places), tuple(more), tuple(times[0]), tuple(times[1])),
+        draw(NS),
+        draw(NS),
+        draw(st.sampled_from([1, 2, 64])),
+        rows + sum(each.arrays[0] for each in layers) + draw(st.integers(0, 60)),
+        rows,
+        draw(st.integers(1, 8)),
+        draw(st.integers(1, 16)),
+    )
+
+
+def every(problem: AllocationProblem) -> float:
+    """The least period of all allocations."""
+    found = []
+    for instances, tables in product(problem.instances, range(len(problem.tables.places))):
+        places = problem.tables.places[tables]
+        if instances % places and places % instances:
+            continue
+        for widths in product(*(range(len(each.widths)) for each in problem.layers)):
+            one = evaluated(problem, instances, tables, widths, 0.0, "all")
+            if one is not None:
+                found.append(one.period_ns)
+    return min(found)
+
+
+@settings(max_examples=60, deadline=None)
+@given(problems())
+def test_it_is_the_best_there_is(problem: AllocationProblem) -> None:
+    best, found, quick = every(problem), solve_allocation(problem), greedy(problem)
+    # of those within a thousandth the one with the fewest arrays; times are rounded to hundredths of a ns
+    slack = 1.001 * best + 0.02 * (problem.in_flight + len(problem.layers))
+    assert best <= found.period_ns * (1 + 1e-12)
+    assert found.period_ns <= slack
+    assert best <= quick.period_ns * (1 + 1e-12)
+    assert lower_bound(problem) <= best * (1 + 1e-12)
+    assert found.bound_ns <= best + 0.02 * (problem.in_flight + len(problem.layers))
+    assert found.gap >= 0
+    assert found.period_ns == pytest.approx(period_ns(problem, found.busy_ns, found.latency_ns))
+    assert solve_allocation(problem) == found
+
+
+def test_copies_pay_until_something_shared_is_in_the_way() -> None:
+    layer = LayerChoices("l", (64, 32), (1, 2), (200.0, 100.0))
+    tables = TableChoices((1, 4), (0, 12), (40.0, 10.0), (800.0, 600.0))
+
+    def found(in_flight: int, shared: float, arrays: int = 512) -> tuple[int, int, tuple[int, ...]]:
+        problem = AllocationProblem(
+            (1, 2, 4, 8, 16, 32), (layer,), tables, shared, 1500.0, in_flight, arrays, 4, 8, 64
+        )
+        best = solve_allocation(problem)
+        return best.instances, best.places, best.widths
+
+    assert found(1, 1.0) == (1, 1, (1,))  # alone, a request is served by one instance of narrow layers
+    assert found(64, 1.0) == (32, 4, (1,))
+    assert found(64, 150.0) == (8, 1, (1,))  # more would wait for what all share
+    assert found(64, 1.0, 5) == (1, 1, (0,))

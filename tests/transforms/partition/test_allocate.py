@@ -1,0 +1,110 @@
+"""What is decided for a model as a whole, from expected work alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from cimc.api import Program
+from cimc.errors import PassError, Shortage
+from cimc.ir import cim
+from cimc.target.overrides import with_overrides
+from cimc.timing import Arrivals
+from cimc.transforms.partition.allocate import Allocate
+from cimc.transforms.partition.request_work import LookupWork, block_reads, request_work
+from cimc.transforms.pipeline import Pipeline
+from tests.build import dlrm, dlrm_requests
+
+TAIL = "shard,copy,place,schedule,lower"
+
+
+def run(line: str, **overrides: object) -> tuple[Program, str]:
+    module, ctx = dlrm()
+    assert ctx.target is not None
+    ctx.target = with_overrides(ctx.target, {k.replace("__", "."): v for k, v in overrides.items()})
+    fitted = Pipeline.parse(f"quantize,group,{line}").run(module, ctx)
+    return Program(ctx.program, ctx.target), str(fitted)
+
+
+def test_throughput_rises_and_results_stay() -> None:
+    plain, _ = run(TAIL)
+    made, _ = run(f"allocate,{TAIL}")
+    said = made.remarks.allocation
+    assert said is not None
+    assert said.instances > 4
+    assert said.produced_by == "cp-sat"
+    assert 0 <= said.gap < 0.01
+    requests = dlrm_requests(300, 1)
+    one, other = (p.run(requests, "adc").outputs for p in (plain, made))
+    assert all(value.tobytes() == other[name].tobytes() for name, value in one.items())
+    rates = [p.simulate(requests, Arrivals(in_flight=64)).throughput_rps or 0.0 for p in (plain, made)]
+    assert rates[1] > 3 * rates[0]
+
+
+def test_latency_alone_needs_one_instance() -> None:
+    made, _ = run(f"allocate{{objective=latency}},{TAIL}")
+    said = made.remarks.allocation
+    assert said is not None
+    assert said.instances == 1
+    assert not any(segment.copies for segment in made.data.chip_segments)
+
+
+def test_a_full_machine_gets_no_copies() -> None:
+    made, fitted = run(f"allocate,{TAIL}", chip__mesh=(1, 1))
+    assert made.remarks.allocation is not None
+    assert made.remarks.allocation.instances == 1
+    assert "copy" in fitted
+
+
+def test_shard_takes_the_columns_that_were_decided() -> None:
+    module, ctx = dlrm()
+    Pipeline.parse("quantize,group,allocate{objective=latency},shard").run(module, ctx)
+    decided = cim.allocation_of(module)
+    assert decided is not None
+    for matrix in cim.matrices_of(module):
+        if isinstance(matrix, cim.WeightsOp):
+            columns = decided.columns_of(matrix.symbol)
+            blocks = matrix.block_table(ctx.store)
+            assert columns is not None
+            assert int(blocks[:, cim.COLS].max()) == min(columns, matrix.cols.value.data)
+    assert decided.columns_of("nothing") is None
+
+
+@pytest.mark.parametrize("options", ["objective=speed", "load=0", "most=0"])
+def test_bad_options_are_refused(options: str) -> None:
+    with pytest.raises(PassError) as caught:
+        run(f"allocate{{{options}}},{TAIL}")
+    assert caught.value.code == "allocate.option"
+
+
+def test_it_decides_once_and_before_shard() -> None:
+    for line in (f"allocate,allocate,{TAIL}", "shard,allocate,copy,place,schedule,lower"):
+        with pytest.raises(PassError) as caught:
+            run(line)
+        assert caught.value.code == "pass.decided-already"
+
+
+def test_fewer_are_tried_where_a_memory_is_too_small() -> None:
+    some = Shortage("arrays", 2, 1, "arrays")
+    fewer = Allocate(most=5).adjusted(some)
+    assert fewer == Allocate(most=2)
+    assert Allocate(most=1).adjusted(some) is None
+
+
+def test_work_of_a_request() -> None:
+    module, ctx = dlrm()
+    assert ctx.target is not None
+    Pipeline.parse("quantize").run(module, ctx)
+    work = request_work(module, ctx, ctx.target)
+    assert work.vector_ns > 0
+    assert work.bits_out == 32
+    assert len(work.lookups) == 3
+    assert work.answer_bits(1) == 0  # at hand
+    assert 0 < work.answer_bits(2) < work.answer_bits(64)
+    for table in (m for m in cim.matrices_of(module) if isinstance(m, cim.TableOp)):
+        assert len(block_reads(table, ctx, ctx.target)) == -(-table.rows.value.data // 512)
+
+
+def test_answers_of_a_lookup() -> None:
+    pooled, single = LookupWork(4.0, 3.0, False, 100.0), LookupWork(4.0, 3.0, True, 100.0)
+    assert single.answer_bits(4) == pytest.approx(0.75 * 4 * 100)
+    assert pooled.answer_bits(4) == pytest.approx(0.75 * 4 * (1 - 0.75**3) * 100)
