@@ -27,7 +27,7 @@ from models.tiny import requests_for, tiny_dlrm
 from tests.copied import copied
 from tests.cost.cost_programs import Blocks, program
 
-TARGET = load_target("tsinghua28{chip.ports=4}")
+TARGET = load_target("tsinghua28{chip.ports=4 array.gate_unused_adc=false}")
 FIELDS = {
     "host_bits": "host_link.bits",
     "hop_bits": "router.hop_bits",
@@ -155,7 +155,7 @@ def test_ids_that_no_row_has_are_refused_before_they_are_packed() -> None:
         assert caught.value.code == "request.id-out-of-range"
 
 
-@pytest.mark.parametrize("variant", ["", "{chip.ports=4}", "{array.gate_unused_adc=true}"])
+@pytest.mark.parametrize("variant", ["", "{chip.ports=4}", "{array.gate_unused_adc=false}"])
 def test_a_compiled_model_moves_what_its_estimate_says(variant: str, tmp_path: Path) -> None:
     model, _ = tiny_dlrm(seed=0, tables=3)
     onnx.save(model, tmp_path / "tiny.onnx")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,6 +84,31 @@ def test_codes_digits_and_sums():
     assert differential.partial_sum_bound(rows=80, phase_width=1) == 560
     assert differential.lossless_lsb(127) == 1
     assert differential.lossless_lsb(128) == 2
+
+
+def test_idle_converters_take_energy_where_they_cannot_be_gated():
+    columns = np.array([0, 1, 63, 64, 65, 512])
+    gated, free = (
+        with_overrides(DEFAULT, {"array.gate_unused_adc": gate}).array.conversions(columns)
+        for gate in (True, False)
+    )
+    assert gated.tolist() == columns.tolist()
+    assert free.tolist() == [0, 64, 64, 64, 128, 512]
+
+
+@pytest.mark.parametrize(
+    ("name", "gated"),
+    [
+        ("tsinghua28", True), ("asscc28", False), ("isaac32", False), ("neurram130", False),
+        ("hermes14", False),
+    ],
+)  # fmt: skip
+def test_presets_say_whether_converters_are_gated_and_that_it_is_assumed(name: str, gated: bool):
+    target = load_target(name)
+    assert target.array.gate_unused_adc is gated
+    origin = target.origin("array.gate_unused_adc")
+    assert origin is not None
+    assert origin.basis == "assumed"
 
 
 def test_capacity_counts_whole_weights():
