@@ -19,6 +19,7 @@ from cimc.errors import PassError
 from cimc.ir import cim
 from cimc.ir.cim import COLS, ROW0
 from cimc.ir.rec import shape
+from cimc.isa.link_widths import WORD_BITS, id_bits
 from cimc.remarks import LookupPrice, TablePooling
 from cimc.target import cell_encoding
 from cimc.target.spec import Array, Target
@@ -27,7 +28,6 @@ from cimc.transforms.partition.adc_steps import pool_rows
 POOL = ("auto", "pool", "read")
 """Values of the option ``pool`` of the pass ``shard``."""
 
-_WORD_BITS = 32  # a row number and a result on the bus, as in the cost model
 _PROBABILITIES = 1 << 22  # binomial terms held at a time
 
 
@@ -62,9 +62,9 @@ def decide(
     """
     array = target.array
     most, step = pool_rows(array)
-    slices = target.slices(matrix.bits.value.data)
+    slices, width = target.slices(matrix.bits.value.data), id_bits(matrix.rows.value.data)
     ids, shares = _usage(uses, reads, most)
-    read = _price(ids, ids, ids - _touched(shares, ids), blocks, slices, target)
+    read = _price(ids, ids, ids - _touched(shares, ids), blocks, slices, width, target)
     adding = any(adds_rows(op) for op in uses)
     cause = ""
     if matrix.row_scales is not None:
@@ -76,7 +76,7 @@ def decide(
     pooled = None
     if not cause:
         times = _activations(shares, ids, most)
-        pooled = _price(times, ids, times - _touched(shares, ids), blocks, slices, target)
+        pooled = _price(times, ids, times - _touched(shares, ids), blocks, slices, width, target)
     if pooled is None:
         decision, reason = "read", cause
     elif pool != "auto":
@@ -171,7 +171,13 @@ def _expected_chunks(shares: NDArray[np.float64], n: int, chunk: int) -> float:
 
 
 def _price(
-    activations: float, ids: float, added: float, blocks: NDArray[np.int32], slices: int, target: Target
+    activations: float,
+    ids: float,
+    added: float,
+    blocks: NDArray[np.int32],
+    slices: int,
+    id_width: int,
+    target: Target,
 ) -> LookupPrice:
     """Price of a lookup of ``ids`` rows in so many activations, ``added`` of them added to an earlier one."""
     array, tile = target.array, target.tile
@@ -182,9 +188,9 @@ def _price(
         steps = -(-converted // array.columns_per_step)
         charged = int(array.conversions(np.array(converted)))
         each = charged * float(array.conversion_pj) + steps * float(array.step_pj)
-        each += converted * float(tile.shift_add_pj) + width * _WORD_BITS * float(tile.bus_pj_per_bit)
+        each += converted * float(tile.shift_add_pj) + width * WORD_BITS * float(tile.bus_pj_per_bit)
         pj += activations * each + added * 2 * width * float(tile.shift_add_pj)
-        pj += ids * (steps * float(array.row_pj) + _WORD_BITS * float(tile.bus_pj_per_bit))
+        pj += ids * (steps * float(array.row_pj) + id_width * float(tile.bus_pj_per_bit))
         ns += activations * steps * float(array.step_ns)
     return LookupPrice(_rounded(activations), _rounded(pj), _rounded(ns))
 

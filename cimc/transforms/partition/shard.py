@@ -22,6 +22,7 @@ from cimc.ir import cim, rec
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.types import symbol
+from cimc.isa.link_widths import WORD_BITS
 from cimc.remarks import ShardingRemarks, TablePooling
 from cimc.target.spec import Target
 from cimc.transforms.partition import pool_or_read
@@ -30,8 +31,6 @@ from cimc.transforms.place.shard_list import row_block_reads
 
 ArrayGroups = list[tuple[int, int]]
 """First block and number of blocks of each array group of a layer."""
-
-_RESULT_BITS = 32  # an element of an answer, as in the cost model
 
 
 @dataclass(frozen=True)
@@ -186,7 +185,7 @@ def _answer_steps(module: ModuleOp, target: Target) -> float:
     Layers that are faster than this do not make requests follow one another any sooner.
     """
     lookups = [o for o in main_function(module).body.block.ops if isinstance(o, cim.LookupOp)]
-    bits = sum(prod(rec.shape(o.result)[1:]) for o in lookups) * _RESULT_BITS
+    bits = sum(prod(rec.shape(o.result)[1:]) for o in lookups) * WORD_BITS
     return bits / float(target.tile.link_gbps) / float(target.array.step_ns)
 
 

@@ -12,10 +12,9 @@ from cimc.analysis.request_size import request_bytes
 from cimc.ir import cim
 from cimc.ir.context import CompilerContext
 from cimc.ir.types import symbol
+from cimc.isa.link_widths import HEADER_BITS, id_bits
 from cimc.target.spec import Target
 from cimc.transforms.place.shard_list import Places, expected_uses, tables_of
-
-_HEADER = _ID = 32
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -27,10 +26,12 @@ class Demand:
 
     Attributes:
         reads: float64 ``[tables]``, expected row reads.
+        id_bits: int64 ``[tables]``, width of an id.
         result_bits: float64 ``[tables]``, of what all lookups on the table send on, headers included.
     """
 
     reads: Floats
+    id_bits: Ints
     result_bits: Floats
 
     @classmethod
@@ -45,8 +46,9 @@ class Demand:
         result = np.zeros(len(tables))
         for op in module.walk():
             if isinstance(op, cim.LookupOp):
-                result[number[symbol(op.table)]] += 8 * request_bytes(op.result) + _HEADER
-        return cls(reads, result)
+                result[number[symbol(op.table)]] += 8 * request_bytes(op.result) + HEADER_BITS
+        widths = np.array([id_bits(m.rows.value.data) for m in tables], np.int64)
+        return cls(reads, widths, result)
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,8 @@ def interchip_traffic(
 ) -> InterchipTraffic:
     """Traffic between chips of the tables' lookups when the places ``items`` lie on the chips ``chip``.
 
-    The reduction tile asks the tiles with the rows on other chips, one message an id, and gets vectors
-    back, to which rows of one block are added before, and no more of them than a chip has tiles.  A
+    The reduction tile asks the tiles with the rows on other chips, a message each, and gets vectors back, to
+    which rows of one block are added before, and no more of them than a chip has tiles.  A
     reduction tile on another chip than the first, where layers are, sends the results there.
     """
     table, tables, chips = places.matrix[items], len(places.names), target.system.chips
@@ -77,10 +79,12 @@ def interchip_traffic(
     seen = (1.0 - (1.0 - np.minimum(share, 1.0)) ** np.maximum(reads, 1.0)) * np.minimum(reads, 1.0)
     uses = places.uses[items]
     # traffic counts an id and a vector per read; an answer has the vector, and a header
-    vector = np.divide(places.traffic[items], uses, out=np.zeros(len(items)), where=uses > 0)
+    width = demand.id_bits[table]
+    vector = np.divide(places.traffic[items], uses, out=width.astype(np.float64), where=uses > 0)
+    vector += HEADER_BITS - width
     at = table * chips + chip
     cells = tables * chips
-    asked = np.bincount(at, uses * (_ID + _HEADER), cells)
+    asked = np.bincount(at, uses * width + seen * HEADER_BITS, cells)
     answers, bits = np.bincount(at, seen, cells), np.bincount(at, seen * vector, cells)
     pooled = bits * np.minimum(1.0, target.tiles_per_chip / np.maximum(answers, 1.0))
     sent = (asked + pooled).reshape(tables, chips)

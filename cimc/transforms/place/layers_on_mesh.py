@@ -15,11 +15,10 @@ from cimc.analysis.request_size import request_bytes
 from cimc.interpreter.evaluate import main_function
 from cimc.ir import cim, rec
 from cimc.ir.types import symbol
+from cimc.isa.link_widths import HEADER_BITS
 from cimc.remarks import LayersOnMesh
 from cimc.target.spec import Target
 from cimc.transforms.place.pack_arrays import ArrayGroup
-
-_HEADER = 32
 
 Ints = NDArray[np.int64]
 
@@ -149,4 +148,4 @@ def _group_of_each(ops: list[Operation], number: dict[tuple[str, int], int]) -> 
 
 def _bits(value: SSAValue) -> int:
     dims = rec.shape(value)[1:]
-    return 0 if any(d < 0 for d in dims) else request_bytes(value) * 8 + _HEADER
+    return 0 if any(d < 0 for d in dims) else request_bytes(value) * 8 + HEADER_BITS

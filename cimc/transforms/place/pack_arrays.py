@@ -14,11 +14,10 @@ from cimc.interpreter.evaluate import main_function
 from cimc.ir import cim
 from cimc.ir.context import CompilerContext
 from cimc.ir.types import symbol
+from cimc.isa.link_widths import WORD_BITS
 from cimc.mapping import PlacementProblem, solve
 from cimc.target.spec import Target
 from cimc.transforms.place.shard_list import Places
-
-_RESULT_BITS = 32
 
 Ints = NDArray[np.int64]
 
@@ -83,7 +82,7 @@ def array_groups_of(module: ModuleOp, data: CompilerContext, target: Target) -> 
         load = float(phases * matrix.shards().slices.value.data * columns)
         traffic = float(
             matrix.rows.value.data * matrix.input_bits.value.data
-            + np.unique(blocks[:, cim.COL0]).size * _RESULT_BITS * blocks[:, cim.COLS].mean()
+            + np.unique(blocks[:, cim.COL0]).size * WORD_BITS * blocks[:, cim.COLS].mean()
         )
         seen[name, mine.start] = ArrayGroup(name, mine.start, len(blocks), load, traffic)
     return list(seen.values())

@@ -12,9 +12,7 @@ from cimc.ir import cim
 from cimc.ir.context import CompilerContext
 from cimc.ir.residence import Residence, residence_of, row_bits
 from cimc.isa.directory import with_replicas
-
-_ID_BITS = 32
-_RESULT_BITS = 32
+from cimc.isa.link_widths import WORD_BITS, id_bits
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -32,7 +30,7 @@ class Places:
         width: cell columns, where it lies in crossbar cells.
         nbytes: bytes, where it lies in SRAM or DRAM.
         uses: expected row reads per request; copies share those of their block evenly.
-        traffic: bits per request to and from it.
+        traffic: bits per request to and from it: an id and a row of results for each read, headers apart.
     """
 
     names: tuple[str, ...]
@@ -87,7 +85,7 @@ class Places:
                     cols * matrix.shards().slices.value.data,
                     places[:, cim.ROWS] * row_bits(cols, matrix.bits.value.data) // 8,
                     each,
-                    each * (_ID_BITS + cols * _RESULT_BITS),
+                    each * (id_bits(matrix.rows.value.data) + cols * WORD_BITS),
                 )
             )
             before += len(blocks)

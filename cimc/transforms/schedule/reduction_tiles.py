@@ -23,12 +23,12 @@ from cimc.ir.context import CompilerContext
 from cimc.ir.residence import Residence, residence_of
 from cimc.ir.types import symbol
 from cimc.isa.directory import serving_tiles, with_replicas
+from cimc.isa.link_widths import HEADER_BITS, WORD_BITS, id_bits
 from cimc.remarks import MovedLookups
 from cimc.target.spec import Target
 from cimc.transforms.place.shard_list import Floats, Ints, expected_uses, tables_of
 from cimc.transforms.schedule.activation_widths import narrow_bits
 
-_HEADER = _ID = _WORD = 32
 _CANDIDATES = 8
 """Owners of a table that are tried as reduction tile, the busiest first."""
 _TRIED = 32
@@ -245,18 +245,18 @@ def _flow(op: cim.LookupOp, data: CompilerContext, target: Target) -> _Flow:
     visits = (1.0 - (1.0 - np.minimum(share, 1.0)) ** max(total, 1.0)) * min(total, 1.0)
     answers = np.where(single | (keys % 2 == 1), ids, visits)
     # rows from DRAM come in whole bytes, everything else as i32
-    word = np.where(keys % 2 == 1, matrix.bits.value.data, _WORD)
+    word = np.where(keys % 2 == 1, matrix.bits.value.data, WORD_BITS)
     # rows one by one are scaled each; else partial vectors are added, and their sum is scaled
     times = 2 * total if single else max(float(answers.sum()) - 1.0, 0.0) + 2.0
-    link = float(target.tile.link_gbps)
+    link, width = float(target.tile.link_gbps), id_bits(matrix.rows.value.data)
     used = ids > 0
     return _Flow(
         op,
         (keys // 2)[used],
-        (ids * (_ID + _HEADER))[used] / link,
-        (answers * (columns * word + _HEADER))[used] / link,
-        (_HEADER + total * _ID * (2 if op.weights is not None else 1)) / link,
-        (request_bytes(op.result) * 8 + _HEADER) / link,
+        (ids * width + visits * HEADER_BITS)[used] / link,
+        (answers * columns * word + visits * HEADER_BITS)[used] / link,
+        total * (width + (WORD_BITS if op.weights is not None else 0)) / link,
+        (request_bytes(op.result) * 8 + HEADER_BITS) / link,
         times * -(-matrix.cols.value.data // target.tile.vector_lanes) * float(target.tile.vector_op_ns),
     )
 
@@ -292,7 +292,7 @@ def _others(
             if isinstance(source, rec.ConstantOp) or key in seen:
                 continue
             seen.add(key)
-            ns = (_bits(op, value) + _HEADER) / link
+            ns = (_bits(op, value) + HEADER_BITS) / link
             here = isinstance(source, Operation) and source in tiles and stages[source] == stages[op]
             if not here:
                 busy[_IN, tiles[op]] += ns

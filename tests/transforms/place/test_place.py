@@ -160,7 +160,7 @@ def test_every_chip_can_hold_what_it_is_given(data: st.DataObject) -> None:
     read = np.array([data.draw(st.sampled_from([1.0, 80.0]))])
     for policy, demand in (
         ("near", None),
-        ("near", Demand(read, np.array([640.0]))),
+        ("near", Demand(read, np.array([9]), np.array([640.0]))),
         ("load", None),
         ("solve", None),
     ):
