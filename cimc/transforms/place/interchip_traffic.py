@@ -78,13 +78,10 @@ def interchip_traffic(
     share = np.divide(places.uses[items], reads, out=np.zeros(len(items)), where=reads > 0)
     seen = (1.0 - (1.0 - np.minimum(share, 1.0)) ** np.maximum(reads, 1.0)) * np.minimum(reads, 1.0)
     uses = places.uses[items]
-    # traffic counts an id and a vector per read; an answer has the vector, and a header
-    width = demand.id_bits[table]
-    vector = np.divide(places.traffic[items], uses, out=width.astype(np.float64), where=uses > 0)
-    vector += HEADER_BITS - width
+    vector = np.divide(places.traffic[items], uses, out=np.zeros(len(items)), where=uses > 0)
     at = table * chips + chip
     cells = tables * chips
-    asked = np.bincount(at, uses * width + seen * HEADER_BITS, cells)
+    asked = np.bincount(at, uses * demand.id_bits[table] + seen * HEADER_BITS, cells)
     answers, bits = np.bincount(at, seen, cells), np.bincount(at, seen * vector, cells)
     pooled = bits * np.minimum(1.0, target.tiles_per_chip / np.maximum(answers, 1.0))
     sent = (asked + pooled).reshape(tables, chips)

@@ -12,7 +12,7 @@ from cimc.ir import cim
 from cimc.ir.context import CompilerContext
 from cimc.ir.residence import Residence, residence_of, row_bits
 from cimc.isa.directory import with_replicas
-from cimc.isa.link_widths import WORD_BITS, id_bits
+from cimc.isa.link_widths import HEADER_BITS, WORD_BITS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -30,7 +30,7 @@ class Places:
         width: cell columns, where it lies in crossbar cells.
         nbytes: bytes, where it lies in SRAM or DRAM.
         uses: expected row reads per request; copies share those of their block evenly.
-        traffic: bits per request to and from it: an id and a row of results for each read, headers apart.
+        traffic: bits per request that come from it: a row of results with a header for each read.
     """
 
     names: tuple[str, ...]
@@ -85,7 +85,7 @@ class Places:
                     cols * matrix.shards().slices.value.data,
                     places[:, cim.ROWS] * row_bits(cols, matrix.bits.value.data) // 8,
                     each,
-                    each * (id_bits(matrix.rows.value.data) + cols * WORD_BITS),
+                    each * (HEADER_BITS + cols * WORD_BITS),
                 )
             )
             before += len(blocks)

@@ -101,7 +101,7 @@ def test_traffic_between_chips_is_ids_answers_and_results() -> None:
     uses = np.array([3.0, 1.0])
     places = Places(
         ("t",), np.zeros(2, np.int64), np.arange(2), np.arange(2), np.zeros(2, np.int8),
-        np.full(2, 16, np.int64), np.full(2, 8), uses, uses * (9 + 512),
+        np.full(2, 16, np.int64), np.full(2, 8), uses, uses * (32 + 512),
     )  # fmt: skip
     demand = Demand(np.array([4.0]), np.array([9]), np.array([544.0]))
     far = 9 + (1 - 0.75**4) * (32 + 544)
