@@ -96,5 +96,5 @@ def test_blocks_that_lie_nowhere_are_refused(place: tuple[int, int]) -> None:
     matrix = table("t", 8, 4)
     made = program({}, [(matrix, [(0, 4, 0, 4, 9, 0, 0), (4, 4, 0, 4, *place, 0)])])
     with pytest.raises(CostError, match="block 1 of matrix t lies on no array") as caught:
-        blocks_of(matrix, made, TSINGHUA)
+        blocks_of(matrix, made, TSINGHUA, 0)
     assert caught.value.code == "cost.not-placed"
