@@ -15,7 +15,8 @@ class AllocationRemarks(Remark):
     Attributes:
         objective: ``throughput`` or ``latency``.
         load: requests in flight that throughput is of.
-        instances: of the dense part; ``places``: of the hottest blocks of tables.
+        instances: of the dense part; ``places``: of the hottest blocks of tables; ``tiles``: of an instance,
+            at least.
         busy_ns: of the busiest unit; ``latency_ns``: of a request alone.
         period_ns: ``load`` requests complete in no more, by the balanced job bound.
         bound_ns: lower bound on it, over all allocations.
@@ -28,6 +29,7 @@ class AllocationRemarks(Remark):
     load: int
     instances: int
     places: int
+    tiles: int
     busy_ns: float
     latency_ns: float
     period_ns: float

@@ -28,30 +28,32 @@ D = TypeVar("D", bound=IRDLOperation)
 
 @irdl_op_definition
 class AllocationOp(IRDLOperation):
-    """What `allocate` decided: instances of the dense part, places of hot blocks of tables, and the columns
-    of a block of each layer."""
+    """What `allocate` decided: instances of the dense part, places of hot blocks of tables, tiles of an
+    instance at least, and the columns of a block of each layer."""
 
     name = "cim.allocation"
     instances = prop_def(IntegerAttr[I64])
     places = prop_def(IntegerAttr[I64])
+    tiles = prop_def(IntegerAttr[I64])
     columns = prop_def(DictionaryAttr)
-    assembly_format = "`instances` $instances `places` $places `columns` $columns attr-dict"
+    assembly_format = "`instances` $instances `places` $places `tiles` $tiles `columns` $columns attr-dict"
 
-    def __init__(self, instances: int, places: int, columns: Mapping[str, int]) -> None:
+    def __init__(self, instances: int, places: int, tiles: int, columns: Mapping[str, int]) -> None:
         super().__init__(
             properties={
                 "instances": IntegerAttr(instances, 64),
                 "places": IntegerAttr(places, 64),
+                "tiles": IntegerAttr(tiles, 64),
                 "columns": DictionaryAttr({name: IntegerAttr(n, 64) for name, n in columns.items()}),
             }
         )
 
     def verify_(self) -> None:
         widths = self.columns.data.values()
-        if min(self.instances.value.data, self.places.value.data) < 1 or any(
+        if min(self.instances.value.data, self.places.value.data, self.tiles.value.data) < 1 or any(
             not isinstance(w, IntegerAttr) or w.value.data < 1 for w in widths
         ):
-            raise VerifyException("at least one instance, place and column")
+            raise VerifyException("at least one instance, place, tile and column")
 
     def columns_of(self, layer: str) -> int | None:
         """Columns of a block of ``layer``; ``None`` where nothing was decided."""

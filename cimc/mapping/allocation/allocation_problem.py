@@ -36,8 +36,7 @@ class TableChoices:
         places: that blocks have then, the hottest of them or all; ascending.
         arrays: further arrays that this takes.
         busy_ns: time of the busiest unit behind lookups: arrays of tables, and links to them.
-        instance_ns: time of the busiest unit of an instance then, its arrays apart: a vector unit, or the
-            router port that answers come in by.
+        instance_ns: time of the router port of an instance that answers come in by.
     """
 
     places: tuple[int, ...]
@@ -47,14 +46,28 @@ class TableChoices:
 
 
 @dataclass(frozen=True)
+class TileChoices:
+    """Numbers of tiles that an instance may have at least, ascending.
+
+    Attributes:
+        tiles: the numbers.
+        vector_ns: time that its vector units take of a request's latency; ``busy_ns``: of the busiest one.
+    """
+
+    tiles: tuple[int, ...]
+    vector_ns: tuple[float, ...]
+    busy_ns: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class AllocationProblem:
     """What there is to decide on, times in ns per request.
 
     Attributes:
         instances: numbers of instances to choose from, ascending and beginning with 1.
-        layers, tables: see there.
+        layers, tables, sizes: see there.
         shared_ns: busiest unit that all instances share: links at the ports, the host link.
-        latency_ns: of a request on an idle machine, layers apart.
+        latency_ns: of a request on an idle machine, layers and vector units apart.
         in_flight: L; 1 stands for latency alone.
         arrays: of the machine; ``table_arrays``: those that hold each row of a table once.
         tile_arrays, tiles: arrays of a tile, and tiles.
@@ -63,6 +76,7 @@ class AllocationProblem:
     instances: tuple[int, ...]
     layers: tuple[LayerChoices, ...]
     tables: TableChoices
+    sizes: TileChoices
     shared_ns: float
     latency_ns: float
     in_flight: int
@@ -79,6 +93,7 @@ class Allocation:
     Attributes:
         instances: of the dense part; ``tables``: which of the ways to copy tables.
         places: of the blocks of tables that are copied.
+        size: which number of tiles an instance has at least; ``tiles``: that number.
         widths: position of the width of each layer in its choices.
         busy_ns, latency_ns: of the busiest unit, and of a request alone.
         period_ns: see the module; ``bound_ns``: nothing is better than this.
@@ -88,6 +103,8 @@ class Allocation:
     instances: int
     tables: int
     places: int
+    size: int
+    tiles: int
     widths: tuple[int, ...]
     busy_ns: float
     latency_ns: float
@@ -110,6 +127,7 @@ def evaluated(
     problem: AllocationProblem,
     instances: int,
     tables: int,
+    size: int,
     widths: Sequence[int],
     bound_ns: float,
     produced_by: str,
@@ -119,20 +137,28 @@ def evaluated(
     own = sum(arrays for arrays, _ in layers)
     if instances * own + problem.table_arrays + problem.tables.arrays[tables] > problem.arrays:
         return None
-    if instances > 1 and instances * tiles_of(problem, own) > problem.tiles:
+    tiles = max(problem.sizes.tiles[size], -(-own // problem.tile_arrays))
+    if instances > 1 and instances * tiles > problem.tiles:
         return None
     dense = max((ns for _, ns in layers), default=0.0)
     busy = max(
         dense / instances,
         problem.tables.instance_ns[tables] / instances,
+        problem.sizes.busy_ns[size] / instances,
         problem.tables.busy_ns[tables],
         problem.shared_ns,
     )
-    latency = problem.latency_ns + sum(ns for _, ns in layers)
-    places, period = problem.tables.places[tables], period_ns(problem, busy, latency)
-    return Allocation(instances, tables, places, tuple(widths), busy, latency, period, bound_ns, produced_by)
-
-
-def tiles_of(problem: AllocationProblem, arrays: int) -> int:
-    """Tiles of an instance whose layers take so many arrays."""
-    return max(1, -(-arrays // problem.tile_arrays))
+    latency = problem.latency_ns + problem.sizes.vector_ns[size] + sum(ns for _, ns in layers)
+    return Allocation(
+        instances,
+        tables,
+        problem.tables.places[tables],
+        size,
+        problem.sizes.tiles[size],
+        tuple(widths),
+        busy,
+        latency,
+        period_ns(problem, busy, latency),
+        bound_ns,
+        produced_by,
+    )

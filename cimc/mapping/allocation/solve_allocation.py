@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import product
+
 from ortools.sat.python import cp_model
 
 from cimc.mapping.allocation.allocation_problem import (
@@ -9,7 +12,6 @@ from cimc.mapping.allocation.allocation_problem import (
     AllocationProblem,
     evaluated,
     period_ns,
-    tiles_of,
 )
 
 _UNITS = 100
@@ -25,10 +27,11 @@ def lower_bound(problem: AllocationProblem) -> float:
     busy = max(
         max((ns / most for ns in least), default=0.0),
         min(problem.tables.instance_ns) / most,
+        min(problem.sizes.busy_ns) / most,
         min(problem.tables.busy_ns),
         problem.shared_ns,
     )
-    return period_ns(problem, busy, problem.latency_ns + sum(least))
+    return period_ns(problem, busy, problem.latency_ns + min(problem.sizes.vector_ns) + sum(least))
 
 
 def greedy(problem: AllocationProblem) -> Allocation:
@@ -44,11 +47,11 @@ def greedy(problem: AllocationProblem) -> Allocation:
         for tables, places in enumerate(problem.tables.places):
             if not _in_step(instances, places):
                 continue
-            for narrow in range(most):
+            for size, narrow in product(range(len(problem.sizes.tiles)), range(most)):
                 widths = [min(narrow, len(each.widths) - 1) for each in problem.layers]
-                found = evaluated(problem, instances, tables, widths, bound, "greedy")
+                found = evaluated(problem, instances, tables, size, widths, bound, "greedy")
                 if found is None:
-                    break
+                    continue
                 key = found.period_ns, _arrays(problem, found)
                 if best is None or key < best[:2]:
                     best = (*key, found)
@@ -62,8 +65,8 @@ def _arrays(problem: AllocationProblem, found: Allocation) -> int:
 
 
 def _in_step(instances: int, places: int) -> bool:
-    """Whether an instance always meets the same place, or a place the same instance."""
-    return not (instances % places and places % instances)
+    """Whether an instance always meets the same place."""
+    return instances % places == 0
 
 
 def solve_allocation(problem: AllocationProblem) -> Allocation:
@@ -76,7 +79,9 @@ def solve_allocation(problem: AllocationProblem) -> Allocation:
     chosen = {n: model.new_bool_var(f"instances {n}") for n in problem.instances}
     tables = [model.new_bool_var(f"tables {k}") for k in range(len(problem.tables.places))]
     model.add_exactly_one(chosen.values())
+    sizes = [model.new_bool_var(f"size {k}") for k in range(len(problem.sizes.tiles))]
     model.add_exactly_one(tables)
+    model.add_exactly_one(sizes)
     for n, one in chosen.items():
         for p, other in zip(problem.tables.places, tables, strict=True):
             if not _in_step(n, p):
@@ -97,6 +102,7 @@ def solve_allocation(problem: AllocationProblem) -> Allocation:
         for each, options in zip(problem.layers, widths, strict=True)
         for ns, var in zip(each.busy_ns, options, strict=True)
     )
+    latency += sum(_units(ns) * var for var, ns in zip(sizes, problem.sizes.vector_ns, strict=True))
     more = sum(a * var for var, a in zip(tables, problem.tables.arrays, strict=True))
     model.add(busy >= _units(problem.shared_ns))
     for var, ns in zip(tables, problem.tables.busy_ns, strict=True):
@@ -106,12 +112,17 @@ def solve_allocation(problem: AllocationProblem) -> Allocation:
         model.add(taken >= n * own + problem.table_arrays + more).only_enforce_if(var)
         for other, ns in zip(tables, problem.tables.instance_ns, strict=True):
             model.add(n * busy >= _units(ns)).only_enforce_if(var, other)
+        for other, ns in zip(sizes, problem.sizes.busy_ns, strict=True):
+            model.add(n * busy >= _units(ns)).only_enforce_if(var, other)
         for each, options in zip(problem.layers, widths, strict=True):
             time = sum(_units(ns) * o for ns, o in zip(each.busy_ns, options, strict=True))
             model.add(n * busy >= time).only_enforce_if(var)
         if n > 1:
             # so many tiles are left for each instance
             model.add(own <= (problem.tiles // n) * problem.tile_arrays).only_enforce_if(var)
+            for other, tiles in zip(sizes, problem.sizes.tiles, strict=True):
+                if n * tiles > problem.tiles:
+                    model.add_at_most_one(var, other)
     period = latency + (problem.in_flight - 1) * busy
     tie = max(1, int(1000 * problem.arrays / (_UNITS * start.period_ns)))  # arrays weigh a thousandth in all
     model.minimize(tie * period + taken)
@@ -119,7 +130,7 @@ def solve_allocation(problem: AllocationProblem) -> Allocation:
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = 1
     solver.parameters.max_deterministic_time = _EFFORT
-    _hint(model, start, chosen, tables, widths)
+    _hint(model, start, chosen, tables, sizes, widths)
     status = solver.solve(model)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return start
@@ -127,6 +138,7 @@ def solve_allocation(problem: AllocationProblem) -> Allocation:
         problem,
         next(n for n, var in chosen.items() if solver.boolean_value(var)),
         next(k for k, var in enumerate(tables) if solver.boolean_value(var)),
+        next(k for k, var in enumerate(sizes) if solver.boolean_value(var)),
         [next(k for k, var in enumerate(options) if solver.boolean_value(var)) for options in widths],
         0.0,
         "cp-sat",
@@ -135,7 +147,7 @@ def solve_allocation(problem: AllocationProblem) -> Allocation:
         return start
     proven = (solver.best_objective_bound - problem.arrays) / tie / _UNITS
     bound = max(lower_bound(problem), min(proven, found.period_ns))
-    return evaluated(problem, found.instances, found.tables, found.widths, bound, "cp-sat") or start
+    return replace(found, bound_ns=bound)
 
 
 def _units(ns: float) -> int:
@@ -147,15 +159,15 @@ def _hint(
     start: Allocation,
     chosen: dict[int, cp_model.IntVar],
     tables: list[cp_model.IntVar],
+    sizes: list[cp_model.IntVar],
     widths: list[list[cp_model.IntVar]],
 ) -> None:
     for n, var in chosen.items():
         model.add_hint(var, n == start.instances)
     for k, var in enumerate(tables):
         model.add_hint(var, k == start.tables)
+    for k, var in enumerate(sizes):
+        model.add_hint(var, k == start.size)
     for options, at in zip(widths, start.widths, strict=True):
         for k, var in enumerate(options):
             model.add_hint(var, k == at)
-
-
-__all__ = ["greedy", "lower_bound", "solve_allocation", "tiles_of"]

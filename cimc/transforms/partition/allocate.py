@@ -20,6 +20,7 @@ from cimc.mapping.allocation.allocation_problem import (
     AllocationProblem,
     LayerChoices,
     TableChoices,
+    TileChoices,
 )
 from cimc.mapping.allocation.solve_allocation import solve_allocation
 from cimc.remarks.allocation_remarks import AllocationRemarks
@@ -32,6 +33,10 @@ from cimc.transforms.place.shard_list import tables_of
 OBJECTIVES = ("throughput", "latency")
 _COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128, 160, 192, 256)
 """Numbers of instances that are looked at on a chip."""
+_SIZES = (1, 2, 4, 6)
+"""Numbers of tiles of an instance that are looked at."""
+_APART_NS = 60.0
+"""Latency that each further tile of an instance is taken to add: values on their way between them."""
 _MARGIN = 1.25
 """Times the expected work of an instance and of tables: what requests differ in makes others wait."""
 _SHARES = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
@@ -72,7 +77,7 @@ class Allocate(ModulePass):
             return
         found = solve_allocation(problem)
         columns = {each.name: each.widths[at] for each, at in zip(problem.layers, found.widths, strict=True)}
-        say(op, cim.AllocationOp(found.instances, found.places, columns))
+        say(op, cim.AllocationOp(found.instances, found.places, found.tiles, columns))
         data.remark(_remark(self, problem, found))
 
     def adjusted(self, shortage: Shortage) -> Allocate | None:
@@ -111,11 +116,12 @@ class Allocate(ModulePass):
         )
         counts = sorted({n * chips if n * chips <= target.n_tiles else n for n in _COUNTS} | {1})
         counts = [n for n in counts if n <= min(self.most, target.n_tiles)]
-        latency = 2 * float(target.chip.host_link_ns) + work.vector_ns + work.bits_in / link
+        latency = 2 * float(target.chip.host_link_ns) + work.bits_in / link
         return AllocationProblem(
             tuple(counts),
             tuple(layers),
             tables,
+            _sizes(work, target),
             shared / chips,
             latency,
             1 if self.objective == "latency" else self.load,
@@ -142,7 +148,7 @@ def _tables(
     loads, widths = np.concatenate(load), np.concatenate(width)
     arrays = first_fit_count(widths, target.array.cols)
     if not arrays:
-        return TableChoices((1,), (0,), (0.0,), (_MARGIN * _instance_ns(work, work.bits_in, target),)), 0
+        return TableChoices((1,), (0,), (0.0,), (_MARGIN * _router_ns(work.bits_in, target),)), 0
     order = np.argsort(-loads / widths, kind="stable")
     steps = -(-widths // target.array.columns_per_step)
     ns = (loads / widths * steps * float(target.array.step_ns))[order]
@@ -171,18 +177,27 @@ def _tables(
             more = 0 if count == 1 else hot * count + cold - arrays
             if count == 1 and options:
                 continue
-            one = _instance_ns(work, work.bits_in + sum(bits), target)
+            one = _router_ns(work.bits_in + sum(bits), target)
             options.append((count, max(more, 0), _MARGIN * busy, _MARGIN * one))
     return TableChoices(*(tuple(column) for column in zip(*_worthwhile(options), strict=True))), arrays
+
+
+def _sizes(work: RequestWork, target: Target) -> TileChoices:
+    """Tiles of an instance: more of them share the vector work as far as it does not wait for itself."""
+    tiles = [n for n in _SIZES if n <= target.tiles_per_chip]
+    chain = [max(work.chain_ns, work.vector_ns / n) + _APART_NS * (n - 1) for n in tiles]
+    # what several tiles do is never dealt out evenly
+    busy = [_MARGIN * work.vector_ns * (0.5 + 0.5 / n if n > 1 else 1.0) for n in tiles]
+    return TileChoices(tuple(tiles), tuple(chain), tuple(busy))
 
 
 def _arrays_of(widths: NDArray[np.int64], target: Target) -> int:
     return first_fit_count(widths, target.array.cols) if len(widths) else 0
 
 
-def _instance_ns(work: RequestWork, bits: float, target: Target) -> float:
-    """Time of the busiest unit of an instance but its arrays: vector unit, or router input with ``bits``."""
-    return max(work.vector_ns, bits / float(target.tile.link_gbps))
+def _router_ns(bits: float, target: Target) -> float:
+    """Time of the router input of an instance for ``bits`` a request."""
+    return bits / float(target.tile.link_gbps)
 
 
 def _link_ns(bits: float, tiles: float, target: Target) -> float:
@@ -209,6 +224,7 @@ def _remark(options: Allocate, problem: AllocationProblem, found: Allocation) ->
         load=options.load,
         instances=found.instances,
         places=found.places,
+        tiles=found.tiles,
         busy_ns=found.busy_ns,
         latency_ns=found.latency_ns,
         period_ns=found.period_ns,

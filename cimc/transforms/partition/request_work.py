@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.ir import Operation, SSAValue
 
 from cimc.analysis.request_size import request_bytes
 from cimc.interpreter.evaluate import main_function
@@ -44,9 +45,11 @@ class LookupWork:
 
 @dataclass(frozen=True)
 class RequestWork:
-    """Per request: ns of an instance's vector unit, bits between host and chip, and the lookups."""
+    """Per request: ns of an instance's vector units, all together and along the longest chain of operations
+    that wait for each other; bits between host and chip; the lookups."""
 
     vector_ns: float
+    chain_ns: float
     bits_in: float
     bits_out: float
     lookups: tuple[LookupWork, ...]
@@ -62,14 +65,19 @@ def request_work(module: ModuleOp, data: CompilerContext, target: Target) -> Req
     lanes, op_ns = target.tile.vector_lanes, float(target.tile.vector_op_ns)
     groups = bits_in = bits_out = 0.0
     lookups: list[LookupWork] = []
+    until: dict[Operation, float] = {}
     loaded = set()
     for op in main_function(module).body.block.ops:
         if not is_chip(op):
             for value in op.operands:
                 if not isinstance(value.owner, rec.ConstantOp | rec.HostOp):
-                    bits_out += 8 * request_bytes(value)
+                    bits_out += _bits(value)
             continue
-        groups += -(-lane_operations(op) // lanes)
+        known = all(_known(value) for value in (*op.operands, *op.results))
+        mine = float(-(-lane_operations(op) // lanes)) if known else 0.0
+        groups += mine
+        before = [until.get(v.owner, 0.0) for v in op.operands if isinstance(v.owner, Operation)]
+        until[op] = mine + max(before, default=0.0)
         if isinstance(op, cim.LookupOp):
             table = tables[symbol(op.table)]
             ids, touched = _reads(table, data, target)
@@ -81,22 +89,26 @@ def request_work(module: ModuleOp, data: CompilerContext, target: Target) -> Req
             groups += times * -(-cols // lanes)
             continue
         for value in op.operands:
-            if (
-                not isinstance(value.owner, rec.ConstantOp)
-                and not is_chip_value(value)
-                and value not in loaded
-            ):
+            if not isinstance(value.owner, rec.ConstantOp) and not _from_chip(value) and value not in loaded:
                 loaded.add(value)
-                bits_in += 8 * request_bytes(value)
-    return RequestWork(groups * op_ns, bits_in, bits_out, tuple(lookups))
+                bits_in += _bits(value)
+    chain = max(until.values(), default=0.0)
+    return RequestWork(groups * op_ns, chain * op_ns, bits_in, bits_out, tuple(lookups))
 
 
-def is_chip_value(value: object) -> bool:
+def _bits(value: SSAValue) -> int:
+    """Bits of one request's part of a value; none where that varies: ids on their way to a lookup."""
+    return 8 * request_bytes(value) if _known(value) else 0
+
+
+def _known(value: SSAValue) -> bool:
+    """Whether every request has as much of a value."""
+    return isinstance(value.type, TensorType) and all(extent >= 0 for extent in rec.shape(value)[1:])
+
+
+def _from_chip(value: SSAValue) -> bool:
     """Whether an operation on the chip makes a value."""
-    from xdsl.ir import Operation
-
-    owner = getattr(value, "owner", None)
-    return isinstance(owner, Operation) and is_chip(owner)
+    return isinstance(value.owner, Operation) and is_chip(value.owner)
 
 
 def block_reads(table: cim.TableOp, data: CompilerContext, target: Target) -> Floats:

@@ -56,8 +56,8 @@ class Place(ChoosingPass):
     (:mod:`cimc.transforms.place.layers_on_mesh`); tables then go round them, and distance counts from the
     layer that most lookups feed.
 
-    Where ``copy`` decided on instances, those are laid out first, each of at least ``tiles`` tiles in
-    a zone of its own, and tables go round the instances that read them
+    Where ``copy`` decided on instances, those are laid out first, each of at least ``tiles`` tiles
+    (as ``allocate`` decided, or 1) in a zone of its own, and tables go round the instances that read them
     (:mod:`cimc.transforms.place.place_instances`); ``strategy`` then packs blocks into arrays alone.
 
     Options of the strategy are options of the pass; those of the method of ``dense`` are, as ``dense_NAME``.
@@ -75,7 +75,7 @@ class Place(ChoosingPass):
     array_slack: int | float = 1.0
     dense: str = "together"
     chips: str = "flat"
-    tiles: int = 1
+    tiles: int | None = None
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         data = compiler_context(ctx, self.name)
@@ -84,7 +84,7 @@ class Place(ChoosingPass):
             raise PassError("place.array-slack", f"array_slack={self.array_slack} must be at least 1")
         if self.chips not in _CHIPS:
             raise PassError("place.option", f"chips={self.chips} is none of {', '.join(_CHIPS)}")
-        if self.tiles < 1:
+        if self.tiles is not None and self.tiles < 1:
             raise PassError("place.option", f"tiles={self.tiles}: an instance has at least one tile")
         matrices = cim.matrices_of(op)
         for matrix in matrices:
@@ -179,7 +179,7 @@ class Place(ChoosingPass):
             packing, turns = pack_by_turn(places, items, target, strategy, self.array_slack, self.seed)
             traffic = np.zeros(packing.arrays)
             np.add.at(traffic, packing.array, places.traffic[packing.items])
-            found = place_instances(copies, self.tiles, groups, traffic, turns, target)
+            found = place_instances(copies, self._tiles(op), groups, traffic, turns, target)
             problem = _problem(places, packing, groups * copies, int(found.tiles[0, 0]), target)
             self._memories(rows, places, problem.distance, target)
         except InfeasibleError as error:
@@ -198,9 +198,15 @@ class Place(ChoosingPass):
 
     def adjusted(self, shortage: Shortage) -> Place | None:
         """With one tile more for each instance, where a scratchpad is too small."""
-        if shortage.resource != "scratchpad" or self.tiles >= _MOST_TILES:
+        tiles = self.tiles or 1
+        if shortage.resource != "scratchpad" or tiles >= _MOST_TILES:
             return None
-        return replace(self, tiles=self.tiles + 1)
+        return replace(self, tiles=tiles + 1)
+
+    def _tiles(self, op: ModuleOp) -> int:
+        """Tiles of an instance at least."""
+        allocated = cim.allocation_of(op)
+        return self.tiles or (1 if allocated is None else allocated.tiles.value.data)
 
     def pack(
         self, places: Places, groups: list[ArrayGroup], target: Target, demand: Demand

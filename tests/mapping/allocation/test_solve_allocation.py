@@ -12,12 +12,19 @@ from cimc.mapping.allocation.allocation_problem import (
     AllocationProblem,
     LayerChoices,
     TableChoices,
+    TileChoices,
     evaluated,
     period_ns,
 )
 from cimc.mapping.allocation.solve_allocation import greedy, lower_bound, solve_allocation
 
 NS = st.integers(1, 4000).map(lambda n: n / 10)
+
+
+SIZES = (
+    TileChoices((1,), (9.0,), (7.0,)),
+    TileChoices((1, 2, 4), (90.0, 50.0, 31.5), (80.0, 60.0, 55.5)),
+)
 
 
 @st.composite
@@ -37,6 +44,14 @@ def problems(draw: st.DrawFn) -> AllocationProblem:
         (1, *sorted(draw(st.sets(st.integers(2, 12), max_size=4)))),
         tuple(layers),
         TableChoices(tuple(places), tuple(more), tuple(times[0]), tuple(times[1])),
+        draw(
+            st.sampled_from(
+                [
+                    TileChoices((1,), (9.0,), (7.0,)),
+                    TileChoices((1, 2, 4), (90.0, 50.0, 31.5), (80.0, 60.0, 55.5)),
+                ]
+            )
+        ),
         draw(NS),
         draw(NS),
         draw(st.sampled_from([1, 2, 64])),
@@ -52,10 +67,11 @@ def every(problem: AllocationProblem) -> float:
     found = []
     for instances, tables in product(problem.instances, range(len(problem.tables.places))):
         places = problem.tables.places[tables]
-        if instances % places and places % instances:
+        if instances % places:
             continue
-        for widths in product(*(range(len(each.widths)) for each in problem.layers)):
-            one = evaluated(problem, instances, tables, widths, 0.0, "all")
+        choices = [range(len(each.widths)) for each in problem.layers]
+        for size, *widths in product(range(len(problem.sizes.tiles)), *choices):
+            one = evaluated(problem, instances, tables, size, widths, 0.0, "all")
             if one is not None:
                 found.append(one.period_ns)
     return min(found)
@@ -79,11 +95,12 @@ def test_it_is_the_best_there_is(problem: AllocationProblem) -> None:
 
 def test_copies_pay_until_something_shared_is_in_the_way() -> None:
     layer = LayerChoices("l", (64, 32), (1, 2), (200.0, 100.0))
+    sizes = TileChoices((1,), (100.0,), (100.0,))
     tables = TableChoices((1, 4), (0, 12), (40.0, 10.0), (800.0, 600.0))
 
     def found(in_flight: int, shared: float, arrays: int = 512) -> tuple[int, int, tuple[int, ...]]:
         problem = AllocationProblem(
-            (1, 2, 4, 8, 16, 32), (layer,), tables, shared, 1500.0, in_flight, arrays, 4, 8, 64
+            (1, 2, 4, 8, 16, 32), (layer,), tables, sizes, shared, 1400.0, in_flight, arrays, 4, 8, 64
         )
         best = solve_allocation(problem)
         return best.instances, best.places, best.widths
