@@ -76,8 +76,8 @@ def bag(c: dict[str, Any]) -> tuple[float, float]:
 
     A converter holds so many rows at once as its largest code has room for the largest digit.  An activation
     drives its rows with 1, converts every slice, and is added to those before it; offsets of cells, known
-    from the number of rows, are taken from each activation's columns.  Row numbers and the sum cross the bus
-    as words of 32 bits; the sum takes convert and multiply.
+    from the number of rows, are taken from each activation's columns.  Row numbers cross the bus in as many
+    bits as the table needs, the sum in words of 32 bits; it takes convert and multiply.
     """
     offset = c["array.encoding"] == "offset"
     largest = 2 ** c["array.adc_bits"] - 1 if offset else 2 ** (c["array.adc_bits"] - 1) - 1
@@ -90,7 +90,7 @@ def bag(c: dict[str, Any]) -> tuple[float, float]:
         + activations * steps * c["array.columns_per_step"] * c["array.conversion_pj"]
         + activations * steps * c["array.step_pj"]
         + (activations * columns + 2 * additions) * c["tile.shift_add_pj"]
-        + (BAG + DIM) * 32 * c["tile.bus_pj_per_bit"]
+        + (BAG * math.ceil(math.log2(ROWS)) + DIM * 32) * c["tile.bus_pj_per_bit"]
         + 2 * DIM * c["tile.vector_op_pj"]
     )
     return pj, activations * steps * c["array.step_ns"]

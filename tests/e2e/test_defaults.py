@@ -42,7 +42,7 @@ def test_no_other_percentile_is_clearly_better(reference: np.ndarray) -> None:
 
 def test_calibrated_ranges_and_sign_phases_are_better(reference: np.ndarray) -> None:
     default = quality(DEFAULT_PIPELINE, reference)
-    free = DEFAULT_PIPELINE.replace("shard{", "shard{ranges=clip-free ")
+    free = DEFAULT_PIPELINE.replace("choose-adc-steps", "choose-adc-steps{ranges=clip-free}")
     assert quality(free, reference) < default - 5
     offset = "tsinghua28{array.signed_inputs=offset}"
     assert quality(DEFAULT_PIPELINE, reference, offset) < default - 2
