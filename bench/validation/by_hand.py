@@ -47,14 +47,21 @@ def slices(c: dict[str, Any]) -> int:
     return next(s for s in range(1, 9) if (base**s - 1) / 2 >= 7 / 8 * 127)
 
 
+def converted(c: dict[str, Any], times: int, columns: int) -> int:
+    """Conversions that take energy: of idle converters none where they are gated."""
+    if c["array.gate_unused_adc"]:
+        return times * columns
+    return times * math.ceil(columns / c["array.columns_per_step"]) * c["array.columns_per_step"]
+
+
 def layer(c: dict[str, Any]) -> tuple[float, float]:
     """pJ and ns of an unsigned 8-bit input of ``K`` times ``K x N`` weights, all on one array.
 
     An input has BITS / dac_bits phases, and each all columns in some steps.  Each step drives K rows and
-    converts with all converters; each phase and slice of a column is one shift-add, and a cell that holds a
-    weight in offset form needs the sum of the inputs (K additions) taken from every column (N more), of two
-    shift-adds each.  Inputs cross the bus as bytes, results as words of 32 bits; a result takes convert,
-    multiply, add on the vector unit.
+    converts with all converters, or those that have a column where idle ones are gated; each phase and slice
+    of a column is one shift-add, and a cell that holds a weight in offset form needs the sum of the inputs (K
+    additions) taken from every column (N more), of two shift-adds each.  Inputs cross the bus as bytes,
+    results as words of 32 bits; a result takes convert, multiply, add on the vector unit.
     """
     phases = math.ceil(BITS / c["array.dac_bits"])
     columns = N * slices(c)
@@ -62,7 +69,7 @@ def layer(c: dict[str, Any]) -> tuple[float, float]:
     corrections = K + N if c["array.encoding"] == "offset" else 0
     pj = (
         steps * K * c["array.row_pj"]
-        + steps * c["array.columns_per_step"] * c["array.conversion_pj"]
+        + converted(c, phases, columns) * c["array.conversion_pj"]
         + steps * c["array.step_pj"]
         + (phases * columns + 2 * corrections) * c["tile.shift_add_pj"]
         + (K * BITS + N * 32) * c["tile.bus_pj_per_bit"]
@@ -87,7 +94,7 @@ def bag(c: dict[str, Any]) -> tuple[float, float]:
     additions = (activations - 1) * DIM + (activations * DIM if offset else 0)
     pj = (
         BAG * steps * c["array.row_pj"]
-        + activations * steps * c["array.columns_per_step"] * c["array.conversion_pj"]
+        + converted(c, activations, columns) * c["array.conversion_pj"]
         + activations * steps * c["array.step_pj"]
         + (activations * columns + 2 * additions) * c["tile.shift_add_pj"]
         + (BAG * math.ceil(math.log2(ROWS)) + DIM * 32) * c["tile.bus_pj_per_bit"]
