@@ -64,7 +64,7 @@ class Cut:
 
 def parts(extent: int, count: int) -> list[Range]:
     """``count`` (or fewer) ranges of nearly one length that cover an axis, the longest first."""
-    size = -(-extent // count)
+    size = max(-(-extent // count), 1)
     return [(at, min(at + size, extent)) for at in range(0, extent, size)] or [(0, 0)]
 
 
