@@ -36,7 +36,8 @@ def test_a_problem_that_is_small_has_one_level() -> None:
 def test_without_flow_no_level_is_smaller() -> None:
     bare = planted(9, 9)
     none = QuadraticProblem(
-        pairs=bare.pairs[:0], flow=bare.flow[:0], size=bare.size, capacity=bare.capacity, position=bare.position
+        pairs=bare.pairs[:0], flow=bare.flow[:0], size=bare.size, capacity=bare.capacity,
+        position=bare.position,
     )  # fmt: skip
     assert len(coarsen(none)) == 1
     found = multilevel(none, seed=0)
