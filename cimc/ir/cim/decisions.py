@@ -1,16 +1,5 @@
 """What passes decided about a matrix: one operation a decision, right behind the matrix.
 
-operation          pass          says
-=================  ============  ===============================================================
-``cim.row_order``  `group`       the storage row (slot) of each row of a table
-``cim.shards``     `shard`       bit slices, and the rows and columns of each block
-``cim.adc``        `shard`       ADC steps of a layer, and which column sums cannot clip
-``cim.pooling``    `shard`       how many rows of a table are read at once, and the ADC step
-``cim.residence``  `assign-memory`      the memory of each block of a table
-``cim.replicas``   `replicate`   further copies of blocks (of layers: `copy`)
-``cim.placement``  `place`       tile, array and cell column of each block and copy
-=================  ============  ===============================================================
-=======
 =================  ==================  ===========================================================
 operation          pass                says
 =================  ==================  ===========================================================
