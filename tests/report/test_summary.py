@@ -83,8 +83,8 @@ def test_a_check_shows_what_is_beyond_the_bound() -> None:
     rows, lines = check_blocks(Check(Bound(), (GOOD, bad), ("a note",)), "")
     assert isinstance(rows, Table)
     assert isinstance(lines, Facts)
-    assert rows.rows[0] == ("y", "0.01", "2", "31.2 dB", "-", "-", "passes")
-    assert rows.rows[1][3:] == ("-", "0.8123", "0.8000", "FAILS: far off")
+    assert rows.rows[0] == ("y", "0.01", "2", "31.2 dB", "-", "-", "-", "passes")
+    assert rows.rows[1][3:] == ("-", "0.8123", "0.8000", "-", "FAILS: far off")
     assert ("note", "a note") in lines.lines
     assert any("'z': 4 elements not finite" in text for _, text in lines.lines)
 

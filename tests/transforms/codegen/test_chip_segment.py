@@ -12,7 +12,10 @@ from cimc.ir import cim, rec
 from cimc.ir.tensor_store import TensorStore
 from cimc.ir.types import f32, i1, i32, i64, tensor
 from cimc.isa.instructions import Ref
+from cimc.target import load_target
 from cimc.transforms.codegen.chip_segment import Segment, Shared, link_type
+
+TARGET = load_target("tsinghua28")
 
 
 def outside(*dims: int) -> SSAValue:
@@ -24,7 +27,7 @@ def segment(names: dict[SSAValue, str] | None = None) -> Segment:
     store = TensorStore()
     store.put("c", np.array([[True, False]]))
     store.put("d", np.array([[1.5, 2.5]], np.float32))
-    return Segment(Shared(store, {}, {}, names or {}), 0, [])
+    return Segment(Shared(store, {}, {}, {}, names or {}, TARGET), 0, [])
 
 
 def test_values_that_cross_the_border_get_a_name_once() -> None:

@@ -14,8 +14,11 @@ from cimc.ir import cim, rec
 from cimc.ir.tensor_store import TensorStore
 from cimc.ir.types import f32, i32, i64, tensor
 from cimc.isa.instructions import Instr, Ref
+from cimc.target import load_target
 from cimc.transforms.codegen.chip_segment import Segment, Shared
 from cimc.transforms.codegen.emit_cim import EMITTERS
+
+TARGET = load_target("tsinghua28")
 
 
 def value(*dims: int, at: int = 0, element: Attribute = f32) -> SSAValue:
@@ -29,7 +32,7 @@ def emit(op: Operation, stages: dict[Operation, int] | None = None) -> tuple[lis
     store = TensorStore()
     store.put("f", np.array([0.5, 2, 1], np.float32))
     store.put("b", np.array([1, 2, 3], np.float32))
-    seg = Segment(Shared(store, {"w": 3, "t": 4}, stages or {}, {}), 0, [])
+    seg = Segment(Shared(store, {"w": 3, "t": 4}, {"w": 4, "t": 9}, stages or {}, {}, TARGET), 0, [])
     return EMITTERS[type(op)](seg, op), seg
 
 
@@ -108,7 +111,7 @@ def test_ids_from_outside_stream_in_by_a_port() -> None:
     block = lookup(ids)
     seg_names = {ids: "ids"}
     block.attributes[cim.ADDRESS_ATTR] = IntegerAttr(4096, 64)
-    seg = Segment(Shared(TensorStore(), {"t": 4}, {}, seg_names), 0, [])
+    seg = Segment(Shared(TensorStore(), {"t": 4}, {"t": 9}, {}, seg_names, TARGET), 0, [])
     (item,) = EMITTERS[cim.LookupOp](seg, block)
     assert item.name == "bag"
     (port,) = seg.inputs

@@ -15,10 +15,12 @@ from cimc.ir.types import element_of, f32, i1, i32, tensor
 from cimc.sim.instruction_streams import unrolled
 from cimc.sim.memory import Memory
 from cimc.sim.vector_unit import VECTOR
+from cimc.target import load_target
 from cimc.transforms.codegen.chip_segment import Segment, Shared
 from cimc.transforms.codegen.emit_rec import EMITTERS
 
 OUT = 8192
+TARGET = load_target("tsinghua28")
 
 
 def value(*dims: int, at: int = 0, element: Attribute = f32) -> SSAValue:
@@ -30,7 +32,7 @@ def value(*dims: int, at: int = 0, element: Attribute = f32) -> SSAValue:
 
 def emitted(op: Operation, out: int = OUT) -> tuple[list[object], Segment]:
     op.attributes[cim.ADDRESS_ATTR] = IntegerAttr(out, 64)
-    seg = Segment(Shared(TensorStore(), {}, {}, {}), 0, [])
+    seg = Segment(Shared(TensorStore(), {}, {}, {}, {}, TARGET), 0, [])
     return EMITTERS[type(op)](seg, op), seg  # type: ignore[return-value]
 
 
