@@ -94,7 +94,7 @@ NOT_MODELLED: Mapping[str, str] = {
     "host segments": "onnxruntime on the host: neither its energy nor its time is part of any figure here",
     "instruction fetch and control": "no constant; the event 'instructions' counts them",
     "row directory": "finding slot, tile and word line of an id: no constant",
-    "programming cells": "weights are taken as written before the first request",
+    "programming cells": "written before the first request: what that takes is said apart",
     "DRAM row activation": "no constant of its own beside the energy per bit read",
     "registers and drivers": "no constant beyond what the array's own figures include",
     "power delivery and cooling": "no constant",

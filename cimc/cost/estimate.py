@@ -12,6 +12,8 @@ from cimc.cost.cost_model import CostModel
 from cimc.cost.energy import NOT_MODELLED, Energy, constant, energy_of, weakest
 from cimc.cost.events import Events, count_model
 from cimc.cost.list_schedule import Span, time_model
+from cimc.cost.machine.machine_bounds import MachineBound, machine_bounds
+from cimc.cost.machine.programming import Programming, programming_of
 from cimc.cost.machine_units import KINDS, contents, label
 from cimc.cost.on_chip import OnChip, on_chip
 from cimc.cost.static_power import StaticPower, static_power_of
@@ -44,11 +46,13 @@ class Cost(Shown):
         segment_ns: its part in each chip segment.
         throughput_rps: requests per second of a steady stream; ``None`` when the chip does nothing.
         bottleneck: the unit that sets it (``""`` when the chip does nothing).
+        machine: what limits any mapping of the same work on the whole machine, the tightest bound first.
         busy: ns each unit is busy per request, busiest first.
         energy_pj: dynamic energy per request.
         array_energy_pj: the part of arrays and ADCs.
         energy: its breakdown.
         static: power that does not depend on the load.
+        programming: what writing its cells takes, once, before the first request; in no figure a request.
         not_modelled: what has no constant, and why.
         area: system and used area.
         events: counted events per request.
@@ -68,11 +72,13 @@ class Cost(Shown):
     segment_ns: tuple[float, ...]
     throughput_rps: float | None
     bottleneck: str
+    machine: tuple[MachineBound, ...]
     busy: Mapping[str, float]
     energy_pj: float
     array_energy_pj: float
     energy: Energy
     static: StaticPower
+    programming: Programming
     not_modelled: Mapping[str, str]
     area: Area
     events: Events
@@ -88,6 +94,13 @@ class Cost(Shown):
             f"on {self.target}: latency {self.latency_ns:.4g} ns, {rate} requests/s, "
             f"{self.energy_pj:.4g} pJ a request, {self.area.system_mm2:.4g} mm2"
         )
+
+    @property
+    def machine_share(self) -> float | None:
+        """``throughput_rps`` as a share of what the whole machine could do; ``None`` without work."""
+        if self.throughput_rps is None or not self.machine:
+            return None
+        return self.throughput_rps / self.machine[0].throughput_rps
 
     def energy_at_pj(self, rate: float | None) -> float | None:
         """Energy per request at ``rate`` requests per second with the system's static power, pJ."""
@@ -106,6 +119,10 @@ class Cost(Shown):
             "segment_ns": list(self.segment_ns),
             "throughput_rps": self.throughput_rps,
             "bottleneck": self.bottleneck,
+            "machine_bounds": [
+                {"name": b.name, "ns": b.ns, "throughput_rps": b.throughput_rps} for b in self.machine
+            ],
+            "machine_share": self.machine_share,
             "busy_ns": dict(self.busy),
             "energy_pj": self.energy_pj,
             "array_energy_pj": self.array_energy_pj,
@@ -114,6 +131,7 @@ class Cost(Shown):
                 for item in self.energy.items
             },
             "static_power": self.static.to_json(),
+            "programming": self.programming.to_json(),
             "energy_at_bound_pj": self.energy_at_pj(self.throughput_rps),
             "energy_share_by_basis": dict(self.energy.by_basis),
             "not_modelled": dict(self.not_modelled),
@@ -156,11 +174,13 @@ def estimate(program: Program, target: Target, activity: Activity | None = None)
         timing.segment_ns,
         timing.throughput_rps,
         label(timing.bottleneck, held) if timing.bottleneck is not None else "",
+        machine_bounds(timing.busy, target),
         {label(unit, held): ns for unit, ns in timing.busy.items()},
         energy.total_pj,
         energy.array_pj,
         energy,
         static_power_of(target, area),
+        programming_of(program, target),
         NOT_MODELLED,
         area,
         events,
@@ -197,12 +217,16 @@ def includes(hosts: int) -> dict[str, str]:
         "throughput_rps": "1 / busy time of the busiest unit: a steady stream of requests that overlap "
         "perfectly, with buffers for all of them; an upper bound that ignores dependencies and the spread "
         f"of lookups around their mean{host}",
+        "machine_bounds": "the same work dealt out evenly: all units of a kind together, and links across "
+        "a cut of the mesh, whichever of them messages take; no mapping of this work is faster",
         "busy": "per request and unit: arrays, buses, vector units, router ports, mesh links and host links",
         "energy_pj": "dynamic energy of the components listed, for one request; not included: "
         f"{', '.join(sorted(NOT_MODELLED))}{host}",
         "static_power": "what components take that the target gives a constant for, whatever they do: "
         "leakage, clock, links that are up, DRAM refresh; of the whole system, and of the parts that the "
         "program uses if all else were off; not included: the host, voltage conversion, cooling",
+        "programming": "pulses of write-verify for every device that holds a part of a weight, copies too, "
+        "once; not included: charge pumps, wear, what is written anew later",
         "energy_at_bound_pj": "dynamic energy and one request's share of the system's static power at the "
         "bound on throughput: the least that a request can take; at a lower load its share grows",
         "array_energy_pj": "driven rows, conversions and fixed energy of array steps only: what the "

@@ -11,7 +11,7 @@ from cimc.metrics.batch_means import BATCHES
 from cimc.metrics.intervals import Estimate
 from cimc.report.blocks import Block, facts, table
 from cimc.report.on_chip_share import on_chip_blocks, part
-from cimc.report.summary import static_block
+from cimc.report.summary import machine_lines, static_block
 from cimc.support.quantities import count, joules, percent, rate, seconds
 from cimc.target.spec import Target
 from cimc.timing import Simulation
@@ -48,6 +48,8 @@ def simulation_blocks(found: Simulation, cost: Cost | None) -> list[Block]:
     if cost is not None:
         alone = f"{seconds(cost.latency_ns)} for one request alone, at most {rate(cost.throughput_rps)}"
         lines.append(("analytic", alone))
+        closed = (how.in_flight, float(found.unloaded.mean())) if how.kind == "closed" else None
+        lines += machine_lines(cost, found.throughput_rps, closed)
         lines.append(("energy", f"{joules(cost.energy_pj)} per request, dynamic: waiting costs none of it"))
     if found.link_buffer is not None:
         stood = sum(load.blocked_ns for load in found.loads) / max(1, found.requests)

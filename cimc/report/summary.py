@@ -222,6 +222,21 @@ def cost_blocks(cost: Cost) -> list[Block]:
     return [*on_chip_blocks(cost.on_chip), _time(cost), *_energy(cost), _area(cost)]
 
 
+def machine_lines(
+    cost: Cost, achieved: float | None, in_flight: tuple[int, float] | None = None
+) -> list[tuple[str, object]]:
+    """What share of what the machine could do a throughput is, and what that bound is.
+
+    ``in_flight``: requests under way in a closed loop, and the ns that one takes if none waits.
+    """
+    if achieved is None or not cost.machine:
+        return []
+    name, bound = cost.machine[0].name, cost.machine[0].throughput_rps
+    if in_flight is not None and in_flight[1] > 0 and in_flight[0] * 1e9 / in_flight[1] < bound:
+        name, bound = f"{count(in_flight[0])} in flight", in_flight[0] * 1e9 / in_flight[1]
+    return [("machine", f"{percent(achieved / bound)} of the {rate(bound)} that {name} could do")]
+
+
 def _time(cost: Cost) -> Block:
     lines: list[tuple[str, object]] = [
         ("latency", seconds(cost.latency_ns)),
@@ -229,6 +244,7 @@ def _time(cost: Cost) -> Block:
         ("throughput", rate(cost.throughput_rps)),
         ("", f"includes: {cost.includes['throughput_rps']}"),
         ("bottleneck", cost.bottleneck or "-"),
+        *machine_lines(cost, cost.throughput_rps),
     ]
     for name, ns in list(cost.busy.items())[:_BUSY_SHOWN]:
         lines.append(("busy", f"{seconds(ns)}  {name}"))
@@ -292,6 +308,15 @@ def static_block(cost: Cost, load: float | None, what: str) -> Block:
         share = total - cost.energy_pj
         text = f"{joules(total)} a request: {joules(cost.energy_pj)} dynamic, {joules(share)} static"
         lines.append(("energy", f"{text}, {what} ({rate(load)})"))
+    written = cost.programming
+    if written.devices:
+        lines.append(
+            (
+                "programming",
+                f"{count(written.devices)} devices once, {count(written.copied)} of them in copies: "
+                f"{joules(written.energy_pj)}, {seconds(written.seconds * 1e9)} one by one",
+            )
+        )
     if static.missing:
         lines.append(("not given", f"the target has no static power of {', '.join(static.missing)}"))
     lines.append(("basis", f"weakest constant: {static.basis or '-'}"))

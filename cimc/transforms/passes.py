@@ -71,8 +71,8 @@ PASSES: Registry[type[ModulePass]] = Registry(
 register_pass = PASSES.register
 
 DEFAULT_PIPELINE = (
-    f"{FRONTEND},quantize{{weights=8 acts=8}},group,shard{{converter_parallelism=0.2}},"
-    "choose-adc-steps,place{strategy=greedy chips=near},schedule{reduction_tiles=spread},lower"
+    f"{FRONTEND},quantize{{weights=8 acts=8}},group,allocate,shard{{converter_parallelism=0.2}},"
+    "choose-adc-steps,copy,place{strategy=greedy chips=near},schedule{reduction_tiles=spread},lower"
 )
 
 

@@ -28,7 +28,7 @@ def test_the_example_of_instruments_runs(
     out, err = capsys.readouterr()
     assert "all passes" in out
     assert "IR after recognise" in err
-    assert (tmp_path / "ir" / "17-lower.mlir").exists()
+    assert (tmp_path / "ir" / "19-lower.mlir").exists()
 
 
 def test_the_picture_is_the_contract() -> None:

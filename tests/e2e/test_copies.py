@@ -13,9 +13,11 @@ import pytest
 import cimc
 from cimc.api import Program
 from cimc.timing import Arrivals
+from cimc.transforms.passes import FRONTEND
 from models.tiny import mlp, requests_for, tiny_dlrm
 from tests.copied import copied
 
+ONE_OF_EACH = f"{FRONTEND},quantize,group,shard,choose-adc-steps,place,schedule,lower"
 MODEL, BATCH = tiny_dlrm(seed=3, tables=3)
 REQUESTS = requests_for(MODEL, batch=37, seed=5)
 
@@ -24,7 +26,7 @@ def compiled(model: onnx.ModelProto, calib: dict[str, np.ndarray]) -> Program:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         onnx.save(model, path)
-        return cimc.compile(path, target="tsinghua28", calib=calib)
+        return cimc.compile(path, target="tsinghua28", calib=calib, pipeline=ONE_OF_EACH)
 
 
 @cache

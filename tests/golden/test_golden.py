@@ -19,7 +19,7 @@ from models.tiny import requests_for, tiny_dlrm
 PASSES = (
     "import", "canonicalize", "expand-composites", "plan-offload", "convert-precision", "normalise-quantised",
     "scale-tables", "batch-major", "recognise", "demote", "outline-host",
-    "quantize", "group", "shard", "choose-adc-steps", "place", "schedule",
+    "quantize", "group", "allocate", "shard", "choose-adc-steps", "copy", "place", "schedule",
 )  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         assert isinstance(segment, ChipSegment)
         for tile, stream in segment.streams.items():
             lines += [f"segment {number} tile {tile}", *format_stream(stream)]
-    found["17-program.s"] = "\n".join(lines) + "\n"
+    found["19-program.s"] = "\n".join(lines) + "\n"
     return found
 
 
@@ -94,6 +94,6 @@ def test_every_pass_changes_the_text_if_it_has_something_to_do(texts: dict[str, 
 STEPS = [f"{number:02}-{name}.mlir" for number, name in enumerate(PASSES) if name not in IDLE]
 
 
-@pytest.mark.parametrize("name", [*STEPS, "17-program.s"])
+@pytest.mark.parametrize("name", [*STEPS, "19-program.s"])
 def test_golden(name: str, texts: dict[str, str], golden: Callable[[str, str], None]) -> None:
     golden(f"tiny_dlrm/{name}", texts[name])

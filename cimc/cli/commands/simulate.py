@@ -144,6 +144,7 @@ def command(
         "analytic": {
             "latency_ns": cost.latency_ns,
             "throughput_rps": cost.throughput_rps,
+            "machine_bounds": cost.to_json()["machine_bounds"],
             "bottleneck": cost.bottleneck,
         },
         "energy_pj": cost.energy_pj,

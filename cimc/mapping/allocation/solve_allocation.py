@@ -130,6 +130,8 @@ def solve_allocation(problem: AllocationProblem) -> Allocation:
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = 1
     solver.parameters.max_deterministic_time = _EFFORT
+    solver.parameters.cp_model_probing_level = 0  # longer than the search that it would shorten
+    solver.parameters.linearization_level = 0
     _hint(model, start, chosen, tables, sizes, widths)
     status = solver.solve(model)
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):

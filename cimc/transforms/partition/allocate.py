@@ -39,7 +39,7 @@ _APART_NS = 60.0
 """Latency that each further tile of an instance is taken to add: values on their way between them."""
 _MARGIN = 1.25
 """Times the expected work of an instance and of tables: what requests differ in makes others wait."""
-_SHARES = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
+_SHARES = (0.1, 1.0)
 """Blocks that keep an array busy for more than these shares of the mean may be copied alone."""
 
 
@@ -114,8 +114,7 @@ class Allocate(ModulePass):
             work.bits_in * (1 - 1 / width) / (ports * link),
             work.bits_out * (1 - 1 / height) / (ports * link),
         )
-        counts = sorted({n * chips if n * chips <= target.n_tiles else n for n in _COUNTS} | {1})
-        counts = [n for n in counts if n <= min(self.most, target.n_tiles)]
+        counts = _multiples(target, min(self.most, target.n_tiles))
         latency = 2 * float(target.chip.host_link_ns) + work.bits_in / link
         return AllocationProblem(
             tuple(counts),
@@ -130,6 +129,12 @@ class Allocate(ModulePass):
             target.tile.arrays,
             target.n_tiles,
         )
+
+
+def _multiples(target: Target, most: int) -> list[int]:
+    """Numbers of instances, or of places, that are looked at: one, or as many on every chip."""
+    chips = target.system.chips
+    return [1, *(n * chips for n in _COUNTS if 1 < n * chips <= most)]
 
 
 def _tables(
@@ -154,7 +159,7 @@ def _tables(
     ns = (loads / widths * steps * float(target.array.step_ns))[order]
     total, heaviest = float(ns.sum()), float(ns[0])
     options: list[tuple[int, int, float, float]] = []
-    for count in (n for n in _COUNTS if n <= target.n_tiles):
+    for count in _multiples(target, target.n_tiles):
         near, far = (max(target.n_tiles / places, 1.0) for places in (count, 1))
         for chosen in sorted({len(ns), *(int((ns > share * total / arrays).sum()) for share in _SHARES)}):
             if not chosen and count > 1:

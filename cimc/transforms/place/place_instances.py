@@ -8,7 +8,7 @@ instance each has the block at hand; with one place a chip each chip has.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,12 +52,17 @@ def pack_by_turn(
     number = np.zeros(len(items), np.int64)
     ranked = block[order]
     number[order] = np.arange(len(items)) - np.searchsorted(ranked, ranked)
-    parts, turns = [], []
-    for places_of, turn in sorted(set(zip(count.tolist(), number.tolist(), strict=True))):
-        mine = items[(count == places_of) & (number == turn)]
-        part = pack(places, mine, target, strategy, array_slack, seed, copies=False)
-        parts.append(part)
-        turns += [(places_of, turn)] * part.arrays
+    parts: list[Packing] = []
+    turns: list[tuple[int, int]] = []
+    for places_of in np.unique(count).tolist():
+        first: Packing | None = None
+        for turn in range(places_of):
+            mine = items[(count == places_of) & (number == turn)]
+            if first is None:
+                first = pack(places, mine, target, strategy, array_slack, seed, copies=False)
+            # what comes in turn is the same blocks in the same order
+            parts.append(replace(first, items=mine))
+            turns += [(places_of, turn)] * first.arrays
     return Packing.joined(parts, chip=False), turns
 
 
@@ -101,7 +106,8 @@ def _slots(groups: list[ArrayGroup], arrays: int, tiles: int) -> tuple[Ints, int
     """
     quota = arrays
     if tiles > 1:
-        quota = max(-(-sum(g.count for g in groups) // tiles), max((g.count for g in groups), default=0))
+        fair = -(-sum(g.count for g in groups) // tiles)
+        quota = min(arrays, max(fair, *(g.count for g in groups), 0))
     slot, number, used = [], 0, 0
     for group in groups:
         if group.count > arrays:

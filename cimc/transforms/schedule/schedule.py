@@ -22,13 +22,12 @@ from cimc.target.spec import Target
 from cimc.transforms.schedule.activation_widths import narrow_bits, quantise_outside
 from cimc.transforms.schedule.assign_tiles import SLACK, Slack, assign_tiles
 from cimc.transforms.schedule.chip_operations import is_chip, outside
+from cimc.transforms.schedule.issue_order import order_by_start
 from cimc.transforms.schedule.reduction_tiles import hoist, spread_reduction_tiles
 from cimc.transforms.schedule.scratchpad import Buffers
 from cimc.transforms.schedule.tiling.apply import split_large
 
 STAGE_ATTR = "cim.stage"
-_EARLY = 0.25
-"""Share of a scratchpad that results of lookups may take from the start."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,10 @@ class Schedule(ModulePass):
             raise InfeasibleError(short, subject=f"an instance of {len(allowed)} tiles")
         moved, remark = self._moved(chip, stages, tiles, data, target, allowed)
         tiles |= moved
-        hoist(moved if allowed is None else _early(chip, stages, target))
+        if allowed is None:
+            hoist(moved)
+        else:
+            order_by_start(function, stages, len(allowed), data.store, target)
         _communicate(function, stages, tiles, frozenset(moved))
         used = _allocate(function, stages, tiles, target)
         data.remark(ScheduleRemarks(used, tuple(cut), remark))
@@ -125,18 +127,6 @@ class Schedule(ModulePass):
             return {}, None
         lookups = [o for o in chip if isinstance(o, cim.LookupOp) and streamed(o, stages[o], stages)]
         return spread_reduction_tiles(chip, stages, tiles, lookups, data, target)
-
-
-def _early(chip: list[Operation], stages: dict[Operation, int], target: Target) -> list[Operation]:
-    """What is better begun before all else on a tile that does everything for its requests.
-
-    It issues in order: a lookup behind a layer would only be asked for when that is done.  None where the
-    results would take too much of a scratchpad for so long.
-    """
-    loads = [o for o in chip if isinstance(o, cim.LoadQuantizedOp)]
-    lookups = [o for o in chip if streamed(o, stages[o], stages)]
-    size = sum(request_bytes(o.results[0]) for o in (*loads, *lookups))
-    return [*loads, *lookups] if size <= _EARLY * target.tile.scratchpad_bytes else []
 
 
 def assign_stages(function: FuncOp) -> dict[Operation, int]:

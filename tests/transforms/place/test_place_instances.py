@@ -72,6 +72,14 @@ def test_traffic_is_not_heaped_on_a_tile() -> None:
 def test_groups_share_tiles_in_order() -> None:
     found = place_instances(2, 1, groups(4, 4, 5, 3, 1), np.zeros(0), [], TARGET)
     assert found.slot.tolist() == [0, 0, 1, 1, 2]
+    assert place_instances(2, 2, groups(*[4] * 6), np.zeros(0), [], TARGET).slot.tolist() == [
+        0,
+        0,
+        1,
+        1,
+        2,
+        2,
+    ]
     wider = place_instances(2, 4, groups(1, 1, 1, 1), np.zeros(0), [], TARGET)
     assert wider.slot.tolist() == [0, 1, 2, 3]
     assert place_instances(2, 3, [], np.zeros(0), [], TARGET).tiles.shape == (2, 3)
