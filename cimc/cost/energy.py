@@ -74,7 +74,7 @@ COMPONENTS: tuple[Component, ...] = (
     ),
     Component(
         "vector unit", "system", "tile.vector_op_pj", (("vector.ops", 1.0),),
-        "lane operations of all vector instructions but quant; lookups' sums and scaling at home",
+        "lane operations of all vector instructions but quant; lookups' sums and scaling",
     ),
     Component(
         "requantise", "system", "tile.requantise_pj", (("requantise.ops", 1.0),),

@@ -49,7 +49,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "vector.ops": "lane operations of vector units, quant apart",
         **{f"vector.ops.{name}": f"lane operations of {name}" for name in _VECTOR},
         **{
-            f"vector.ops.{n}": f"lane operations of {n} at its home tile"
+            f"vector.ops.{n}": f"lane operations of {n} at its reduction tile"
             for n in ("bag", "lookup", "lookupw")
         },
     }

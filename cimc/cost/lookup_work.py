@@ -1,7 +1,7 @@
 """Work of ``bag``, ``lookup`` and ``lookupw``: means over the requests of a run.
 
-The home tile sends the ids of each owner to it in one message, the owner activates the blocks and answers in
-one.  Where rows are summed as integers (``sum`` and ``mean`` without weights) an owner returns one
+The reduction tile sends the ids of each owner to it in one message, the owner activates the blocks and
+answers in one.  Where rows are summed as integers (``sum`` and ``mean`` without weights) an owner returns one
 partial vector; ``max``, ``none`` and weighted sums work on scaled rows, so every row is returned.
 Where every row has its own scale, its owner reads it from digital memory and returns it with the row.
 """
@@ -148,7 +148,7 @@ def _combine(
     home: int,
     target: Target,
 ) -> float:
-    """The home tile adds or pools what came back and scales it; the ns its vector unit takes."""
+    """The reduction tile adds or pools what came back and scales it; the ns its vector unit takes."""
     lanes, cols = target.tile.vector_lanes, table.matrix.cols
     each: list[tuple[float, int]] = []  # (how often, columns)
     if singly:

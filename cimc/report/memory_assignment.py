@@ -101,7 +101,7 @@ def _mapping(program: Program) -> list[tuple[str, object]]:
     if moved is not None:
         lines.append(
             (
-                "homes",
+                "reduction tiles",
                 f"{moved.moved} of {moved.lookups} lookups moved; busiest router port or vector unit "
                 f"expected to be busy for {moved.ns_after:,.0f} ns instead of {moved.ns_before:,.0f}",
             )

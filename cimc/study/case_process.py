@@ -175,6 +175,7 @@ def _ran(program: Any, case: Case, requests: dict[str, Any]) -> Row:
         "bottleneck": timing.bottleneck,
         "bottleneck_busy": timing.loads[0].utilisation if timing.loads else 0.0,
         "tile_busy": tiles,
+        "instances": program.data.period,
         "energy_pj": cost.energy_pj,
         "energy_parts_pj": {item.name: item.pj for item in cost.energy.items if item.pj},
         "array_energy_pj": cost.array_energy_pj,

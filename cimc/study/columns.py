@@ -44,6 +44,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("pipeline", "passes with all options", text=True),
     Column("plugins", "plug-ins that took part: name, version and digest of each", text=True),
     Column("chips", "chips of the target", ">chips", count),
+    Column("instances", "instances of the dense part of the model", ">instances", count),
     Column("requests", "requests executed"),
     Column("macs_on_chip", "share of the model's MACs that arrays do", ">MACs on chip", share),
     Column("lookups_on_chip", "share of the looked-up values from tables on chip", ">lookups on chip", share),
@@ -123,7 +124,23 @@ def remarks(rows: Sequence[Row]) -> list[str]:
         if row.get("no_steady_state")
     ]
     many = multiplicity(len(done))
-    return [*([many] if many else []), *found]
+    return [*([many] if many else []), *_unlike(done), *found]
+
+
+def _unlike(rows: Sequence[Row]) -> list[str]:
+    """Models of which strategies make different numbers of instances: their throughputs say that above all."""
+    found: dict[tuple[Any, Any], dict[int, set[str]]] = {}
+    for row in rows:
+        if row.get("instances"):
+            mine = found.setdefault((row["model"], row["target"]), {})
+            mine.setdefault(row["instances"], set()).add(row["strategy"])
+    return [
+        f"{model} / {target}: not the same number of instances ("
+        + "; ".join(f"{n}: {', '.join(sorted(names))}" for n, names in sorted(by_count.items()))
+        + "): throughputs compare that more than where things lie"
+        for (model, target), by_count in found.items()
+        if len(by_count) > 1
+    ]
 
 
 def _cell(column: Column, row: Row) -> str:

@@ -318,7 +318,7 @@ class _Segment:
         return Issued(first, [End(last, END, 0.0)])
 
     def lookup(self, tile: int, place: int, step: Step, iteration: int, number: int) -> Issued:
-        """The parts of a lookup at its home; owners come per request."""
+        """The parts of a lookup at its reduction tile; owners come per request."""
         item, made = step.item, self.made
         sized: tuple[tuple[int, float], ...] = ()
         weighted = item.name == "lookupw"

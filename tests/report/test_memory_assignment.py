@@ -69,7 +69,7 @@ def test_what_other_passes_decided_is_said_where_they_ran() -> None:
     remarks = placed(TABLE, bound=256.0).having(ScheduleRemarks({}, reduction_tiles=moved))
     labels = [label for label, _ in shown(remarks)[1]]
     assert "bottleneck" in labels
-    assert "homes" in labels
+    assert "reduction tiles" in labels
     assert "copies" not in labels
     assert "bottleneck" not in [label for label, _ in shown(placed(TABLE))[1]]  # there was no bound
 

@@ -161,6 +161,13 @@ def test_remarks_say_how_many_are_compared_and_which_runs_are_short() -> None:
     assert columns.remarks([row("a")]) == []
 
 
+def test_strategies_with_other_numbers_of_instances_are_told_apart() -> None:
+    rows = [{"model": "m", "target": "t", "strategy": s, "instances": n} for s, n in (("a", 1), ("b", 8))]
+    *_, told = columns.remarks(rows)
+    assert told.startswith("m / t: not the same number of instances (1: a; 8: b)")
+    assert not any("instances" in text for text in columns.remarks([rows[0], {**rows[1], "instances": 1}]))
+
+
 def test_chips_are_added_until_the_model_fits(tiny: Tiny) -> None:
     small = "tsinghua28{chip.mesh=2x1 chip.ports=0x0 tile.arrays=2}"
     case = Case(workload_beside(tiny.model), small, strategy("greedy"), limit=10)

@@ -173,6 +173,10 @@ class Place(ChoosingPass):
     ) -> None:
         """Place ``copies`` instances of the layers, and the tables."""
         matrices = cim.matrices_of(op)
+        if self.dense != "together":
+            data.notes.append(
+                f"place: dense={self.dense} is for one instance; zones of the mesh hold {copies}"
+            )
         items = places.where(Residence.RRAM)
         strategy = "first_fit" if self.strategy in ("round_robin", "first_fit") else "greedy"
         try:
