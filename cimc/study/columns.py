@@ -128,7 +128,7 @@ def remarks(rows: Sequence[Row]) -> list[str]:
 
 
 def _unlike(rows: Sequence[Row]) -> list[str]:
-    """Models of which strategies make different numbers of instances: their throughputs say that above all."""
+    """Models of which strategies make other numbers of instances: throughputs say that above all."""
     found: dict[tuple[Any, Any], dict[int, set[str]]] = {}
     for row in rows:
         if row.get("instances"):
