@@ -40,9 +40,9 @@ class Schedule(ModulePass):
     the result is going.  ``cim.load`` brings values from outside onto a tile, ``cim.transfer`` moves values
     between tiles.  What no scratchpad holds is computed part by part (``plan.py``), and where one is full the
     next tile helps out (``assign_tiles.py``).  Where there are instances, their tiles do all the work of a
-    request, in the order in which it could begin (``issue_order.py``).  Else, with ``reduction_tiles=spread``,
-    lookups leave the tile that needs their result where that relieves the busiest router port
-    (``reduction_tiles.py``).  Every chip operation gets ``cim.stage``, ``cim.tile`` and ``cim.at``.
+    request, in the order in which it could begin (``issue_order.py``).  Else, with
+    ``reduction_tiles=spread``, lookups leave the tile that needs their result where that relieves the busiest
+    router port (``reduction_tiles.py``).  Every chip operation gets ``cim.stage``, ``cim.tile`` and ``cim.at``.
 
     Options:
         reduction_tiles: ``consumer`` or ``spread``, see above.
