@@ -42,7 +42,8 @@ class Schedule(ModulePass):
     next tile helps out (``assign_tiles.py``).  Where there are instances, their tiles do all the work of a
     request, in the order in which it could begin (``issue_order.py``).  Else, with
     ``reduction_tiles=spread``, lookups leave the tile that needs their result where that relieves the busiest
-    router port (``reduction_tiles.py``).  Every chip operation gets ``cim.stage``, ``cim.tile`` and ``cim.at``.
+    router port (``reduction_tiles.py``).  Every chip operation gets ``cim.stage``, ``cim.tile``
+    and ``cim.at``.
 
     Options:
         reduction_tiles: ``consumer`` or ``spread``, see above.
