@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.frontend.size import KAGGLE, build, large_target, requests
+from bench.frontend.size import KAGGLE, large_target
+from bench.production import build, requests
 from cimc.study.baseline.constant_sensitivity import FACTORS, Sensitivity
 from cimc.study.baseline.published_ratios import (
     ANCHORED,
     SENTENCE,
-    SOCKET_CORES,
     AtLoad,
     Line,
     lines_of,
@@ -42,10 +42,17 @@ BATCHES = (1, 256, 2048)
 KAGGLE_ON_CPU = 0.05
 """Share of the rows that the tables have on the CPU: 108 MB of float32 instead of 2.2 GB."""
 IN_FLIGHT = 64
+SATURATED = 0.95
+"""Use of the busiest unit above which it is what limits, and not the number in flight."""
 SHOWN = 5
 """Constants that the page shows, of all that were varied."""
+HOST_CORES = (4, 16, 64)
 BOUND, FULL, ALONE = "analytic bound", f"{IN_FLIGHT} in flight, simulated", "one at a time, simulated"
 WHOLE = "whole system"
+NOT_AVAILABLE = {
+    "retrieval": "not yet available: no path from a query to the best items of a whole corpus is compiled"
+}
+"""Core operations of recommendation that have no row, and why."""
 _PLACE = re.compile(r"(<!-- sentence -->\n).*?(<!-- /sentence -->)", re.DOTALL)
 
 
@@ -159,7 +166,9 @@ def study(work: Workload, cpu_seconds: float) -> Study:
     cost = estimate(program.data, work.target, activity)
     rates = (cost.throughput_rps, full.throughput_rps, alone.throughput_rps)
     assert None not in rates, "the chip does nothing"
-    busy = f"{full.bottleneck}, {full.loads[0].utilisation:.0%} busy"
+    busy = f"{full.bottleneck} ({full.loads[0].utilisation:.0%} busy)"
+    if full.loads[0].utilisation < SATURATED:
+        busy = f"{IN_FLIGHT} in flight, which fill no unit; busiest: {busy}"
     loads = tuple(
         AtLoad(name, float(found or 0.0), limit, name == ALONE)
         for name, found, limit in zip(
@@ -188,7 +197,9 @@ def study(work: Workload, cpu_seconds: float) -> Study:
 
 def page(studies: Sequence[Study]) -> str:
     """The generated part of the page."""
-    parts = ["## Verdict", "", *(f"* {text}" for s in studies for text in verdicts(s)), ""]
+    texts = [text for each in studies for text in verdicts(each)]
+    texts += [f"{name}: {why}." for name, why in NOT_AVAILABLE.items()]
+    parts = ["## Verdict", "", *(f"* {text}" for text in texts), ""]
     parts += ["## The CPU", "", *(f"* {text}" for text in machine(studies)), ""]
     for each in studies:
         parts += [f"## {each.name}", "", f"{each.about}.", "", "All scopes side by side:", ""]
@@ -201,35 +212,55 @@ def page(studies: Sequence[Study]) -> str:
 
 
 def verdicts(found: Study) -> list[str]:
-    """What holds with the CPU whole to whole, and where the sentence holds at all."""
+    """What holds with the CPU whole to whole, beside what is at hand, and where the sentence holds at all."""
     out = []
-    for wanted in (f", {SOCKET_CORES} cores", ""):
+    for socket in (True, False):
         mine = [
             line
             for line in found.lines
             if (line.load, line.scope) == (FULL, WHOLE)
             and line.reached_per_s is not None
-            and (line.baseline.endswith(wanted) if wanted else "cores" not in line.baseline)
+            and line.baseline.endswith(" cores") == socket
         ]
         if mine:
-            line = min(mine, key=lambda each: each.times_per_joule or 0.0)
-            slow = min(each.times_per_s for each in mine)
-            whole = "whole to whole" if wanted else f"the {found.baseline.cores} cores at hand"
-            out.append(
-                f"**{found.name}, {whole}** (scope: {WHOLE}; load: {FULL}; baseline: the strongest, "
-                f"{line.baseline}, {line.precision}): {_times(slow)} the queries per second "
-                f"({_yes(slow >= SENTENCE.per_s)}; limit: {line.limit_per_s}) and "
-                f"{_times(line.times_per_joule)} the queries per joule ({_yes(line.reached_per_joule)}; "
-                f"largest term: {line.limit_per_joule}; to spare: {_spare(line)})."
-            )
-    both = [line for line in found.lines if line.reached_per_s and line.reached_per_joule]
+            whole = "whole to whole" if socket else f"beside the {found.baseline.cores} cores at hand"
+            out.append(f"**{found.name}, {whole}** {_verdict(mine)}")
+            if socket:
+                out.append(_host_cores(found, mine[0]))
     judged = [line for line in found.lines if line.reached_per_s is not None]
-    names = sorted({f"{line.scope}, {line.load}" for line in both})
-    out.append(
-        f"{found.name}: both figures are reached in {len(both)} of {len(judged)} rows"
-        + (f" ({'; '.join(names)})." if names else ".")
+    both = [line for line in judged if line.reached_per_s and line.reached_per_joule]
+    places: dict[str, list[str]] = {}
+    for line in both:
+        places.setdefault(f"{line.scope}, {line.load}", []).append(line.baseline)
+    names = [f"{place}: {', '.join(cpus)}" for place, cpus in places.items()]
+    text = f"{found.name}: both figures are reached in {len(both)} of {len(judged)} rows"
+    return [*out, f"{text} ({'; '.join(names)})." if names else f"{text}."]
+
+
+def _verdict(lines: Sequence[Line]) -> str:
+    """Beside the strongest of the baselines, each figure its own; ``lines`` are of one scope and load."""
+    slow = min(lines, key=lambda line: line.times_per_s)
+    lean = min(lines, key=lambda line: line.times_per_joule or 0.0)
+    return (
+        f"(scope: {lean.scope}; load: {lean.load}; baseline: {lean.baseline}, the strongest; precision: 8 "
+        f"bits beside {lean.precision}): {_times(slow.times_per_s)} the queries per second, "
+        f"{SENTENCE.per_s:g}x {_yes(slow.reached_per_s)} (limit: {slow.limit_per_s}), and "
+        f"{_times(lean.times_per_joule)} the queries per joule, {SENTENCE.per_joule:g}x "
+        f"{_yes(lean.reached_per_joule)} (largest term: {lean.limit_per_joule}; {lean.watts:.3g} W, to spare "
+        f"{_spare(lean)}). Power is {slow.times_per_s / (lean.times_per_joule or 1.0):.2g} of the CPU's, "
+        f"{SENTENCE.per_s / SENTENCE.per_joule:.3f} in the sentence."
     )
-    return out
+
+
+def _host_cores(found: Study, line: Line) -> str:
+    """What more cores of the host, which this scope holds one of, do to the ratio."""
+    core = found.baseline.watts_per_core
+    now = line.times_per_joule or 0.0
+    more = [f"{n}: {_times(now * line.watts / (line.watts + (n - 1) * core))}" for n in HOST_CORES]
+    return (
+        f"{found.name}: one host core has {1e9 / line.requests_per_s:.3g} ns a request at this rate; ratio "
+        f"of queries per joule with more of them, {core:.3g} W each: {', '.join(more)}."
+    )
 
 
 def machine(studies: Sequence[Study]) -> list[str]:
@@ -359,7 +390,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             study(WORKLOADS[name](Path(folder)), options.cpu_seconds) for name in options.model or WORKLOADS
         ]
     if options.json:
-        print(json.dumps([each.to_json() for each in found], indent=2))
+        studies = [each.to_json() for each in found]
+        whole = {"published": asdict(SENTENCE), "studies": studies, "not_available": NOT_AVAILABLE}
+        print(json.dumps(whole, indent=2))
     elif options.write is None:
         print(page(found))
     if options.write is not None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from cimc.study.baseline.records import FUSED, INT8, ORT, Baseline
-from cimc.study.baseline.scopes import CostTerms, Scope, scopes_of
+from cimc.study.baseline.scopes import OUTSIDE, CostTerms, Scope, scopes_of
 
 SOCKET_CORES = 64
 """Cores of the processor whose power stands for that of a core: see :mod:`cimc.study.baseline.cpu_power`."""
@@ -138,10 +138,10 @@ def lines_of(
     references: Iterable[Reference],
     published: Published = SENTENCE,
 ) -> list[Line]:
-    """Every load, scope and reference; one that takes one request at a time stands beside such a load only."""
+    """Every load, scope and reference; one that takes one request at a time only beside such a load."""
     references = list(references)
     return [
-        _line(model, load, scope, reference, published)
+        _line(model, load, scope, largest_term(scope, terms), reference, published)
         for load in loads
         for scope in scopes_of(terms, load.requests_per_s, host_core_w)
         for reference in references
@@ -149,7 +149,7 @@ def lines_of(
     ]
 
 
-def _line(model: str, load: AtLoad, scope: Scope, cpu: Reference, published: Published) -> Line:
+def _line(model: str, load: AtLoad, scope: Scope, largest: str, cpu: Reference, published: Published) -> Line:
     joule = scope.requests_per_joule
     per_s = scope.requests_per_s / cpu.requests_per_s
     per_joule = None if joule is None else joule / cpu.requests_per_joule
@@ -168,15 +168,22 @@ def _line(model: str, load: AtLoad, scope: Scope, cpu: Reference, published: Pub
         per_s >= published.per_s if judged else None,
         None if not judged or per_joule is None else per_joule >= published.per_joule,
         load.limit,
-        largest_term(scope),
+        largest,
         allowed - scope.watts if judged else None,
         cpu.why_not,
     )
 
 
-def largest_term(scope: Scope) -> str:
-    """Name and share of what takes most of the power; ``""`` where nothing takes any."""
-    if scope.watts <= 0:
+def largest_term(scope: Scope, terms: CostTerms) -> str:
+    """Name and share of what takes most of the power of a scope; ``""`` where nothing takes any.
+
+    The chip's own energy is told by component where the scope holds nothing else.
+    """
+    held: Mapping[str, float] = scope.terms_w
+    if set(held) == {"chip, dynamic"}:
+        held = {name: pj for name, pj in terms.parts_pj.items() if name not in OUTSIDE}
+    whole = sum(held.values())
+    if whole <= 0:
         return ""
-    name, watts = max(scope.terms_w.items(), key=lambda item: item[1])
-    return f"{name} ({watts / scope.watts:.0%})"
+    name, value = max(held.items(), key=lambda item: item[1])
+    return f"{name} ({value / whole:.0%})"
