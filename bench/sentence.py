@@ -62,7 +62,8 @@ class Workload:
 
     Attributes:
         name: of it.
-        model, calib, requests: for the chip; ``chips``: that it takes; ``weights``: as :func:`cimc.compile`.
+        model, calib, requests: for the chip.
+        target, weights: as :func:`cimc.compile` takes them.
         cpu_model, cpu_requests: for the CPU; ``cpu_is``: how they differ.
     """
 
