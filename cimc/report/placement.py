@@ -11,10 +11,10 @@ import numpy as np
 from cimc.ir.cim import ARRAY, COLS, ROWS, TILE
 from cimc.ir.residence import Residence, residence_of
 from cimc.isa.directory import places_of
-from cimc.isa.program import HostSegment, Program
+from cimc.isa.program import ChipSegment, HostSegment, Program
 from cimc.report import memory_assignment
 from cimc.report.blocks import Block, facts, table
-from cimc.support.quantities import count, percent, ranges
+from cimc.support.quantities import count, percent, ranges, seconds
 from cimc.target.spec import Target
 
 
@@ -69,18 +69,32 @@ def matrix_places(program: Program, target: Target) -> tuple[MatrixPlace, ...]:
 
 
 def instructions(program: Program) -> dict[str, Any]:
-    """Instruction counts: ``total``, by ``tiles`` (text key) and by ``kinds``."""
+    """Instruction counts of a request: ``total``, by ``kinds``, and by ``tiles`` (text key) of any instance.
+
+    A request runs on one instance: ``total`` and ``kinds`` count a stream once, however often it exists.
+    """
     tiles: Counter[int] = Counter()
     kinds: Counter[str] = Counter()
     for segment in program.chip_segments:
+        for stream in segment.streams.values():
+            kinds.update(item.name for item in stream)
         for tile, stream in segment.running():
             tiles[tile] += len(stream)
-            kinds.update(item.name for item in stream)
     return {
         "total": program.instruction_count,
         "tiles": {str(tile): tiles[tile] for tile in sorted(tiles)},
         "kinds": dict(sorted(kinds.items())),
     }
+
+
+def instances(program: Program) -> list[dict[str, Any]]:
+    """Copy groups: ``segment``, number of ``instances``, and the ``tiles`` of each."""
+    return [
+        {"segment": number, "instances": group.count, "tiles": [list(tiles) for tiles in group.instances]}
+        for number, segment in enumerate(program.segments)
+        if isinstance(segment, ChipSegment)
+        for group in segment.copies
+    ]
 
 
 def hosts(program: Program) -> list[dict[str, Any]]:
@@ -101,6 +115,8 @@ def to_json(program: Program, target: Target) -> dict[str, Any]:
             {**asdict(place), "tiles": list(place.tiles)} for place in matrix_places(program, target)
         ],
         "instructions": instructions(program),
+        "copies": instances(program),
+        "allocation": None if (decided := program.remarks.allocation) is None else decided.to_json(),
         "segments": len(program.segments),
         "host_segments": hosts(program),
         "mapping": quality,
@@ -130,7 +146,7 @@ def blocks(program: Program, target: Target) -> list[Block]:
             ),
         )
     ]
-    out += memory_assignment.blocks(program)
+    out += [*_instances(program), *memory_assignment.blocks(program)]
     counted = instructions(program)
     per_tile = ", ".join(f"{tile}: {number}" for tile, number in counted["tiles"].items())
     segments = len(program.chip_segments)
@@ -144,6 +160,31 @@ def blocks(program: Program, target: Target) -> list[Block]:
         lines += [("", f"because {reason}") for reason in host["reasons"]]
     out.append(facts("Instructions (static, one request)", lines))
     return out
+
+
+def _instances(program: Program) -> list[Block]:
+    """How often the dense part exists, where, and why so often."""
+    lines: list[tuple[str, object]] = []
+    for group in instances(program):
+        number, tiles = group["instances"], group["tiles"]
+        of_segment = f" of segment {group['segment']}" if len(program.segments) > 1 else ""
+        lines.append(("instances", f"{number}{of_segment}: request k runs on number k mod {number}"))
+        lines.append(("on tiles", ", ".join("+".join(map(str, each)) for each in tiles)))
+    said = program.remarks.allocation
+    if said is not None:
+        wanted = "latency of one request"
+        if said.objective == "throughput":
+            wanted = f"throughput with {count(said.load)} requests in flight"
+        if not lines:
+            lines.append(("instances", "1"))
+        lines += [
+            ("decided", f"{said.instances} of layers and vector work, {said.places} of the rows read most"),
+            ("", f"for {wanted}, by {said.produced_by}"),
+            ("expected", f"busiest unit {seconds(said.busy_ns)} a request, {seconds(said.latency_ns)} alone"),
+            ("", f"{count(said.load)} requests in {seconds(said.period_ns)}"),
+            ("bound", f"{seconds(said.bound_ns)} at least, whatever is copied: gap {percent(said.gap)}"),
+        ]
+    return [facts("Copies", lines)] if lines else []
 
 
 def _tiles(tiles: tuple[int, ...]) -> str:
