@@ -275,9 +275,12 @@ class ChipRun:
             run.observer((self.number, tile.number, at), i, self.first, matrix, bags, mode)
 
     def _instances(self, count: int) -> list[tuple[int, slice]]:
-        """Each of ``count`` instances of a stream with the requests of the block that use it, if any do."""
+        """Each of ``count`` instances of a stream with the requests of the block that use it, if any do.
+
+        Where there is no request at all every instance is known to have done nothing.
+        """
         found = [(k, slice((k - self.first) % count, None, count)) for k in range(count)]
-        return [(k, mine) for k, mine in found if mine.start < max(self.rows, 1)]
+        return [(k, mine) for k, mine in found if mine.start < self.rows or not self.rows]
 
     def _local_use(self, what: str) -> int:
         """Number of this use of ``what`` for the same requests: keeps the noise of repeated uses apart."""

@@ -98,6 +98,17 @@ def test_the_mean_of_busy_times_is_what_the_simulation_sees(count: int | tuple[i
     assert seen.keys() == cost.busy.keys()
 
 
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("mode", ["exact", "adc", "noisy"])
+def test_a_run_of_no_request_does_nothing_on_every_instance(count: int | tuple[int, ...], mode: str) -> None:
+    device = "wan2022" if mode == "noisy" else None
+    nothing = {name: array[:0] for name, array in REQUESTS.items()}
+    found = several(count).run(nothing, mode, device=device)  # type: ignore[arg-type]
+    assert all(len(value) == 0 for value in found.outputs.values())
+    assert sum(done.ids for done in found.activity.lookups.values()) == 0
+    assert found.cost.events.keys() == several(count).run(REQUESTS, "exact").cost.events.keys()
+
+
 def test_copies_raise_throughput() -> None:
     plenty = requests_for(MODEL, batch=300, seed=6)
     rates = [p.simulate(plenty, Arrivals(in_flight=64)).throughput_rps for p in (plain(), several(4))]

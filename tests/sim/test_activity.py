@@ -23,6 +23,7 @@ from cimc.sim.executor import Simulator
 from cimc.sim.run_state import Requests
 from cimc.target import load_target
 from cimc.target.spec import Target
+from cimc.transforms.passes import DEFAULT_PIPELINE
 from models.tiny import requests_for, tiny_dlrm
 from tests.copied import copied
 from tests.cost.cost_programs import Blocks, program
@@ -173,7 +174,8 @@ def test_instances_take_their_own_ways(tmp_path: Path) -> None:
     model, _ = tiny_dlrm(seed=0, tables=3)
     onnx.save(model, tmp_path / "tiny.onnx")
     target = load_target("tsinghua28{chip.ports=4 system.chips=2}")
-    compiled = compile(tmp_path / "tiny.onnx", target, calib=requests_for(model, batch=32, seed=6))
+    calib, once = requests_for(model, batch=32, seed=6), DEFAULT_PIPELINE.replace("allocate,", "")
+    compiled = compile(tmp_path / "tiny.onnx", target, calib=calib, pipeline=once)
     made = copied(compiled.data, target, 3)  # instances are on the other chip
     ports = [replace(s, host_ports=s.nearest_ports(target)) for s in made.chip_segments]
     made = replace(made, segments=tuple(ports))
