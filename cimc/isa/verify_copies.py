@@ -10,7 +10,7 @@ from cimc.isa.program import ChipSegment, Program
 from cimc.target.spec import Target
 
 MAX_PERIOD = 1024
-"""Requests after which all instances of a segment are used alike again."""
+"""Requests after which all instances of a program are used alike again."""
 
 
 def wrong_copies(segment: ChipSegment, program: Program, target: Target) -> str:
@@ -29,8 +29,8 @@ def wrong_copies(segment: ChipSegment, program: Program, target: Target) -> str:
     taken = {place for tile in segment.streams for place in segment.places(tile)}
     if len(taken) != sum(len(segment.places(tile)) for tile in segment.streams):
         return "two streams, or two instances, are on one tile"
-    if segment.period > MAX_PERIOD:
-        return f"its instances come round after more than {MAX_PERIOD} requests"
+    if program.period > MAX_PERIOD:  # of all segments: timing has a template for every turn
+        return f"instances come round after more than {MAX_PERIOD} requests"
     for tile, stream in segment.streams.items():
         why = _wrong_layers(segment, tile, stream, program)
         if why:

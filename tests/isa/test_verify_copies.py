@@ -119,6 +119,22 @@ def test_instances_come_round_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -
         verify_program(copied(two_tiles(), TSINGHUA, {9: 2, 12: 3}), TSINGHUA)
 
 
+def test_instances_of_all_segments_come_round_in_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each segment by itself within the bound: 2 and 3, but 6 together."""
+    monkeypatch.setattr("cimc.isa.verify_copies.MAX_PERIOD", 5)
+    streams = {tile: (load(1), relu(1, 0, 4), store(1, 4)) for tile in (9, 12)}
+    one = program({9: list(streams[9])}, inputs=[dense(1)], outputs=[dense(1, "y")])
+    first = replace(segment(one), copies=(CopyGroup(((9,), (20,))),))
+    second = ChipSegment(
+        (dense(1, "y"),), (dense(1, "z"),), {12: streams[12]}, (CopyGroup(((12,), (21,), (22,))),)
+    )
+    header = replace(one.header, inputs=(("x", "float32", (-1, 1)),))
+    made = replace(one, header=header, segments=(first, replace(second, copies=())))
+    verify_program(made, TSINGHUA)
+    with pytest.raises(ProgramError, match="after more than 5 requests"):
+        verify_program(replace(made, segments=(first, second)), TSINGHUA)
+
+
 @pytest.mark.parametrize(
     "broken",
     [
