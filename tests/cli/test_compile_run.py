@@ -43,19 +43,22 @@ def test_json_of_compile(tiny: Tiny, tmp_path: Path) -> None:
     assert found["program"]["seed"] == 3
     assert found["program"]["model"] == "tiny.onnx"
     assert set(found["placement"]) == {
-        "matrices", "instructions", "segments", "host_segments", "mapping", "tables", "decisions",
+        "matrices", "instructions", "copies", "allocation", "segments", "host_segments", "mapping", "tables",
+        "decisions",
     }  # fmt: skip
-    assert (
-        sum(found["placement"]["instructions"]["tiles"].values())
-        == (found["placement"]["instructions"]["total"])
-    )
+    counted, (group,) = found["placement"]["instructions"], found["placement"]["copies"]
+    assert sum(counted["kinds"].values()) == counted["total"]
+    assert group["instances"] == found["placement"]["allocation"]["instances"] > 1
+    assert sum(counted["tiles"].values()) == counted["total"] * group["instances"]
     assert list(found["timings"]) == [
         "canonicalize",
         *FRONTEND.split(",")[1:],
         "quantize",
         "group",
+        "allocate",
         "shard",
         "choose-adc-steps",
+        "copy",
         "place",
         "schedule",
         "lower",
