@@ -88,7 +88,7 @@ def test_simulate_prints_ratios_and_the_throughput_at_a_bound(tiny: Tiny, progra
     assert found["baseline"]["at_p99"]["scopes"][0]["requests_per_s"] == found["at_p99"]["throughput_rps"]
     alone = call("simulate", program, "--inputs", tiny.requests, "--p99-us", 1e-6).out
     assert "not even one request at a time keeps it" in alone
-    tight = found["simulation"]["unloaded_ns"]["max"] * 1.5 / 1e3
+    tight = found["simulation"]["unloaded_ns"]["max"] * 1.02 / 1e3
     bounded = call("simulate", program, "--inputs", tiny.requests, "--p99-us", tight, "--json").json["at_p99"]
     assert bounded["p99_ns"] <= tight * 1e3
     assert 0 < bounded["throughput_rps"] < found["at_p99"]["throughput_rps"]

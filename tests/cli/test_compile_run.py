@@ -163,8 +163,10 @@ def test_check_each_measures_every_pass_and_the_program(tiny: Tiny, tmp_path: Pa
         *FRONTEND.split(",")[1:],
         "quantize",
         "group",
+        "allocate",
         "shard",
         "choose-adc-steps",
+        "copy",
         "place",
         "schedule",
         "lower",
@@ -193,7 +195,7 @@ def test_print_ir_after_goes_to_stderr(tiny: Tiny, tmp_path: Path) -> None:
     assert "rec.embedding_bag" in done.err
     assert 'loc("' in done.err
     assert done.json["output"].endswith("p.cimc")
-    assert call(*args, "--print-ir-after", "all").err.count("// -----// IR after") == 18
+    assert call(*args, "--print-ir-after", "all").err.count("// -----// IR after") == 20
 
 
 def test_what_does_not_fit_is_compiled_with_other_options(tmp_path: Path) -> None:

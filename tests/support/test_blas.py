@@ -40,7 +40,7 @@ def test_holders_may_leave_in_any_order(two_threads: None) -> None:
     assert set(threads()) == {2}
 
 
-def test_shard_multiplies_with_one_thread(two_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_adc_steps_are_chosen_with_one_thread(two_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
     import cimc.transforms.partition.adc_steps as ranges
 
     seen: list[int] = []
@@ -52,6 +52,6 @@ def test_shard_multiplies_with_one_thread(two_threads: None, monkeypatch: pytest
 
     monkeypatch.setattr(ranges, "column_sums", watched)
     made, ctx = mlp((40, 30, 3))
-    Pipeline.parse("quantize,shard").run(made, ctx)
+    Pipeline.parse("quantize,shard,choose-adc-steps").run(made, ctx)
     assert set(seen) == {1}
     assert set(threads()) == {2}
