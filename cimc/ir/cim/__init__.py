@@ -13,7 +13,15 @@ from xdsl.ir import Dialect
 
 from cimc.ir.block_fields import ARRAY, BLOCK_FIELDS, COL0, COLS, OFFSET, REPLICA_FIELDS, ROW0, ROWS, TILE
 from cimc.ir.cim.activation_types import activation_type, u8
-from cimc.ir.cim.copies import AllocationOp, CopiesOp, InstancesOp, allocation_of, copies_of, instances_of
+from cimc.ir.cim.copies import (
+    INSTANCE_MEMORY,
+    AllocationOp,
+    CopiesOp,
+    InstancesOp,
+    allocation_of,
+    copies_of,
+    instances_of,
+)
 from cimc.ir.cim.decisions import (
     DECISIONS,
     AdcOp,
@@ -72,6 +80,7 @@ __all__ = [
     "COL0",
     "COLS",
     "DECISIONS",
+    "INSTANCE_MEMORY",
     "OFFSET",
     "REPLICA_FIELDS",
     "ROW0",

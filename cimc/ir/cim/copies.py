@@ -23,6 +23,9 @@ from xdsl.utils.exceptions import VerifyException
 from cimc.ir.cim.number_table import NumbersAttr
 from cimc.ir.tensor_store import TensorStore
 
+INSTANCE_MEMORY = "scratchpad of an instance"
+"""Resource of a shortage that more tiles for each instance may end."""
+
 D = TypeVar("D", bound=IRDLOperation)
 
 

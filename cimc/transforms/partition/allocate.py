@@ -81,8 +81,10 @@ class Allocate(ModulePass):
         data.remark(_remark(self, problem, found))
 
     def adjusted(self, shortage: Shortage) -> Allocate | None:
-        """With fewer instances at most."""
-        return replace(self, most=self.most // 2) if self.most > 1 else None
+        """With fewer instances at most; with one, which has all tiles, where their memory is too small."""
+        if self.most == 1:
+            return None
+        return replace(self, most=1 if shortage.resource == cim.INSTANCE_MEMORY else self.most // 2)
 
     def _problem(self, op: ModuleOp, data: CompilerContext, target: Target) -> AllocationProblem | None:
         """The problem; ``None`` where not even one of everything fits, as far as cells go."""

@@ -35,7 +35,7 @@ from cimc.transforms.quantise.room import no_room
 
 Ints = NDArray[np.int64]
 _CHIPS = ("flat", "load", "solve", "near")
-_MOST_TILES = 8
+_MOST_TILES = 4
 """Tiles of an instance that are tried where its scratchpads are too small."""
 
 
@@ -201,11 +201,11 @@ class Place(ChoosingPass):
         self._remark(problem, Placed(at, "instances", {}), at, places, packing, matrices, data)
 
     def adjusted(self, shortage: Shortage) -> Place | None:
-        """With one tile more for each instance, where a scratchpad is too small."""
+        """With twice the tiles for each instance, where a scratchpad is too small."""
         tiles = self.tiles or 1
-        if shortage.resource != "scratchpad" or tiles >= _MOST_TILES:
+        if shortage.resource != cim.INSTANCE_MEMORY or tiles >= _MOST_TILES:
             return None
-        return replace(self, tiles=tiles + 1)
+        return replace(self, tiles=2 * tiles)
 
     def _tiles(self, op: ModuleOp) -> int:
         """Tiles of an instance at least."""

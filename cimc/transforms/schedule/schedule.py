@@ -75,12 +75,12 @@ class Schedule(ModulePass):
             raise PassError("pass.needs-place", "the instances have no tiles yet", hint="run 'place' before")
         allowed = None if instances is None else instances[0].tolist()
         tiles, short = assign_tiles(stages, chip, data, target, self._slack, allowed)
+        if short is not None and allowed is not None:
+            raise InfeasibleError(_of_instance(short), subject=f"an instance of {len(allowed)} tiles")
         if short is not None and self._next() is not None:
             raise InfeasibleError(
                 short, subject=f"schedule{{fill={self._slack.fill} free={self._slack.free}}}"
             )
-        if short is not None and allowed is not None:
-            raise InfeasibleError(short, subject=f"an instance of {len(allowed)} tiles")
         moved, remark = self._moved(chip, stages, tiles, data, target, allowed)
         tiles |= moved
         if allowed is None:
@@ -88,7 +88,14 @@ class Schedule(ModulePass):
         else:
             order_by_start(function, stages, len(allowed), data.store, target)
         _communicate(function, stages, tiles, frozenset(moved))
-        used = _allocate(function, stages, tiles, target)
+        try:
+            used = _allocate(function, stages, tiles, target)
+        except InfeasibleError as error:
+            if allowed is None:
+                raise
+            raise InfeasibleError(
+                _of_instance(error.shortage), subject=f"an instance of {len(allowed)} tiles"
+            ) from None
         data.remark(ScheduleRemarks(used, tuple(cut), remark))
         _annotate(function, stages, tiles)
 
@@ -129,6 +136,11 @@ class Schedule(ModulePass):
             return {}, None
         lookups = [o for o in chip if isinstance(o, cim.LookupOp) and streamed(o, stages[o], stages)]
         return spread_reduction_tiles(chip, stages, tiles, lookups, data, target)
+
+
+def _of_instance(shortage: Shortage) -> Shortage:
+    """Too small a scratchpad, as ``place`` and ``allocate`` are told: more tiles, or one instance, may help."""
+    return replace(shortage, resource=cim.INSTANCE_MEMORY)
 
 
 def assign_stages(function: FuncOp) -> dict[Operation, int]:

@@ -87,6 +87,7 @@ def test_fewer_are_tried_where_a_memory_is_too_small() -> None:
     some = Shortage("arrays", 2, 1, "arrays")
     fewer = Allocate(most=5).adjusted(some)
     assert fewer == Allocate(most=2)
+    assert Allocate(most=64).adjusted(Shortage(cim.INSTANCE_MEMORY, 2, 1, "bytes")) == Allocate(most=1)
     assert Allocate(most=1).adjusted(some) is None
 
 
