@@ -139,7 +139,7 @@ class Schedule(ModulePass):
 
 
 def _of_instance(shortage: Shortage) -> Shortage:
-    """Too small a scratchpad, as ``place`` and ``allocate`` are told: more tiles, or one instance, may help."""
+    """What ``place`` and ``allocate`` are told: more tiles for each instance, or one instance, may help."""
     return replace(shortage, resource=cim.INSTANCE_MEMORY)
 
 
