@@ -26,6 +26,7 @@ from cimc.timing import Arrivals, simulate
 from cimc.timing import simulation as running
 from cimc.timing.simulation import simulate_visits
 from cimc.timing.visits import Recorder
+from cimc.transforms.passes import FRONTEND
 from models.tiny import requests_for, tiny_dlrm
 from tests.cost.cost_programs import TSINGHUA, program, table
 
@@ -160,7 +161,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Compiled, dict[str, 
     path = tmp_path_factory.mktemp("simulate") / "tiny.onnx"
     onnx.save(model, path)
     calib = requests_for(model, batch=50, seed=6)
-    return compile(path, calib=calib), requests_for(model, batch=300, seed=5)
+    # one instance, which so few requests fill; tests/e2e/test_copies.py has several
+    line = f"{FRONTEND},quantize,group,shard,choose-adc-steps,place,schedule,lower"
+    return compile(path, calib=calib, pipeline=line), requests_for(model, batch=300, seed=5)
 
 
 def test_a_model_keeps_units_as_busy_as_the_model_says(tiny: tuple[Compiled, dict[str, np.ndarray]]) -> None:
