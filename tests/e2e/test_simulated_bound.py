@@ -10,6 +10,7 @@ import pytest
 import cimc
 from cimc.cost import estimate
 from cimc.timing import Arrivals, simulate
+from cimc.transforms.passes import FRONTEND
 
 MODELS = Path(__file__).parents[2] / "models"
 
@@ -19,9 +20,32 @@ def arrays(part: str) -> dict[str, np.ndarray]:
         return dict(file)
 
 
+ONE_OF_EACH = (
+    f"{FRONTEND},quantize,group,shard{{converter_parallelism=0.2}},choose-adc-steps,place{{chips=near}},"
+    "schedule{reduction_tiles=spread},lower"
+)
+
+
 @pytest.fixture(scope="module")
 def program() -> cimc.Program:
-    return cimc.compile(MODELS / "dlrm_small.onnx", "tsinghua28", arrays("calib"))
+    """One instance of everything, which these loads fill."""
+    return cimc.compile(MODELS / "dlrm_small.onnx", "tsinghua28", arrays("calib"), ONE_OF_EACH)
+
+
+@pytest.mark.parametrize(
+    "arrivals", [Arrivals("closed", 64), Arrivals("closed", 512), Arrivals("fixed", rate=1e8)]
+)
+def test_nor_do_many_instances_exceed_it(arrivals: Arrivals) -> None:
+    made = cimc.compile(MODELS / "dlrm_small.onnx", "tsinghua28", arrays("calib"))
+    assert made.data.period > 8
+    found, activity = simulate(made.data, made.target, arrays("requests"), arrivals)
+    bound = estimate(made.data, made.target, activity).throughput_rps
+    throughput = found.steady.throughput
+    assert bound is not None
+    assert throughput is not None
+    # a run that is too short has requests under way at both ends
+    least = throughput.value if throughput.low is None else throughput.low
+    assert least <= bound * (1.0 if throughput.low is not None else 1.25)
 
 
 @pytest.mark.parametrize(
