@@ -30,7 +30,7 @@ from cimc.target.spec import Constant, Target
 class Reading:
     """The table that a lookup reads, and its mean activity per execution.
 
-    Arrays over the places of the table, copies of blocks included: ``blocks`` ``[n, 7]``, ``residence``,
+    Arrays over the places of the table at the owners that are asked, copies included: ``blocks`` ``[n, 7]``, ``residence``,
     ``rows`` (rows read), ``activations`` (reads: of arrays up to ``pool_rows`` rows at once).  ``visits``:
     owner -> executions that reach it; owners are tiles, and DRAMs under their code in the block table.
     ``ids`` per execution, of ``id_width`` bits; ``row_words``: numbers that are kept beside each row and
@@ -111,12 +111,14 @@ def reading(
                 "cost.bad-activity", f"{where}: {what} has shape {counts.shape}, not ({len(blocks)},)"
             )
     _check_visits(seen, blocks, where)
+    # with copies for every instance most owners are not asked here
+    asked = np.isin(blocks[:, TILE], [tile for tile, count in seen.tile_visits.items() if count])
     return Reading(
         matrix,
-        blocks,
-        residence_of(blocks),
-        seen.block_rows / executions,
-        seen.block_activations / executions,
+        blocks[asked],
+        residence_of(blocks[asked]),
+        seen.block_rows[asked] / executions,
+        seen.block_activations[asked] / executions,
         {tile: count / executions for tile, count in sorted(seen.tile_visits.items()) if count},
         seen.ids / executions,
         item.number("idbits"),

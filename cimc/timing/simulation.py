@@ -28,6 +28,8 @@ from cimc.timing.visits import Recorder
 F64 = NDArray[np.float64]
 WINDOW = 512
 """Requests whose tasks are made at a time, and forgotten when they are done."""
+_PER_TURN = 32
+"""Those of them that use the same instances, at least: their tasks are made together."""
 
 
 @dataclass(frozen=True)
@@ -277,13 +279,14 @@ def simulate_visits(
     if link_buffer is not None and link_buffer < 1:
         raise RequestError("simulate.bad-buffer", "the buffer of a mesh link holds at least one message")
     templates = templates_of(CostModel(program, target, None), scratchpad_gbps)
+    window = max(WINDOW, _PER_TURN * len(templates))
     loop = Loop(requests, arrivals.times(requests), arrivals.in_flight)
     unloaded: list[F64] = [np.zeros(0)]
     nothing = np.zeros(0, np.int32)
     spans = [Spans(nothing, nothing, nothing, np.zeros(0), np.zeros(0))]
     while loop.loaded < requests:
         first = loop.loaded
-        stop = min(requests, first + max(WINDOW, arrivals.in_flight if not first else 0))
+        stop = min(requests, first + max(window, arrivals.in_flight if not first else 0))
         graph = expand(templates, recorder, first, stop, target, scratchpad_gbps)
         places = _places(templates[0], link_buffer)
         loop.play(graph, places)
