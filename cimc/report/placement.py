@@ -182,7 +182,10 @@ def _instances(program: Program) -> list[Block]:
             ("", f"for {wanted}, by {said.produced_by}"),
             ("expected", f"busiest unit {seconds(said.busy_ns)} a request, {seconds(said.latency_ns)} alone"),
             ("", f"{count(said.load)} requests in {seconds(said.period_ns)}"),
-            ("bound", f"{seconds(said.bound_ns)} at least, whatever is copied: gap {percent(said.gap)}"),
+            (
+                "bound",
+                f"{seconds(said.bound_ns)} at least by this estimate, whatever is copied: gap {percent(said.gap)}",
+            ),
         ]
     return [facts("Copies", lines)] if lines else []
 

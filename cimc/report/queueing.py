@@ -48,7 +48,11 @@ def simulation_blocks(found: Simulation, cost: Cost | None) -> list[Block]:
     if cost is not None:
         alone = f"{seconds(cost.latency_ns)} for one request alone, at most {rate(cost.throughput_rps)}"
         lines.append(("analytic", alone))
-        closed = (how.in_flight, float(found.unloaded.mean())) if how.kind == "closed" else None
+        closed = (
+            (min(how.in_flight, found.requests), float(found.unloaded.mean()))
+            if how.kind == "closed"
+            else None
+        )
         lines += machine_lines(cost, found.throughput_rps, closed)
         lines.append(("energy", f"{joules(cost.energy_pj)} per request, dynamic: waiting costs none of it"))
     if found.link_buffer is not None:

@@ -47,7 +47,7 @@ def test_a_report_says_why_there_are_so_many() -> None:
     assert found["decided"].startswith("3 of layers and vector work, 6 of the rows read most")
     assert "throughput with 64 requests in flight, by cp-sat" in found["decided"]
     assert found["expected"] == "busiest unit 20.0 ns a request, 1.70 us alone; 64 requests in 2.96 us"
-    assert found["bound"] == "2.80 us at least, whatever is copied: gap 5.7 %"
+    assert found["bound"] == "2.80 us at least by this estimate, whatever is copied: gap 5.7 %"
 
 
 def test_one_instance_is_a_decision_as_well() -> None:

@@ -125,7 +125,7 @@ def instances_of(module: ModuleOp, store: TensorStore) -> NDArray[np.int64] | No
     return None if found is None else found.tiles.array(store, np.int64)
 
 
-def say(module: ModuleOp, op: IRDLOperation) -> None:
+def put_before_function(module: ModuleOp, op: IRDLOperation) -> None:
     """Put what was decided of all layers before the function."""
     function = next(o for o in module.body.block.ops if isinstance(o, FuncOp))
     Rewriter.insert_op(op, InsertPoint.before(function))

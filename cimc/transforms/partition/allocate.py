@@ -13,7 +13,7 @@ from xdsl.passes import ModulePass
 
 from cimc.errors import PassError, Shortage
 from cimc.ir import cim
-from cimc.ir.cim.copies import say
+from cimc.ir.cim.copies import put_before_function
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.mapping.allocation.allocation_problem import (
     Allocation,
@@ -74,10 +74,11 @@ class Allocate(ModulePass):
             matrix.refuse(cim.ShardsOp)
         problem = self._problem(op, data, target)
         if problem is None:
+            data.notes.append("allocate: the arrays do not hold all rows once; nothing is copied")
             return
         found = solve_allocation(problem)
         columns = {each.name: each.widths[at] for each, at in zip(problem.layers, found.widths, strict=True)}
-        say(op, cim.AllocationOp(found.instances, found.places, found.tiles, columns))
+        put_before_function(op, cim.AllocationOp(found.instances, found.places, found.tiles, columns))
         data.remark(_remark(self, problem, found))
 
     def adjusted(self, shortage: Shortage) -> Allocate | None:
@@ -161,10 +162,14 @@ def _tables(
     ns = (loads / widths * steps * float(target.array.step_ns))[order]
     total, heaviest = float(ns.sum()), float(ns[0])
     options: list[tuple[int, int, float, float]] = []
-    for count in _multiples(target, target.n_tiles):
-        near, far = (max(target.n_tiles / places, 1.0) for places in (count, 1))
+    far = float(target.n_tiles)
+    bits = [work.answer_bits(far)]
+    busy = max(heaviest, total / arrays, _link_ns(bits[0], far, target))
+    options.append((1, 0, _MARGIN * busy, _MARGIN * _router_ns(work.bits_in + bits[0], target)))
+    for count in _multiples(target, target.n_tiles)[1:]:
+        near = max(target.n_tiles / count, 1.0)
         for chosen in sorted({len(ns), *(int((ns > share * total / arrays).sum()) for share in _SHARES)}):
-            if not chosen and count > 1:
+            if not chosen:
                 continue
             hot, cold = _arrays_of(widths[order[:chosen]], target), _arrays_of(widths[order[chosen:]], target)
             mine = float(ns[:chosen].sum())
@@ -178,14 +183,8 @@ def _tables(
                 float(ns[chosen]) if chosen < len(ns) else 0.0,
                 links,
             )
-            if count == 1:
-                bits = [work.answer_bits(far)]
-                busy = max(heaviest, total / arrays, _link_ns(bits[0], far, target))
-            more = 0 if count == 1 else hot * count + cold - arrays
-            if count == 1 and options:
-                continue
             one = _router_ns(work.bits_in + sum(bits), target)
-            options.append((count, max(more, 0), _MARGIN * busy, _MARGIN * one))
+            options.append((count, max(hot * count + cold - arrays, 0), _MARGIN * busy, _MARGIN * one))
     return TableChoices(*(tuple(column) for column in zip(*_worthwhile(options), strict=True))), arrays
 
 

@@ -12,7 +12,7 @@ from xdsl.passes import ModulePass
 
 from cimc.errors import PassError, Shortage
 from cimc.ir import cim
-from cimc.ir.cim.copies import say
+from cimc.ir.cim.copies import put_before_function
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.residence import Residence
 from cimc.isa.verify_copies import MAX_PERIOD
@@ -64,7 +64,7 @@ class Copy(ModulePass):
             if isinstance(matrix, cim.WeightsOp):
                 of = np.repeat(np.arange(matrix.shards().count, dtype=np.int32), instances - 1)
                 _decide(matrix, of, data)
-        say(op, cim.CopiesOp(instances))
+        put_before_function(op, cim.CopiesOp(instances))
 
     def adjusted(self, shortage: Shortage) -> Copy | None:
         """With half the instances."""

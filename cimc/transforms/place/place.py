@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from cimc.errors import InfeasibleError, PassError, Shortage
 from cimc.ir import cim
-from cimc.ir.cim.copies import say
+from cimc.ir.cim.copies import put_before_function
 from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.residence import SRAM_ARRAY, Residence, dram_tile
 from cimc.mapping import PlacementProblem, evaluate
@@ -57,8 +57,8 @@ class Place(ChoosingPass):
     layer that most lookups feed.
 
     Where ``copy`` decided on instances, those are laid out first, each of at least ``tiles`` tiles
-    (as ``allocate`` decided, or 1) in a zone of its own, and tables go round the instances that read them
-    (:mod:`cimc.transforms.place.place_instances`); ``strategy`` then packs blocks into arrays alone.
+    (and as many as ``allocate`` decided) in a zone of its own, and tables go round the instances that read
+    them (:mod:`cimc.transforms.place.place_instances`); ``strategy`` then packs blocks into arrays alone.
 
     Options of the strategy are options of the pass; those of the method of ``dense`` are, as ``dense_NAME``.
 
@@ -197,7 +197,7 @@ class Place(ChoosingPass):
             "instances",
             lambda t: cim.by_value(t.ravel() // target.tiles_per_chip, "chip"),
         )
-        say(op, cim.InstancesOp(numbers))
+        put_before_function(op, cim.InstancesOp(numbers))
         self._remark(problem, Placed(at, "instances", {}), at, places, packing, matrices, data)
 
     def adjusted(self, shortage: Shortage) -> Place | None:
@@ -210,7 +210,7 @@ class Place(ChoosingPass):
     def _tiles(self, op: ModuleOp) -> int:
         """Tiles of an instance at least."""
         allocated = cim.allocation_of(op)
-        return self.tiles or (1 if allocated is None else allocated.tiles.value.data)
+        return max(self.tiles or 1, 1 if allocated is None else allocated.tiles.value.data)
 
     def pack(
         self, places: Places, groups: list[ArrayGroup], target: Target, demand: Demand

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cimc.errors import PassError
-from cimc.ir.cim.copies import CopiesOp, InstancesOp, copies_of, instances_of, say
+from cimc.ir.cim.copies import CopiesOp, InstancesOp, copies_of, instances_of, put_before_function
 from cimc.ir.cim.number_table import NumbersAttr
 from cimc.ir.text import new_context, parse_ir, print_ir
 
@@ -24,8 +24,10 @@ def test_they_read_back() -> None:
     plain = parse_ir(MAIN, ctx)
     assert copies_of(plain) == 1
     assert instances_of(plain, ctx.store) is None
-    say(plain, CopiesOp(2))
-    say(plain, InstancesOp(NumbersAttr.of(np.array([[3, 4], [5, 6]]), ctx.store, "i", lambda _: ())))
+    put_before_function(plain, CopiesOp(2))
+    put_before_function(
+        plain, InstancesOp(NumbersAttr.of(np.array([[3, 4], [5, 6]]), ctx.store, "i", lambda _: ()))
+    )
     assert print_ir(plain) == print_ir(module)
 
 

@@ -109,3 +109,12 @@ def test_answers_of_a_lookup() -> None:
     pooled, single = LookupWork(4.0, 3.0, False, 100.0), LookupWork(4.0, 3.0, True, 100.0)
     assert single.answer_bits(4) == pytest.approx(0.75 * 4 * 100)
     assert pooled.answer_bits(4) == pytest.approx(0.75 * 4 * (1 - 0.75**3) * 100)
+
+
+def test_it_says_when_the_arrays_are_too_few_for_any_copy() -> None:
+    module, ctx = dlrm()
+    assert ctx.target is not None
+    ctx.target = with_overrides(ctx.target, {"chip.mesh": (1, 1), "tile.arrays": 1})
+    Pipeline.parse("quantize,group,allocate").run(module, ctx)
+    assert cim.allocation_of(module) is None
+    assert any("nothing is copied" in note for note in ctx.notes)
