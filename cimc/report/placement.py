@@ -184,7 +184,8 @@ def _instances(program: Program) -> list[Block]:
             ("", f"{count(said.load)} requests in {seconds(said.period_ns)}"),
             (
                 "bound",
-                f"{seconds(said.bound_ns)} at least by this estimate, whatever is copied: gap {percent(said.gap)}",
+                f"{seconds(said.bound_ns)} at least by this estimate, whatever is copied: "
+                f"gap {percent(said.gap)}",
             ),
         ]
     return [facts("Copies", lines)] if lines else []
