@@ -33,8 +33,8 @@ class Reading:
     Arrays over the places of the table at the owners that are asked, copies included: ``blocks`` ``[n, 7]``,
     ``residence``, ``rows`` (rows read), ``activations`` (reads: of arrays up to ``pool_rows`` rows at once).
     ``visits``: owner -> executions that reach it; owners are tiles, and DRAMs under their code in the block
-    table.  ``ids`` per execution, of ``id_width`` bits; ``row_words``: numbers that are kept beside each row and
-    returned with it, a scale and a bias.
+    table.  ``ids`` per execution, of ``id_width`` bits; ``row_words``: numbers that are kept beside each row
+    and returned with it, a scale and a bias.
     """
 
     matrix: Matrix

@@ -6,6 +6,7 @@ above can read it.
 """
 
 from cimc.remarks.all_remarks import REMARKS, Remarks, register_remark
+from cimc.remarks.allocation_remarks import AllocationRemarks
 from cimc.remarks.host_work import HostWork
 from cimc.remarks.model_remarks import (
     ChipWork,
@@ -49,6 +50,7 @@ from cimc.remarks.weight_remarks import (
 
 __all__ = [
     "REMARKS",
+    "AllocationRemarks",
     "ChipAssignment",
     "ChipWork",
     "ClippedInput",

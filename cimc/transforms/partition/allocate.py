@@ -49,7 +49,8 @@ class Allocate(ModulePass):
 
     ``objective`` ``throughput``: requests per second with ``load`` requests in flight; ``latency``: of one
     alone.  The decision is CP-SAT's, on expected work per request (``request_work.py``), with a bound; at
-    most ``most`` instances.  ``shard`` and ``copy`` carry it out.
+    most ``most`` instances.  ``shard`` and ``copy`` carry it out.  With ``most=0``, which is tried last where
+    the target is nearly full, nothing is decided: nothing is copied, and ``shard`` sees to the columns.
 
     Precondition: quantised, not sharded.  Postcondition: ``cim.allocation``.
     """
@@ -66,12 +67,14 @@ class Allocate(ModulePass):
             raise PassError(
                 "allocate.option", f"objective={self.objective} is none of {', '.join(OBJECTIVES)}"
             )
-        if self.load < 1 or self.most < 1:
-            raise PassError("allocate.option", "load and most are at least 1")
+        if self.load < 1 or self.most < 0:
+            raise PassError("allocate.option", "load is at least 1, and most at least 0")
         if cim.allocation_of(op) is not None:
             raise PassError("pass.decided-already", "there is a cim.allocation", hint="run 'allocate' once")
         for matrix in cim.matrices_of(op):
             matrix.refuse(cim.ShardsOp)
+        if self.most == 0:
+            return
         problem = self._problem(op, data, target)
         if problem is None:
             data.notes.append("allocate: the arrays do not hold all rows once; nothing is copied")
@@ -82,10 +85,15 @@ class Allocate(ModulePass):
         data.remark(_remark(self, problem, found))
 
     def adjusted(self, shortage: Shortage) -> Allocate | None:
-        """With fewer instances at most; with one, which has all tiles, where their memory is too small."""
-        if self.most == 1:
+        """With fewer instances at most; with one, which has all tiles, where their memory is too small.
+
+        At last with no decision: narrow layers may be what does not fit.
+        """
+        if self.most == 0:
             return None
-        return replace(self, most=1 if shortage.resource == cim.INSTANCE_MEMORY else self.most // 2)
+        return replace(
+            self, most=1 if shortage.resource == cim.INSTANCE_MEMORY and self.most > 1 else self.most // 2
+        )
 
     def _problem(self, op: ModuleOp, data: CompilerContext, target: Target) -> AllocationProblem | None:
         """The problem; ``None`` where not even one of everything fits, as far as cells go."""

@@ -69,7 +69,7 @@ def test_shard_takes_the_columns_that_were_decided() -> None:
     assert decided.columns_of("nothing") is None
 
 
-@pytest.mark.parametrize("options", ["objective=speed", "load=0", "most=0"])
+@pytest.mark.parametrize("options", ["objective=speed", "load=0", "most=-1"])
 def test_bad_options_are_refused(options: str) -> None:
     with pytest.raises(PassError) as caught:
         run(f"allocate{{{options}}},{TAIL}")
@@ -88,7 +88,16 @@ def test_fewer_are_tried_where_a_memory_is_too_small() -> None:
     fewer = Allocate(most=5).adjusted(some)
     assert fewer == Allocate(most=2)
     assert Allocate(most=64).adjusted(Shortage(cim.INSTANCE_MEMORY, 2, 1, "bytes")) == Allocate(most=1)
-    assert Allocate(most=1).adjusted(some) is None
+    assert Allocate(most=1).adjusted(some) == Allocate(most=0)
+    assert Allocate(most=0).adjusted(some) is None
+
+
+def test_nothing_is_decided_at_last() -> None:
+    plain, _ = run(TAIL)
+    made, fitted = run(f"allocate{{most=0}},{TAIL}")
+    assert "most=0" in fitted
+    assert made.remarks.allocation is None
+    assert made.data.segments == plain.data.segments
 
 
 def test_work_of_a_request() -> None:
