@@ -23,8 +23,8 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 
-from cimc.analysis.shapes.inferred_by_onnx import symbolic_extents
-from cimc.analysis.shapes.rule_registry import EXTENTS
+from cimc.analysis.shapes.inferred_by_onnx import needs_stated_results, symbolic_extents
+from cimc.analysis.shapes.rule_registry import EXTENTS, OUTPUT_DIMS
 from cimc.errors import Location, ModelError, printable
 from cimc.frontend.read.load_model import LoadedModel
 from cimc.ir.context import CompilerContext
@@ -73,6 +73,8 @@ def import_model(loaded: LoadedModel, ctx: CompilerContext) -> ModuleOp:
     function.attributes["onnx.inputs"] = _strings(v.name for v in inputs)
     function.attributes["onnx.outputs"] = _strings(v.name for v in graph.output)
     function.attributes["onnx.dims"] = ArrayAttr([_dims(v) for v in inputs])
+    if needs_stated_results(proto):
+        function.attributes[OUTPUT_DIMS] = ArrayAttr([_dims(v) for v in proto.graph.output])
     if any(isinstance(a.type, OpaqueType) for a in block.args):
         function.attributes["onnx.types"] = _strings(
             v.type.SerializeToString(deterministic=True).hex() if isinstance(a.type, OpaqueType) else ""

@@ -12,6 +12,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from cimc.analysis.shapes.dims import Equalities, Poly, divide, product
 from cimc.analysis.shapes.engine import ShapeAnalysis
 from cimc.analysis.shapes.extent_nodes import stated_sizes
+from cimc.analysis.shapes.rule_registry import OUTPUT_DIMS
 from cimc.errors import ModelError, printable
 from cimc.ir.context import CompilerContext
 from cimc.ir.onnx import dialect as onnx
@@ -56,6 +57,10 @@ def select_outputs(module: ModuleOp, names: Sequence[str], ctx: CompilerContext)
         shown = ", ".join(f"'{printable(n)}'" for n in gone)
         ctx.notes.append(f"the batch, and any other extent, of {shown} is taken from inputs that are needed")
     function.attributes["onnx.outputs"] = ArrayAttr([StringAttr(n) for n, _ in kept])
+    stated = function.attributes.get(OUTPUT_DIMS)
+    if isinstance(stated, ArrayAttr):
+        by_name = dict(zip(have, stated.data, strict=True))
+        function.attributes[OUTPUT_DIMS] = ArrayAttr([by_name[n] for n, _ in kept])
     _forget_unneeded(function)
 
 

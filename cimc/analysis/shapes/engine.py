@@ -21,7 +21,7 @@ from xdsl.ir import Attribute, Block, SSAValue
 from cimc.analysis.shapes import rules  # noqa: F401  (registers every rule)
 from cimc.analysis.shapes.dims import Known, Poly, symbol
 from cimc.analysis.shapes.facts import CONTENT_LIMIT, Info, ShapeFacts
-from cimc.analysis.shapes.rule_registry import apply_rule
+from cimc.analysis.shapes.rule_registry import OUTPUT_DIMS, RULES, apply_rule
 from cimc.ir.context import CompilerContext
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.marks import stand_ins
@@ -40,6 +40,7 @@ class ShapeAnalysis(ShapeFacts):
             self._equal.changed = False
             self._arguments()
             self._block(function.body.block)
+            self._results()
             if not self._equal.changed:
                 break
         self.batch = self._find_batch()
@@ -70,6 +71,44 @@ class ShapeAnalysis(ShapeFacts):
                     )
                 ),
             )
+
+    def _results(self) -> None:
+        """What nothing is known of has the extents that the file states of results, by names of its inputs.
+
+        Behind an operator without a rule this is what says where the requests are.
+        """
+        given = self.function.attributes.get(OUTPUT_DIMS)
+        last = self.function.body.block.last_op
+        if not isinstance(given, ArrayAttr) or not isinstance(last, ReturnOp):
+            return
+        named = self._symbols()
+        opened = {extent: value for (value, _), extent in self._fresh.items()}
+        for value, stated in zip(last.arguments, given, strict=True):
+            names = list(stated) if isinstance(stated, ArrayAttr) else []
+            shape = self.shape(value)
+            if shape is None or len(shape) != len(names):
+                continue
+            for extent, name in zip(shape, names, strict=True):
+                if not isinstance(name, StringAttr) or name.data not in named or not isinstance(extent, Poly):
+                    continue
+                if extent in opened and self._is_open(opened[extent]):
+                    self.equate(symbol(name.data), extent)
+
+    def _is_open(self, value: SSAValue) -> bool:
+        """Whether nothing is known of ``value`` for want of a rule, of its operator or of one in front."""
+        op = value.owner
+        if isinstance(op, onnx.CompositeOp):
+            op = op.node
+        if not isinstance(op, onnx.NodeOp):
+            return False
+        return op.kind not in RULES or any(
+            self.shape(v) is None for v in op.inputs if not isinstance(v.type, NoneType)
+        )
+
+    def _symbols(self) -> set[str]:
+        """The dynamic dimensions of the inputs."""
+        shapes = (self.shape(a) or () for a in self.function.body.block.args)
+        return {s for shape in shapes for d in shape if isinstance(d, Poly) for s in d.symbols()}
 
     def _block(self, block: Block) -> None:
         for op in block.ops:
@@ -125,7 +164,7 @@ class ShapeAnalysis(ShapeFacts):
 
         An extent that is also dimension 0 of an input goes first: outputs may hold several rows per request
         (``2 * B``) or be reduced over all.  Without float inputs, two lists of ids at least must agree, as
-        a single one may hold all bags back to back.
+        a single one may hold all bags back to back; a single matrix of so many ids a row does.
         """
         last = self.function.body.block.last_op
         outputs = list(last.arguments) if isinstance(last, ReturnOp) else []
@@ -133,9 +172,13 @@ class ShapeAnalysis(ShapeFacts):
         floats = [a for a in arguments if (e := self.element(a)) is not None and is_float(e)]
         matrices = [a for a in floats if len(self.shape(a) or ()) > 1]
         given = set(self._leading(arguments))
-        symbols = {
-            s for a in arguments for d in self.shape(a) or () if isinstance(d, Poly) for s in d.symbols()
-        }
+        symbols = self._symbols()
+        # one list of ids may hold all bags back to back; a matrix of them has a row per request
+        rows = [
+            a
+            for a in arguments
+            if len(s := self.shape(a) or ()) > 1 and all(isinstance(e, int) for e in s[1:])
+        ]
         results = self._leading(outputs)
         dynamic = [d for d in results if isinstance(d, Poly) and d.symbols() <= symbols]
         for candidates, least in (
@@ -145,6 +188,7 @@ class ShapeAnalysis(ShapeFacts):
             ([d for d in results if isinstance(d, int)], 1),
             ([d for d in self._leading(floats) if isinstance(d, int)], 1),
             ([d for d in self._leading(arguments) if isinstance(d, Poly)], 2),
+            ([d for d in self._leading(rows) if isinstance(d, Poly)], 1),
         ):
             votes: Counter[Known] = Counter(candidates)
             if votes and votes.most_common(1)[0][1] >= least:

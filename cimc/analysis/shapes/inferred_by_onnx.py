@@ -8,7 +8,7 @@ without what the file itself states of inner values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import onnx
 from onnx import TensorProto
@@ -19,9 +19,7 @@ from cimc.analysis.shapes.rule_registry import RULES
 
 def symbolic_extents(proto: onnx.ModelProto) -> Mapping[str, Sequence[str]]:
     """Extents by name of the values that operators without a rule give; "" for one that is not known."""
-    named = {d.dim_param for v in proto.graph.input for d in v.type.tensor_type.shape.dim}
-    dynamic = {name for name in named if name and not name.isdigit()}
-    open_ = {n for node in proto.graph.node if node.domain or node.op_type not in RULES for n in node.output}
+    dynamic, open_ = _named(proto.graph.input), _open(proto)
     if not dynamic or not open_:
         return {}
     try:
@@ -39,6 +37,27 @@ def symbolic_extents(proto: onnx.ModelProto) -> Mapping[str, Sequence[str]]:
             if any(e in dynamic for e in extents):
                 found[value.name] = extents
     return found
+
+
+def needs_stated_results(proto: onnx.ModelProto) -> bool:
+    """Whether what the file states of its results is all that says where the requests are: behind an operator
+    without a rule, by the name of a dimension that an input has too."""
+    return bool(_open(proto) and _named(proto.graph.output) & _named(proto.graph.input))
+
+
+def _named(values: Iterable[onnx.ValueInfoProto]) -> set[str]:
+    """Names of dimensions."""
+    found = {d.dim_param for v in values for d in v.type.tensor_type.shape.dim}
+    return {name for name in found if name and not name.isdigit()}
+
+
+def _open(proto: onnx.ModelProto) -> set[str]:
+    """Names of the values that operators without a rule give."""
+    return {n for node in proto.graph.node if _kind(node) not in RULES for n in node.output}
+
+
+def _kind(node: onnx.NodeProto) -> str:
+    return node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
 
 
 def _bare(proto: onnx.ModelProto) -> onnx.ModelProto:

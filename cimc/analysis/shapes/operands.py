@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 
 import numpy as np
-from xdsl.ir import SSAValue
+from xdsl.ir import Attribute, SSAValue
 
 from cimc.analysis.constants import ints_attribute
 from cimc.analysis.shapes.dims import Dim
@@ -21,6 +21,11 @@ def operand(op: onnx.NodeOp, index: int) -> SSAValue | None:
     if index >= len(op.inputs) or isinstance(op.inputs[index].type, NoneType):
         return None
     return op.inputs[index]
+
+
+def common_element(op: onnx.NodeOp, a: ShapeFacts) -> Attribute | None:
+    """The element type of operands that have one and the same: that of the first of which it is known."""
+    return next((e for v in op.inputs if (e := a.element(v)) is not None), None)
 
 
 def keeps_dims(op: onnx.NodeOp) -> bool:

@@ -23,6 +23,9 @@ from cimc.support.registry import Registry
 EXTENTS = "extents"
 """Attribute of an ``onnx.node``: its results' extents as numbers or names of inputs' dimensions."""
 
+OUTPUT_DIMS = "onnx.output_dims"
+"""Attribute of a function: the extents that the file states of its results, as those of its arguments."""
+
 Rule = Callable[[onnx.NodeOp, ShapeFacts], "Info | list[Info]"]
 RULES: Registry[Rule] = Registry("shape rule", unknown="frontend.unknown-operator", error=ModelError)
 

@@ -144,6 +144,15 @@ com.microsoft.QLinearConcat * 1: axis
 com.microsoft.DynamicQuantizeMatMul 5 1:
 com.microsoft.MatMulIntegerToFloat 7 1:
 com.microsoft.GatherBlockQuantized 4 1: bits block_size gather_axis quantize_axis
+com.microsoft.FusedConv 4 1: activation activation_params auto_pad dilations group kernel_shape pads strides
+com.microsoft.MatMulNBits 6 1: K N accuracy_level bits block_size weight_prepacked=0
+ai.onnx.ml.Binarizer 1 1: threshold
+ai.onnx.ml.FeatureVectorizer * 1: inputdimensions
+ai.onnx.ml.LinearRegressor 1 1: coefficients intercepts post_transform targets
+ai.onnx.ml.Imputer 1 1: imputed_value_floats imputed_value_int64s replaced_value_float replaced_value_int64
+ai.onnx.ml.Normalizer 1 1: norm
+ai.onnx.ml.OneHotEncoder 1 1: cats_int64s cats_strings zeros
+ai.onnx.ml.Scaler 1 1: offset scale
 """
     )
 )

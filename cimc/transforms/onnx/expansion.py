@@ -146,10 +146,14 @@ class Expansion:
         return self.make("Unsqueeze", x, self.constant(np.array([axis], np.int64)))
 
     def mean_of_last(self, x: SSAValue) -> SSAValue:
+        return self.reduced_last("ReduceMean", x)
+
+    def reduced_last(self, kind: str, x: SSAValue) -> SSAValue:
+        """``x`` reduced by ``kind`` along its last axis, which stays with extent 1."""
         keep = IntegerAttr(1, i64)
         if self.opset >= 18:
-            return self.make("ReduceMean", x, self.constant(np.array([-1], np.int64)), keepdims=keep)
-        return self.make("ReduceMean", x, axes=rec.ints([-1]), keepdims=keep)
+            return self.make(kind, x, self.constant(np.array([-1], np.int64)), keepdims=keep)
+        return self.make(kind, x, axes=rec.ints([-1]), keepdims=keep)
 
     def scaled(self, x: SSAValue, factor: float) -> SSAValue:
         return x if factor == 1.0 else self.make("Mul", x, self.number(factor))

@@ -175,11 +175,35 @@ def test_scan_output_has_a_row_per_iteration() -> None:
         ("m (float[B, 4] x) => (float[1, 4] y) { y = ReduceSum(x, k0) }", "B"),
         ("m (int64[N] ids, int64[M] more) => (float[K] y) { n = NonZero(ids)\n y = Squeeze(n) }", "None"),
         ("m (int64[V] v, int64[B] o) => (int64[M] y) { y = Slice(o, k1, big, k0) }", "B - 1"),
+        ("m (int64[B, 3] ids) => (float y) { n = NonZero(ids)\n y = Cast<to = 1>(n) }", "B"),
+        ("m (int64[L, B] ids) => (float y) { n = NonZero(ids)\n y = Cast<to = 1>(n) }", "None"),
+        ("m (int64[N] ids, float[4] w) => (float[B, 3] y) { y = com.microsoft.MurmurHash3(ids) }", "4"),
+        ("m (int64[B] ids, int64[N] more) => (float[B, 3] y) { y = com.microsoft.MurmurHash3(ids) }", "B"),
     ],
 )
 def test_batch(text: str, batch: str) -> None:
     analysis, _ = analysed(text, CONSTANTS | {"t": np.array([-1, 2])})
     assert str(analysis.batch) == batch
+
+
+ODD = "h = com.microsoft.Inverse(x)\n z = Gemm(h, w)\n y = Sigmoid(z) }"
+
+
+@pytest.mark.parametrize(
+    ("stated", "shape"),
+    [("[B, 4]", "B, 4"), ("[C, 4]", "?0, 4"), ("[4, B]", "4, 4"), ("[M, N]", "?0, 4")],
+)
+def test_the_file_says_what_is_behind_an_operator_without_a_rule(stated: str, shape: str) -> None:
+    """By names of the inputs' dimensions alone, and only where nothing else is known."""
+    _, found = analysed(
+        f"m (float[B, 6] x) => (float{stated} y) {{ {ODD}", {"w": np.ones((3, 4), np.float32)}
+    )
+    assert found == [shape]
+
+
+def test_what_follows_from_the_inputs_is_not_what_the_file_says() -> None:
+    _, found = analysed("m (float[B, 6] x, float[C] z) => (float[C, 6] y) { y = Relu(x) }")
+    assert found == ["B, 6"]
 
 
 def test_types_are_refined_to_what_is_known() -> None:

@@ -17,6 +17,7 @@ from cimc.analysis.shapes.operands import (
     axes_of,
     broadcast,
     broadcast_dim,
+    common_element,
     joint_shape,
     keeps_dims,
     normal_axes,
@@ -66,7 +67,8 @@ _COMPARISONS = ("Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "An
 )
 def _elementwise(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     shape = broadcast([a.shape(v) for v in op.inputs])
-    element = i1 if op.kind in _COMPARISONS else a.element(op.inputs[0])
+    first = a.element(op.inputs[0]) if op.kind == "Pow" else common_element(op, a)  # an exponent has its own
+    element = i1 if op.kind in _COMPARISONS else first
     contents = [a.content(v) for v in op.inputs]
     joint = joint_shape(contents) if len(contents) == 2 and op.kind in _INTEGER_RULES else None
     content = None
@@ -181,7 +183,7 @@ def _non_zero(op: onnx.NodeOp, a: ShapeFacts) -> Info:
 @rule("MatMul")
 def _matmul(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     x, y = (a.shape(v) for v in op.inputs)
-    element = a.element(op.inputs[0])
+    element = common_element(op, a)
     if not x or not y:
         return Info(None, element)
     a.equate(x[-1], y[-2] if len(y) > 1 else y[-1])
@@ -191,14 +193,16 @@ def _matmul(op: onnx.NodeOp, a: ShapeFacts) -> Info:
 
 @rule("Gemm")
 def _gemm(op: onnx.NodeOp, a: ShapeFacts) -> Info:
-    x, y = (a.shape(v) for v in op.inputs[:2])
-    element = a.element(op.inputs[0])
-    if x is None or y is None or len(x) != 2 or len(y) != 2:
-        return Info((None, None), element)
+    """Each operand is a matrix, also where nothing is known of it: the other one says what it can."""
+    x, y = (_matrix(a.shape(v)) for v in op.inputs[:2])
     x = x[::-1] if int_attribute(op, "transA", 0) else x
     y = y[::-1] if int_attribute(op, "transB", 0) else y
     a.equate(x[1], y[0])
-    return Info((x[0], y[1]), element)
+    return Info((x[0], y[1]), common_element(op, a))
+
+
+def _matrix(shape: tuple[Dim, ...] | None) -> tuple[Dim, Dim]:
+    return (None, None) if shape is None or len(shape) != 2 else (shape[0], shape[1])
 
 
 @rule("Einsum")
@@ -221,7 +225,7 @@ def _einsum(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     return Info(tuple(extents[letter] for letter in out), element)
 
 
-@rule("Conv")
+@rule("Conv", "com.microsoft.FusedConv")
 def _conv(op: onnx.NodeOp, a: ShapeFacts) -> Info:
     shape, weight = a.shape(op.inputs[0]), a.shape(op.inputs[1])
     element = a.element(op.inputs[0])

@@ -12,6 +12,7 @@ from cimc.analysis.shapes.facts import CONTENT_LIMIT, Content, Info, ShapeFacts,
 from cimc.analysis.shapes.operands import (
     axes_of,
     broadcast,
+    common_element,
     moved,
     normal_axes,
     operand,
@@ -172,7 +173,7 @@ def _tile(op: onnx.NodeOp, a: ShapeFacts) -> Info:
 
 @rule("Concat")
 def _concat(op: onnx.NodeOp, a: ShapeFacts) -> Info:
-    element = a.element(op.inputs[0])
+    element = common_element(op, a)
     shapes = [a.shape(v) for v in op.inputs]
     known = [s for s in shapes if s is not None]
     if not known:

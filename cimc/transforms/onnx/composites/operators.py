@@ -25,6 +25,8 @@ from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.marks import mark
 from cimc.ir.types import f32, i1, i64
 from cimc.transforms.matching.nodes import absent
+from cimc.transforms.onnx.composites.fused_layers import fused_conv, packed_matmul
+from cimc.transforms.onnx.composites.scalers import linear_regressor, normalizer, scaler
 from cimc.transforms.onnx.expansion import Expansion, Unknown
 from cimc.transforms.onnx.recurrent import recurrent
 from cimc.transforms.onnx.unroll_loops import has_layers, unrolled
@@ -219,6 +221,16 @@ def _heads(w: Expansion, x: SSAValue, count: int) -> SSAValue:
     return w.transpose(w.reshape(x, 0, 0, count, wide // count), 0, 2, 1, 3)
 
 
+def _shared_heads(w: Expansion, x: SSAValue, heads: int, times: int, depth: int) -> SSAValue:
+    """``[B, heads, L, depth]`` with each head so many times, one after the other."""
+    if times == 1:
+        return x
+    length = w.dims(w.input(1))[1 if len(w.dims(w.input(1))) == 3 else 2]
+    w.need(length > 0, "the length of its keys is not known")
+    one = w.reshape(x, 0, heads, 1, length * depth)
+    return w.reshape(w.concat([one] * times, 2), 0, heads * times, length, depth)
+
+
 def _attend(
     w: Expansion,
     q: SSAValue,
@@ -250,7 +262,7 @@ def _joined(w: Expansion, x: SSAValue, heads: int, depth: int) -> SSAValue:
 
 
 def _attention(w: Expansion) -> list[SSAValue | None]:
-    """ONNX's own Attention, without a cache of earlier keys, as many heads of keys as of queries."""
+    """ONNX's own Attention, without a cache of earlier keys; a head of keys may serve several of queries."""
     w.none(4, 5, 6)
     w.unused(1, 2, 3)
     w.need(float_attribute(w.op, "softcap", 0.0) == 0.0, "its scores are capped (softcap)")
@@ -259,10 +271,11 @@ def _attention(w: Expansion) -> list[SSAValue | None]:
     w.need(len({len(d) for d in dims}) == 1 and len(dims[0]) in (3, 4))
     flat = len(dims[0]) == 3
     heads = w.number_of("q_num_heads", 0) if flat else dims[0][1]
-    same = heads == (w.number_of("kv_num_heads", 0) if flat else dims[1][1])
-    w.need(heads > 0 and same, "queries and keys differ in their number of heads")
+    kept = w.number_of("kv_num_heads", 0) if flat else dims[1][1]
+    whole = heads > 0 and kept > 0 and heads % kept == 0
+    w.need(whole, "its heads of queries are no multiple of those of keys, as far as is known")
     depth = dims[0][-1] // heads if flat else dims[0][-1]
-    wide = dims[2][-1] // heads if flat else dims[2][-1]
+    wide = dims[2][-1] // kept if flat else dims[2][-1]
     w.need(depth > 0 and wide > 0)
     queries, keys = (d[1 if flat else 2] for d in dims[:2])
     biases: list[SSAValue] = []
@@ -283,7 +296,8 @@ def _attention(w: Expansion) -> list[SSAValue | None]:
     if w.number_of("is_causal", 0) == 1:  # as onnxruntime reads it
         biases.append(_causal(w, queries, keys))
     if flat:
-        q, k, v = (_heads(w, x, heads) for x in (q, k, v))
+        q, k, v = (_heads(w, x, n) for x, n in ((q, heads), (k, kept), (v, kept)))
+    k, v = (_shared_heads(w, x, kept, heads // kept, n) for x, n in ((k, depth), (v, wide)))
     scale = float_attribute(w.op, "scale", 1 / math.sqrt(depth))
     value = _attend(w, q, k, v, scale, biases, keep)
     return [_joined(w, value, heads, wide) if flat else value]
@@ -393,6 +407,11 @@ _RULES: Mapping[str, Callable[[Expansion], list[SSAValue | None]]] = {
     "com.microsoft.QuickGelu": _quick_gelu,
     "com.microsoft.FusedMatMul": _fused_matmul,
     "com.microsoft.FusedGemm": _fused_gemm,
+    "com.microsoft.FusedConv": fused_conv,
+    "com.microsoft.MatMulNBits": packed_matmul,
+    "ai.onnx.ml.Scaler": scaler,
+    "ai.onnx.ml.Normalizer": normalizer,
+    "ai.onnx.ml.LinearRegressor": linear_regressor,
     "com.microsoft.MultiHeadAttention": _multi_head,
     "com.microsoft.Attention": _packed,
     **dict.fromkeys(("GRU", "LSTM", "RNN"), recurrent),

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.transforms.recognise.fusing import Arrays, Fused, floats, fuse
 
-MS = "com.microsoft"
+MS, ML = "com.microsoft", "ai.onnx.ml"
 
 
 def graph(
@@ -25,7 +25,7 @@ def graph(
     results = [helper.make_tensor_value_info(o, TensorProto.FLOAT, None) for o in outputs]
     made = [numpy_helper.from_array(np.asarray(a), n) for n, a in weights.items()]
     proto = helper.make_graph(nodes, "g", given, results, made)
-    opsets = [helper.make_opsetid("", opset), helper.make_opsetid(MS, 1)]
+    opsets = [helper.make_opsetid("", opset), helper.make_opsetid(MS, 1), helper.make_opsetid(ML, 3)]
     return helper.make_model(proto, opset_imports=opsets, ir_version=10)
 
 
@@ -82,6 +82,7 @@ SIMPLE: dict[str, tuple[list[onnx.NodeProto], Arrays]] = {
         [node("Attention", ["h", "w", "b"], ["y"], MS, num_heads=2, unidirectional=1)],
         {"w": floats(8, 24), "b": floats(24)},
     ),
+    "Scaler of a number": ([node("Scaler", ["h"], ["y"], ML, offset=[0.5], scale=[2.0])], {}),
 }
 
 
@@ -138,17 +139,126 @@ def test_attention_of_onnx(opset: int, extra: list[str], attrs: dict[str, Any], 
     ("attrs", "reason"),
     [
         ({"softcap": 2.0}, "its scores are capped (softcap)"),
-        ({"q_num_heads": 4, "kv_num_heads": 2}, "queries and keys differ in their number of heads"),
     ],
-    ids=["softcap", "grouped queries"],
 )
 def test_attention_that_is_not_taken_apart_stays_whole(attrs: dict[str, Any], reason: str) -> None:
     given = {"q_num_heads": 2, "kv_num_heads": 2, **attrs}
-    inputs = dict(QKV)
-    if given["q_num_heads"] == 4:
-        inputs |= {"k": floats(3, 6, 4, seed=4), "v": floats(3, 6, 4, seed=5)}
-    found = run([node("Attention", ["h", "k", "v"], ["y"], **given)], inputs, {}, 23)
+    found = run([node("Attention", ["h", "k", "v"], ["y"], **given)], QKV, {}, 23)
     assert found.reasons() == {"Attention": reason}
+
+
+@pytest.mark.parametrize("causal", [0, 1])
+@pytest.mark.parametrize("flat", [True, False])
+@pytest.mark.parametrize(("heads", "kept", "wide"), [(4, 2, 2), (4, 1, 3), (2, 2, 5)])
+def test_heads_of_keys_may_serve_several_of_queries(
+    heads: int, kept: int, wide: int, flat: bool, causal: int
+) -> None:
+    depth = 8 // heads
+    inputs = {
+        "x": floats(3, 5, 8),
+        "k": floats(3, 6, kept * depth, seed=4),
+        "v": floats(3, 6, kept * wide, seed=5),
+    }
+    names, nodes, weights, attrs = ["h", "k", "v"], [], {}, {"q_num_heads": heads, "kv_num_heads": kept}
+    if not flat:
+        extents = {"h": (5, heads, depth), "k": (6, kept, depth), "v": (6, kept, wide)}
+        for name, dims in extents.items():
+            weights[f"{name}_dims"] = np.array([0, *dims])
+            nodes.append(node("Reshape", [name, f"{name}_dims"], [f"{name}_r"]))
+            nodes.append(node("Transpose", [f"{name}_r"], [f"{name}_t"], perm=[0, 2, 1, 3]))
+        names, attrs = [f"{n}_t" for n in names], {}
+    nodes.append(node("Attention", names, ["y"], is_causal=causal, **attrs))
+    found = run(nodes, inputs, weights, 23)
+    assert found.ctx.remarks.recognition.host == ()
+
+
+def packed(values: Arrays | Any, bits: int) -> Any:
+    """Rows of numbers as bytes, the lowest bits first, by arithmetic of Python's integers."""
+    rows = []
+    for row in values.tolist():
+        total = sum(int(v) << (bits * n) for n, v in enumerate(row))
+        rows.append(list(total.to_bytes(-(-len(row) * bits // 8), "little")))
+    return np.array(rows, np.uint8)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("zeros", ["none", "packed", "float"])
+@pytest.mark.parametrize(("inner", "units", "block"), [(32, 6, 16), (40, 3, 16), (48, 5, 32)])
+def test_packed_weights_are_a_layer(bits: int, zeros: str, inner: int, units: int, block: int) -> None:
+    if bits == 8 and zeros == "float":
+        pytest.skip("onnxruntime refuses these")
+    rng, blocks = np.random.default_rng(bits), -(-inner // block)
+    codes = rng.integers(0, 1 << bits, (units, blocks * block))
+    weights: Arrays = {
+        "w": packed(codes, bits).reshape(units, blocks, -1),
+        "s": (rng.random((units, blocks)) * 0.1).astype(np.float32),
+    }
+    names = ["h", "w", "s"]
+    if zeros != "none":
+        points = rng.integers(0, 1 << bits, (units, blocks))
+        weights["z"] = packed(points, bits) if zeros == "packed" else points.astype(np.float32)
+        names.append("z")
+    attrs = {"K": inner, "N": units, "bits": bits, "block_size": block}
+    found = run([node("MatMulNBits", names, ["y"], MS, **attrs)], {"x": floats(3, inner)}, weights)
+    assert found.counts() == {"linear": 2}
+
+
+def test_packed_weights_of_another_size_stay_whole() -> None:
+    """onnxruntime refuses such a model when it runs, not the compiler."""
+    weights = {"w": np.zeros((6, 2, 8), np.uint8), "s": np.ones(11, np.float32), "a": floats(32, 32)}
+    nodes = [
+        node("MatMul", ["x", "a"], ["h"]),
+        node("MatMulNBits", ["h", "w", "s"], ["y"], MS, K=32, N=6, bits=4, block_size=16),
+    ]
+    found = fuse(graph(nodes, {"x": floats(3, 32)}, weights, ["y"]))
+    assert found.reasons() == {"com.microsoft.MatMulNBits": "its weights do not have the size that it states"}
+
+
+@pytest.mark.parametrize(
+    ("activation", "params"), [("Relu", []), ("LeakyRelu", [0.25]), ("HardSigmoid", [0.2, 0.4]), ("Tanh", [])]
+)
+@pytest.mark.parametrize("total", [False, True])
+def test_fused_convolutions_are_layers(activation: str, params: list[float], total: bool) -> None:
+    x = {"x": floats(3, 2, 8)} | ({"z": floats(3, 4, 6, seed=3)} if total else {})
+    given = {"activation": activation} | ({"activation_params": params} if params else {})
+    if total and activation != "Relu":
+        pytest.skip("onnxruntime adds only in front of Relu")
+    names = ["h", "w", "b", "z"] if total else ["h", "w", "b"]
+    nodes = [node("FusedConv", names, ["y"], MS, kernel_shape=[3], **given)]
+    found = run(nodes, x, {"w": floats(4, 2, 3), "b": floats(4)})
+    assert found.counts()["linear"] == 2
+    assert found.ctx.remarks.recognition.host == ()
+
+
+@pytest.mark.parametrize("norm", ["L1", "L2"])
+def test_rows_divided_by_their_norm(norm: str) -> None:
+    x = floats(4, 8)
+    x[1] = 0
+    assert run([node("Normalizer", ["h"], ["y"], ML, norm=norm)], {"x": x}, {}).counts()["host"] == 0
+
+
+@pytest.mark.parametrize("targets", [1, 3])
+def test_a_linear_model_is_a_layer(targets: int) -> None:
+    given = {"coefficients": floats(8 * targets).tolist(), "intercepts": floats(targets).tolist()}
+    nodes = [node("LinearRegressor", ["h"], ["y"], ML, targets=targets, **given)]
+    assert run(nodes, {"x": floats(3, 8)}, {}).counts()["linear"] == 2
+
+
+def test_features_are_scaled_each_by_its_own() -> None:
+    given = {"offset": floats(8).tolist(), "scale": floats(8, seed=1).tolist()}
+    assert run([node("Scaler", ["h"], ["y"], ML, **given)], {"x": floats(3, 8)}, {}).counts()["host"] == 0
+
+
+def test_features_of_integers_are_scaled_on_the_host_and_nothing_else_is() -> None:
+    found = run(
+        [
+            node("Scaler", ["i"], ["s"], ML, offset=[1.0, 2.0], scale=[0.5, 0.25]),
+            node("Concat", ["h", "s"], ["y"], axis=1),
+        ],
+        {"x": floats(3, 8), "i": np.array([[1, 2], [3, 4], [7, 9]])},
+        {},
+    )
+    assert found.reasons() == {"ai.onnx.ml.Scaler": "its input is not float32"}
 
 
 @pytest.mark.skipif(
