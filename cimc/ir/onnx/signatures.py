@@ -81,6 +81,7 @@ Gather GatherElements 2 1: axis
 GatherND 2 1: batch_dims
 Gelu 1 1: approximate
 Gemm 3 1: alpha beta transA transB
+DFT 3 1: axis inverse onesided
 GRU 6 2: activation_alpha activation_beta activations clip direction hidden_size layout linear_before_reset
 GroupNormalization 3 1: epsilon num_groups stash_type
 HardSigmoid 1 1: alpha beta

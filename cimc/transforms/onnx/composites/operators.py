@@ -25,6 +25,7 @@ from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.marks import mark
 from cimc.ir.types import f32, i1, i64
 from cimc.transforms.matching.nodes import absent
+from cimc.transforms.onnx.composites.fourier import dft
 from cimc.transforms.onnx.composites.fused_layers import fused_conv, packed_matmul
 from cimc.transforms.onnx.composites.scalers import linear_regressor, normalizer, scaler
 from cimc.transforms.onnx.expansion import Expansion, Unknown
@@ -399,6 +400,7 @@ _RULES: Mapping[str, Callable[[Expansion], list[SSAValue | None]]] = {
     "Attention": _attention,
     "RotaryEmbedding": _rotary,
     "Einsum": _einsum,
+    "DFT": dft,
     "com.microsoft.SkipLayerNormalization": _skip,
     "com.microsoft.SkipSimplifiedLayerNormalization": _skip,
     "com.microsoft.Gelu": _gelu,

@@ -67,6 +67,21 @@ def table_of(value: SSAValue, graph: Graph) -> Table:
     return Table(graph.symbol_of(value), array.shape[0], array.shape[1])
 
 
+def shaped_table(value: SSAValue, graph: Graph) -> tuple[Table, tuple[int, ...]]:
+    """As :func:`table_of`, also of a constant of f32 with another rank than 2; with the extents of a row.
+
+    A list of numbers is a table of one column (linear weights, one per id); rows that are matrices lie flat.
+    """
+    dims = graph.shape(value)
+    array = graph.constant(value) if len(dims) != 2 else None
+    if array is None or not array.ndim or array.dtype != np.float32 or not array.size:
+        table = table_of(value, graph)
+        return table, (table.dim,)
+    rows, row = array.shape[0], array.shape[1:]
+    name = graph.keep(value, ".rows", array.reshape(rows, -1))
+    return Table(name, rows, array.size // rows), row
+
+
 def _integer_table(value: SSAValue, graph: Graph) -> Table | None:
     """The table of narrow integers that ``value`` makes floats of, with its scales."""
     found = TableReader(graph.analysis.constants).read(value)
