@@ -79,7 +79,9 @@ def lookup_work(
     if item.name == "bag":
         form = _form(item, ports, loop)
         cross(work, target, gate, home, form.per_bag + table.ids * form.per_id, headers, out=False)
-    work.ns += _exchange(work, tiles, item.number("idbits"), table.row_words, home, target)
+    work.ns += _exchange(
+        work, tiles, item.number("idbits"), table.row_words, home, target, from_host=item.name == "bag"
+    )
     weighted = item.name == "lookupw" or (item.name == "bag" and _weighted(item, ports, loop))
     work.ns += _combine(work, item, table, tiles, singly, weighted, home, target)
     return work
@@ -109,23 +111,40 @@ def _count_digital(work: Work, table: Reading, tiles: list[Owner], singly: bool,
 
 
 def _exchange(
-    work: Work, tiles: list[Owner], id_width: int, row_words: int, home: int, target: Target
+    work: Work,
+    tiles: list[Owner],
+    id_width: int,
+    row_words: int,
+    home: int,
+    target: Target,
+    *,
+    from_host: bool,
 ) -> float:
-    """Ids out and answers back over the mesh, a message a visit each; the ns from the first to the last."""
+    """Ids out and answers back over the mesh, a message a visit each; the ns from the first to the last.
+
+    Ids that come ``from_host`` go from there to owners on other chips, while home gets all of them.
+    """
     sums: dict[str, float] = {"out": 0.0, "back": 0.0, "out-far": 0.0, "back-far": 0.0}
     replies: list[tuple[float, float]] = []
     for owner in tiles:
         bus_ns = owner.bus_bits / owner.visits / float(target.tile.bus_gbps)
-        replies.append((2 * flight_ns(target, home, owner.tile) + owner.memory_ns + bus_ns, owner.visits))
+        far = "-far" if target.crosses_chips(home, owner.tile) else ""
+        straight = bool(far) and from_host
+        flight = flight_ns(target, home, owner.tile)
+        # straight from the host ids cross while the bag does; only their way from the port is later
+        there = target.port_hops(owner.tile) * float(target.tile.hop_ns) if straight else flight
+        replies.append((there + flight + owner.memory_ns + bus_ns, owner.visits))
         if owner.tile == home:
             continue
         out = owner.visits * HEADER_BITS + owner.ids * id_width
         back = owner.visits * HEADER_BITS + owner.return_bits + owner.ids * row_words * WORD_BITS
-        far = "-far" if target.crosses_chips(home, owner.tile) else ""
         for way, bits, source, dest in (("out", out, home, owner.tile), ("back", back, owner.tile, home)):
             sums[way] += bits
             if far:
                 sums[way + far] += bits
+            if straight and way == "out":
+                work.arrive(target, target.gate(dest), dest, bits, bits)
+                continue
             work.leave(target, source, bits)
             work.travel(target, source, dest, bits)
             work.enter(target, dest, bits)

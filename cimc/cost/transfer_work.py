@@ -12,17 +12,16 @@ from cimc.target.spec import Target
 
 def cross(work: Work, target: Target, gate: int, tile: int, bits: float, headers: Headers, out: bool) -> None:
     """``bits`` and ``headers`` from the host to ``tile``, or ``out``, by way of the port at ``gate``."""
-    chip, host = target.coordinates(tile)[0], float(target.chip.host_link_gbps)
+    host = float(target.chip.host_link_gbps)
     outside, inside = bits + headers.link, bits + headers.mesh
     work.count("messages", 1.0 if headers.mesh else 0.0)
-    work.count("host_link.bits", outside)
-    work.hold(Unit("host link", chip), outside / host)
     if out:
+        work.count("host_link.bits", outside)
+        work.hold(Unit("host link", target.coordinates(tile)[0]), outside / host)
         work.leave(target, tile, inside)
         work.travel(target, tile, gate, inside)
     else:
-        work.travel(target, gate, tile, inside)
-        work.enter(target, tile, inside)
+        work.arrive(target, gate, tile, outside, inside)
     flight = float(target.chip.host_link_ns) + target.hops(gate, tile) * float(target.tile.hop_ns)
     work.ns += flight + max(outside / host, inside / float(target.tile.link_gbps))
 

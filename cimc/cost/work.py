@@ -55,6 +55,14 @@ class Work:
                     Unit("host link", target.coordinates(tile)[0]), bits / float(target.chip.host_link_gbps)
                 )
 
+    def arrive(self, target: Target, gate: int, tile: int, outside: float, inside: float) -> None:
+        """Count bits from the host to ``tile``, on the host link and from the port at ``gate``."""
+        self.count("host_link.bits", outside)
+        chip = target.coordinates(tile)[0]
+        self.hold(Unit("host link", chip), outside / float(target.chip.host_link_gbps))
+        self.travel(target, gate, tile, inside)
+        self.enter(target, tile, inside)
+
     def leave(self, target: Target, tile: int, bits: float) -> None:
         """Occupy the router output of ``tile``."""
         self.hold(Unit("router out", tile), bits / float(target.tile.link_gbps))

@@ -66,6 +66,12 @@ class Traffic(Shown):
         if target.crosses_chips(source, dest):
             self.host_bits += bits
 
+    def arrive(self, target: Target, tile: int, bits: int, messages: int) -> None:
+        """Count ``bits`` in so many messages from the host to a tile, by the port nearest to it."""
+        self.messages += messages
+        self.hop_bits += bits * target.port_hops(tile)
+        self.host_bits += bits
+
     def convert(self, target: Target, columns: NDArray[np.int64], times: NDArray[np.int64]) -> None:
         """Count conversions of so many cell columns, each so many times."""
         self.conversions += int((target.array.conversions(columns) * times).sum())

@@ -270,7 +270,7 @@ class ChipRun:
             which = np.arange(mine.start, self.rows, mine.step)
             part = bags if len(places) == 1 else chosen(bags, which)
             site = (self.number, places[instance], at)
-            count(run, site, matrix, part, pooled, width, self.first + which)
+            count(run, site, matrix, part, pooled, width, self.first + which, item.name == "bag")
         if run.observer is not None:
             run.observer((self.number, tile.number, at), i, self.first, matrix, bags, mode)
 

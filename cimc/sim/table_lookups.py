@@ -77,11 +77,19 @@ def _own_scales(table: NDArray[Any], own: RowScales, bags: Bags, mode: str) -> N
 
 
 def count(
-    run: Run, site: Site, matrix: Matrix, bags: Bags, pooled: bool, id_width: int, requests: Ints
+    run: Run,
+    site: Site,
+    matrix: Matrix,
+    bags: Bags,
+    pooled: bool,
+    id_width: int,
+    requests: Ints,
+    from_host: bool,
 ) -> None:
     """Count what a lookup does, at each place that holds a part of the table, and what it sends.
 
-    ``requests``: number of the request that each bag belongs to; ``pooled``: see :func:`is_pooled`.
+    ``requests``: number of the request that each bag belongs to; ``pooled``: see :func:`is_pooled`;
+    ``from_host``: see :func:`_exchange`.
     """
     directory = run.prepared.directory(matrix)
     places = len(directory.entries)
@@ -111,7 +119,7 @@ def count(
     asked = _per_entry(found.tile - lowest, rows * _first_of_row(found.tile), span)
     ids = {number: int(asked[number - lowest]) for number in visits}
     singly = not pooled or f"{matrix.name}.row_scales" in run.prepared.program.data
-    _exchange(run, site[1], matrix, ids, visits, amounts[0], singly, id_width)
+    _exchange(run, site[1], matrix, ids, visits, amounts[0], singly, id_width, from_host)
     here = directory.residence == int(Residence.RRAM)
     columns = directory.entries[here, COLS] * matrix.slices
     run.activity.traffic.convert(run.prepared.target, columns, amounts[1][here])
@@ -139,10 +147,12 @@ def _exchange(
     rows: Ints,
     singly: bool,
     id_width: int,
+    from_host: bool,
 ) -> None:
     """Count the messages between home and owners: ids out, and back pooled vectors or every row.
 
-    ``ids`` and ``visits`` by owner; ``rows`` read at each place; ``singly``: every row is returned.
+    ``ids`` and ``visits`` by owner; ``rows`` read at each place; ``singly``: every row is returned;
+    ``from_host``: ids come from there, and straight to owners on other chips.
     """
     program, target = run.prepared.program, run.prepared.target
     entries = run.prepared.directory(matrix).entries
@@ -161,5 +171,9 @@ def _exchange(
             _, one = np.unique(entries[mine, COL0], return_index=True)
             back = times * int(entries[mine, COLS][one].sum()) * WORD_BITS
         traffic = run.activity.traffic
-        traffic.send(target, home, tile, times * HEADER_BITS + ids[owner] * id_width, times)
+        out = times * HEADER_BITS + ids[owner] * id_width
+        if from_host and target.crosses_chips(home, tile):
+            traffic.arrive(target, tile, out, times)
+        else:
+            traffic.send(target, home, tile, out, times)
         traffic.send(target, tile, home, times * HEADER_BITS + back, times)

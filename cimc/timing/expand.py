@@ -9,8 +9,8 @@ from cimc.cost.machine_units import Unit
 from cimc.ir.residence import dram_chip
 from cimc.isa.link_widths import WORD_BITS
 from cimc.target.spec import Target
-from cimc.timing.paths import Hop, between
-from cimc.timing.task_graph import END, HEAD, NOTHING, Builder, Graph
+from cimc.timing.paths import Hop, between, from_host
+from cimc.timing.task_graph import END, HEAD, NOTHING, START, Builder, Graph
 from cimc.timing.template import LookupSite, Template
 from cimc.timing.visits import Recorder, Visits
 
@@ -121,7 +121,10 @@ def _owner(
     offset: int,
     target: Target,
 ) -> None:
-    """Add the visits ``chosen`` to one owner: ids out, its memories, answers back."""
+    """Add the visits ``chosen`` to one owner: ids out, its memories, answers back.
+
+    Ids from the host go straight to an owner on another chip.
+    """
     units, n = template.units, len(chosen)
     router = int(visits.router[chosen[0]])
     request = visits.request[chosen]
@@ -133,8 +136,8 @@ def _owner(
         first = builder.add(np.full(n, place), np.asarray(hold, np.float64), request + offset, number)
         return np.arange(first, first + n, dtype=np.int64)
 
-    def chain(hops: list[Hop], bits: F64, before: Ints) -> Ints:
-        kind, wait, at = END, 0.0, before
+    def chain(hops: list[Hop], bits: F64, before: Ints, kind: int = END) -> Ints:
+        wait, at = 0.0, before
         for hop in hops:
             task = one(hop.unit, bits / hop.rate)
             builder.link(at, task, kind, wait)
@@ -142,7 +145,10 @@ def _owner(
         return at
 
     at = asked
-    if router != site.home:
+    if site.begins >= 0 and target.crosses_chips(site.home, router):
+        hops = from_host(target, target.gate(router), router)
+        at = chain(hops, visits.out_bits[chosen], base[request] + site.begins, START)
+    elif router != site.home:
         at = chain(between(target, site.home, router), visits.out_bits[chosen], at)
     if owner < 0:
         dram = one(Unit("dram", int(dram_chip(np.array(owner)))), visits.dram_ns[chosen])

@@ -51,6 +51,8 @@ class LookupSite:
         item: the instruction itself.
         weighted: whether it has a weight per id.
         asked: the task after whose end ids leave for their owners.
+        begins: the task with whose start they leave the host for owners on other chips; -1 where they are not
+            the host's.
         combine: the task of the vector unit that waits for all answers.
         sized: tasks whose hold grows with the number of ids, and by how many ns per id each.
         port: the task of home's scratchpad port whose hold depends on the ids; -1 if it has no rate.
@@ -62,6 +64,7 @@ class LookupSite:
     item: Instr
     weighted: bool
     asked: int
+    begins: int
     combine: int
     sized: tuple[tuple[int, float], ...]
     port: int
@@ -321,7 +324,7 @@ class _Segment:
         """The parts of a lookup at its reduction tile; owners come per request."""
         item, made = step.item, self.made
         sized: tuple[tuple[int, float], ...] = ()
-        weighted = item.name == "lookupw"
+        weighted, begins = item.name == "lookupw", -1
         if item.name == "bag":
             source = self.segment.inputs[item.index("port").at(iteration)]
             form, weighted = bag_form(source, item.number("idbits")), bool(source.weights)
@@ -329,6 +332,7 @@ class _Segment:
             hops = from_host(self.model.target, self.segment.gate(place, self.model.target), place)
             tasks = made.crossing(hops, form.per_bag, headers, number)
             sized = tuple((task, form.per_id / hop.rate) for task, hop in zip(tasks, hops, strict=True))
+            begins = tasks[0]
         else:
             tasks = [made.task(None, 0.0, number)]
         combine = made.task(Unit("vector", place), 0.0, number)
@@ -340,5 +344,7 @@ class _Segment:
             made.edges.append((combine, port, START, 0.0))
             now.ends.append(End(port, END, 0.0))
         key = (self.number, tile, step.position, iteration)
-        made.sites.append(LookupSite(key, place, item, weighted, tasks[-1], combine, sized, port, number))
+        made.sites.append(
+            LookupSite(key, place, item, weighted, tasks[-1], begins, combine, sized, port, number)
+        )
         return now

@@ -139,6 +139,28 @@ def test_one_request_costs_what_the_model_says(places: str, kind: str, mode: str
             assert found.latency[0] == pytest.approx(work.ns)
 
 
+def test_ids_go_from_the_host_to_owners_on_other_chips_while_the_bag_comes() -> None:
+    """Those of a bag; ids that lie in the scratchpad leave it by both chips' links."""
+    ids = [64, 65, 130]  # rows on tiles 70 and 127, of the other chip
+    took, home_link = {}, {}
+    for kind in ("bag", "lookup"):
+        whole, target, _ = made("two chips", kind, "sum", frozenset())
+        bags = Bags(np.array(ids), np.array([0, 3]), None, (1,))
+        recorder = Recorder(whole, target)
+        recorder((0, 0, 0), 0, 0, whole.matrices[0], bags, "sum")
+        found = simulate_visits(whole, target, recorder, 1, Arrivals())
+        took[kind] = float(found.unloaded[0])
+        home_link[kind] = next(x.busy_ns for x in found.loads if x.unit == Unit("host link", 0))
+    flight, link = float(TWO.chip.host_link_ns), float(TWO.chip.host_link_gbps)
+    # from the host to the owner, and to the tile that reduces; from and to that tile
+    assert 2 * flight < took["bag"] < 2.5 * flight
+    assert 2 * flight < took["lookup"] < 2.5 * flight
+    answers = 2 * (64 * 32 + 32)
+    bag = 3 * (8 + 1) + 1 + 32
+    assert home_link["bag"] == pytest.approx((answers + bag) / link)
+    assert home_link["lookup"] == pytest.approx((answers + 3 * 8 + 2 * 32) / link)
+
+
 def test_copies_share_the_load() -> None:
     whole, target, _ = made("cells", "bag", "sum", frozenset({"copies"}))
     recorder = Recorder(whole, target)
