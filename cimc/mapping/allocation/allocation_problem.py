@@ -66,7 +66,9 @@ class AllocationProblem:
     Attributes:
         instances: numbers of instances to choose from, ascending and beginning with 1.
         layers, tables, sizes: see there.
-        shared_ns: busiest unit that all instances share: links at the ports, the host link.
+        chips: instance r is on chip r modulo these.
+        shared_ns: busiest unit that all instances of a chip share, if it did everything: links at the ports,
+            the host link.
         latency_ns: of a request on an idle machine, layers and vector units apart.
         in_flight: L; 1 stands for latency alone.
         arrays: of the machine; ``table_arrays``: those that hold each row of a table once.
@@ -77,6 +79,7 @@ class AllocationProblem:
     layers: tuple[LayerChoices, ...]
     tables: TableChoices
     sizes: TileChoices
+    chips: int
     shared_ns: float
     latency_ns: float
     in_flight: int
@@ -118,6 +121,11 @@ class Allocation:
         return max(self.period_ns / self.bound_ns - 1.0, 0.0) if self.bound_ns > 0 else 0.0
 
 
+def in_step(problem: AllocationProblem, instances: int, places: int) -> bool:
+    """Whether an instance always meets the same place, and has it on its own chip (or there is but one)."""
+    return instances % places == 0 and (places in (1, instances) or places % problem.chips == 0)
+
+
 def period_ns(problem: AllocationProblem, busy: float, latency: float) -> float:
     """``latency + (L - 1) busy``."""
     return latency + (problem.in_flight - 1) * busy
@@ -146,7 +154,7 @@ def evaluated(
         problem.tables.instance_ns[tables] / instances,
         problem.sizes.busy_ns[size] / instances,
         problem.tables.busy_ns[tables],
-        problem.shared_ns,
+        problem.shared_ns / min(instances, problem.chips),
     )
     latency = problem.latency_ns + problem.sizes.vector_ns[size] + sum(ns for _, ns in layers)
     return Allocation(

@@ -11,6 +11,7 @@ from cimc.mapping.allocation.allocation_problem import (
     Allocation,
     AllocationProblem,
     evaluated,
+    in_step,
     period_ns,
 )
 
@@ -29,7 +30,7 @@ def lower_bound(problem: AllocationProblem) -> float:
         min(problem.tables.instance_ns) / most,
         min(problem.sizes.busy_ns) / most,
         min(problem.tables.busy_ns),
-        problem.shared_ns,
+        problem.shared_ns / min(most, problem.chips),
     )
     return period_ns(problem, busy, problem.latency_ns + min(problem.sizes.vector_ns) + sum(least))
 
@@ -45,7 +46,7 @@ def greedy(problem: AllocationProblem) -> Allocation:
     best: tuple[float, int, Allocation] | None = None
     for instances in problem.instances:
         for tables, places in enumerate(problem.tables.places):
-            if not _in_step(instances, places):
+            if not in_step(problem, instances, places):
                 continue
             for size, narrow in product(range(len(problem.sizes.tiles)), range(most)):
                 widths = [min(narrow, len(each.widths) - 1) for each in problem.layers]
@@ -64,11 +65,6 @@ def _arrays(problem: AllocationProblem, found: Allocation) -> int:
     return found.instances * own + problem.table_arrays + problem.tables.arrays[found.tables]
 
 
-def _in_step(instances: int, places: int) -> bool:
-    """Whether an instance always meets the same place."""
-    return instances % places == 0
-
-
 def solve_allocation(problem: AllocationProblem) -> Allocation:
     """The best allocation: proven, or within a deterministic limit the best that was found.
 
@@ -84,7 +80,7 @@ def solve_allocation(problem: AllocationProblem) -> Allocation:
     model.add_exactly_one(sizes)
     for n, one in chosen.items():
         for p, other in zip(problem.tables.places, tables, strict=True):
-            if not _in_step(n, p):
+            if not in_step(problem, n, p):
                 model.add_at_most_one(one, other)
     widths = [[model.new_bool_var(f"{e.name} {w}") for w in e.widths] for e in problem.layers]
     for options in widths:
@@ -104,12 +100,12 @@ def solve_allocation(problem: AllocationProblem) -> Allocation:
     )
     latency += sum(_units(ns) * var for var, ns in zip(sizes, problem.sizes.vector_ns, strict=True))
     more = sum(a * var for var, a in zip(tables, problem.tables.arrays, strict=True))
-    model.add(busy >= _units(problem.shared_ns))
     for var, ns in zip(tables, problem.tables.busy_ns, strict=True):
         model.add(busy >= _units(ns)).only_enforce_if(var)
     taken = model.new_int_var(0, problem.arrays, "arrays")
     for n, var in chosen.items():
         model.add(taken >= n * own + problem.table_arrays + more).only_enforce_if(var)
+        model.add(min(n, problem.chips) * busy >= _units(problem.shared_ns)).only_enforce_if(var)
         for other, ns in zip(tables, problem.tables.instance_ns, strict=True):
             model.add(n * busy >= _units(ns)).only_enforce_if(var, other)
         for other, ns in zip(sizes, problem.sizes.busy_ns, strict=True):

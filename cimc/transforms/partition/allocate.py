@@ -132,7 +132,8 @@ class Allocate(ModulePass):
             tuple(layers),
             tables,
             _sizes(work, target),
-            shared / chips,
+            chips,
+            shared,
             latency,
             1 if self.objective == "latency" else self.load,
             target.n_arrays,
@@ -143,9 +144,10 @@ class Allocate(ModulePass):
 
 
 def _multiples(target: Target, most: int) -> list[int]:
-    """Numbers of instances, or of places, that are looked at: one, or as many on every chip."""
+    """Numbers of instances, or of places, that are looked at: as many on every chip, or on some chips one."""
     chips = target.system.chips
-    return [1, *(n * chips for n in _COUNTS if 1 < n * chips <= most)]
+    fewer = [n for n in _COUNTS if n < chips and n <= most]
+    return [*(fewer or [1]), *(n * chips for n in _COUNTS if 1 < n * chips <= most)]
 
 
 def _tables(

@@ -14,6 +14,7 @@ from cimc.mapping.allocation.allocation_problem import (
     TableChoices,
     TileChoices,
     evaluated,
+    in_step,
     period_ns,
 )
 from cimc.mapping.allocation.solve_allocation import greedy, lower_bound, solve_allocation
@@ -52,6 +53,7 @@ def problems(draw: st.DrawFn) -> AllocationProblem:
                 ]
             )
         ),
+        draw(st.sampled_from([1, 3])),
         draw(NS),
         draw(NS),
         draw(st.sampled_from([1, 2, 64])),
@@ -66,8 +68,7 @@ def every(problem: AllocationProblem) -> float:
     """The least period of all allocations."""
     found = []
     for instances, tables in product(problem.instances, range(len(problem.tables.places))):
-        places = problem.tables.places[tables]
-        if instances % places:
+        if not in_step(problem, instances, problem.tables.places[tables]):
             continue
         choices = [range(len(each.widths)) for each in problem.layers]
         for size, *widths in product(range(len(problem.sizes.tiles)), *choices):
@@ -98,9 +99,11 @@ def test_copies_pay_until_something_shared_is_in_the_way() -> None:
     sizes = TileChoices((1,), (100.0,), (100.0,))
     tables = TableChoices((1, 4), (0, 12), (40.0, 10.0), (800.0, 600.0))
 
-    def found(in_flight: int, shared: float, arrays: int = 512) -> tuple[int, int, tuple[int, ...]]:
+    def found(
+        in_flight: int, shared: float, arrays: int = 512, chips: int = 1
+    ) -> tuple[int, int, tuple[int, ...]]:
         problem = AllocationProblem(
-            (1, 2, 4, 8, 16, 32), (layer,), tables, sizes, shared, 1400.0, in_flight, arrays, 4, 8, 64
+            (1, 2, 4, 8, 16, 32), (layer,), tables, sizes, chips, shared, 1400.0, in_flight, arrays, 4, 8, 64
         )
         best = solve_allocation(problem)
         return best.instances, best.places, best.widths
@@ -109,3 +112,26 @@ def test_copies_pay_until_something_shared_is_in_the_way() -> None:
     assert found(64, 1.0) == (32, 4, (1,))
     assert found(64, 150.0) == (8, 1, (1,))  # more would wait for what all share
     assert found(64, 1.0, 5) == (1, 1, (0,))
+    # every chip with an instance has links of its own
+    assert found(64, 150.0, chips=8) == (32, 1, (1,))
+    assert found(64, 600.0, chips=64)[0] == 32
+
+
+def test_an_instance_has_its_place_on_its_own_chip() -> None:
+    problem = AllocationProblem(
+        (1, 2, 4, 8), (), TableChoices((1,), (0,), (1.0,), (1.0,)), SIZES[0], 4, 1.0, 1.0, 64, 8, 0, 8, 64
+    )
+    pairs = [(n, p) for n in (1, 2, 4, 8, 16) for p in (1, 2, 4, 8) if in_step(problem, n, p)]
+    assert pairs == [
+        (1, 1),
+        (2, 1),
+        (2, 2),
+        (4, 1),
+        (4, 4),
+        (8, 1),
+        (8, 4),
+        (8, 8),
+        (16, 1),
+        (16, 4),
+        (16, 8),
+    ]

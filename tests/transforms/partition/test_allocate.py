@@ -7,9 +7,10 @@ import pytest
 from cimc.api import Program
 from cimc.errors import PassError, Shortage
 from cimc.ir import cim
+from cimc.target.load_target import load_target
 from cimc.target.overrides import with_overrides
 from cimc.timing import Arrivals
-from cimc.transforms.partition.allocate import Allocate
+from cimc.transforms.partition.allocate import Allocate, _multiples
 from cimc.transforms.partition.request_work import LookupWork, block_reads, request_work
 from cimc.transforms.pipeline import Pipeline
 from tests.build import dlrm, dlrm_requests
@@ -38,6 +39,25 @@ def test_throughput_rises_and_results_stay() -> None:
     assert all(value.tobytes() == other[name].tobytes() for name, value in one.items())
     rates = [p.simulate(requests, Arrivals(in_flight=64)).throughput_rps or 0.0 for p in (plain, made)]
     assert rates[1] > 3 * rates[0]
+
+
+def test_over_chips_there_is_one_instance_on_some_or_as_many_on_each() -> None:
+    for chips, most, counts in (
+        (1, 6, [1, 2, 3, 4, 5, 6]),
+        (3, 8, [1, 2, 3, 6]),
+        (40, 90, [*range(1, 9), 10, 12, 14, 16, 20, 24, 28, 32, 40, 80]),
+        (40, 10, [*range(1, 9), 10]),
+    ):
+        assert _multiples(with_overrides(load_target("tsinghua28"), {"system.chips": chips}), most) == counts
+
+
+def test_more_chips_than_instances_may_have() -> None:
+    made, _ = run(f"allocate{{most=4}},{TAIL}", system__chips=6)
+    said = made.remarks.allocation
+    assert said is not None
+    assert said.instances == 4
+    tiles = made.data.chip_segments[0].copies[0].instances
+    assert sorted({t // made.target.tiles_per_chip for group in tiles for t in group}) == [0, 1, 2, 3]
 
 
 def test_latency_alone_needs_one_instance() -> None:
