@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from heapq import heapify, heappop, heapreplace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,20 +129,31 @@ def _near(traffic: Floats, turns: list[tuple[int, int]], where: Ints, capacity: 
     """
     hops = _hops_to(where, target)
     mean = max(float(traffic.sum()) / target.n_tiles, 1e-9)
-    load, room = np.zeros(target.n_tiles), capacity.copy()
-    far: dict[tuple[int, int], Floats] = {}
+    load, room = [0.0] * target.n_tiles, capacity.tolist()
+    nearest: dict[tuple[int, int], list[tuple[float, int]]] = {}
+    far: dict[tuple[int, int], list[float]] = {}
     found = np.zeros(len(traffic), np.int64)
     for array in np.argsort(-traffic, kind="stable").tolist():
         places, turn = turns[array]
         common = math.gcd(places, len(where))
         key = (common, turn % common)
         if key not in far:
-            far[key] = hops[key[1] :: common].mean(axis=0)
-        cost = far[key] + _CROWD * (load + traffic[array]) / mean
-        tile = int(np.argmin(np.where(room > 0, cost, np.inf)))
+            far[key] = hops[key[1] :: common].mean(axis=0).tolist()
+            nearest[key] = [(cost, tile) for tile, cost in enumerate(far[key]) if room[tile]]
+            heapify(nearest[key])
+        heap = nearest[key]
+        while True:  # tiles only grow fuller, so that what a heap says of one is the least it can cost
+            cost, tile = heap[0]
+            now = far[key][tile] + _CROWD * load[tile] / mean
+            if not room[tile]:
+                heappop(heap)
+            elif now > cost:
+                heapreplace(heap, (now, tile))
+            else:
+                break
         found[array] = tile
         room[tile] -= 1
-        load[tile] += traffic[array]
+        load[tile] += float(traffic[array])
     return found
 
 

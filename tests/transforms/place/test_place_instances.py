@@ -13,7 +13,7 @@ from cimc.errors import InfeasibleError
 from cimc.target import load_target
 from cimc.target.overrides import with_overrides
 from cimc.transforms.place.pack_arrays import ArrayGroup
-from cimc.transforms.place.place_instances import pack_by_turn, place_instances
+from cimc.transforms.place.place_instances import _hops_to, pack_by_turn, place_instances
 from tests.transforms.place.test_place import places_with
 
 TARGET = load_target("tsinghua28")
@@ -96,3 +96,24 @@ def test_what_does_not_fit_is_said(count: int, sizes: tuple[int, ...], arrays: i
 def test_what_just_fits_is_placed() -> None:
     found = place_instances(64, 1, groups(1), np.ones(448), [(1, 0)] * 448, TARGET)
     assert (np.bincount(found.table, minlength=64) == 7).all()
+
+
+def test_each_array_takes_the_tile_that_costs_least_when_its_turn_comes() -> None:
+    target = with_overrides(TARGET, {"system.chips": 2})
+    rng = np.random.default_rng(5)
+    traffic = np.where(rng.random(600) < 0.7, 0.0, rng.random(600))
+    turns = [
+        (int(p), int(t) % int(p))
+        for p, t in zip(rng.choice([1, 2, 4], 600), rng.integers(0, 4, 600), strict=True)
+    ]
+    found = place_instances(4, 1, groups(2), traffic, turns, target)
+    hops, load = _hops_to(found.tiles, target), np.zeros(target.n_tiles)
+    room = np.full(target.n_tiles, target.tile.arrays)
+    room[found.tiles[:, 0]] -= 2
+    for array in np.argsort(-traffic, kind="stable").tolist():
+        number, turn = turns[array]
+        cost = hops[turn::number].mean(axis=0) + load / (traffic.sum() / target.n_tiles)
+        best = np.where(room > 0, cost, np.inf)
+        assert best[found.table[array]] == best.min()
+        room[found.table[array]] -= 1
+        load[found.table[array]] += traffic[array]
