@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from xdsl.utils.arg_spec import ArgSpec
+from xdsl.utils.arg_spec import ArgSpec, ParameterListType
 
+from cimc.mapping.mesh.mesh_solve import QUADRATIC_METHODS
 from cimc.transforms.passes import ALL_OF_FRONTEND, FRONTEND, OLD_FRONTEND, OLD_NAMES, PASSES
 
 OPTIONS = {
@@ -17,6 +18,9 @@ OPTIONS = {
     "schedule": {"homes": "reduction_tiles"},
 }
 """Name of a pass to old names of its options and what they are called."""
+
+VALUES = {("place", "dense"): {"multilevel": "anneal", "assignment": "anneal"}}
+"""Pass and option to values of old, and what does as well on the layers of models."""
 
 
 CHOOSE_ADC_STEPS = "choose-adc-steps"
@@ -98,5 +102,14 @@ def renamed(spec: ArgSpec) -> tuple[ArgSpec, tuple[str, ...]]:
         if now != option and now not in spec.parameters:
             notes.append(f"option `{option}` of pass `{name}` is called `{now}` now")
             option = now
-        parameters[option] = value
+        parameters[option] = _renamed_value(name, option, value, notes)
     return ArgSpec(name, parameters), tuple(notes)
+
+
+def _renamed_value(name: str, option: str, value: ParameterListType, notes: list[str]) -> ParameterListType:
+    old = VALUES.get((name, option), {})
+    if len(value) != 1 or value[0] not in old or value[0] in QUADRATIC_METHODS:  # a plug-in may have the name
+        return value
+    now = old[str(value[0])]
+    notes.append(f"`{option}={value[0]}` of pass `{name}` is `{option}={now}` now")
+    return (now,)

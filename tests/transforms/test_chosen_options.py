@@ -25,7 +25,7 @@ from cimc.transforms.place.place import Place
     [
         "place{strategy=ortools eps=0.1 sweeps=3}",
         "place{dense=anneal dense_sweeps=7}",
-        "place{strategy=anneal sweeps=5 dense=multilevel dense_sweeps=7}",
+        "place{strategy=anneal sweeps=5 dense=anneal dense_sweeps=7}",
         "replicate{policy=bottleneck floor=0.5}",
     ],
 )

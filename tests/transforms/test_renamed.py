@@ -7,6 +7,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from cimc.errors import PassError
 from cimc.ir.context import CompilerContext
+from cimc.mapping.mesh.mesh_solve import QUADRATIC_METHODS
 from cimc.transforms.passes import FRONTEND, PASSES
 from cimc.transforms.passes import OLD_NAMES as RENAMED
 from cimc.transforms.pipeline import Pipeline
@@ -32,6 +33,15 @@ def test_old_names_mean_the_new_ones_and_are_noted() -> None:
         "option `homes` of pass `schedule` is called `reduction_tiles` now",
         ADC_NOTE,
     )
+
+
+def test_methods_that_are_gone_mean_the_one_that_does_as_well() -> None:
+    old = Pipeline.parse("place{dense=multilevel dense_sweeps=7}")
+    assert old == Pipeline.parse("place{dense=anneal dense_sweeps=7}")
+    assert old.notes == ("`dense=multilevel` of pass `place` is `dense=anneal` now",)
+    with QUADRATIC_METHODS.restored():
+        QUADRATIC_METHODS.register("multilevel", QUADRATIC_METHODS["greedy"], origin="another")
+        assert Pipeline.parse("place{dense=multilevel}").notes == ()
 
 
 def test_a_run_notes_them() -> None:

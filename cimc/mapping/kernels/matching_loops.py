@@ -1,4 +1,4 @@
-"""Linear assignment by shortest augmenting paths, and heavy-edge matching."""
+"""Linear assignment by shortest augmenting paths."""
 
 from __future__ import annotations
 
@@ -59,34 +59,3 @@ def assign(cost: FloatArray, row_dual: FloatArray, column_dual: FloatArray) -> I
             if i == source:
                 break
     return column_of
-
-
-@jit
-def match(
-    start: IntArray, neighbour: IntArray, weight: FloatArray, size: IntArray, order: IntArray, most: int
-) -> IntArray:
-    """Heavy-edge matching: each node, in ``order``, with the free neighbour of the most flow per size.
-
-    Args:
-        start, neighbour, weight: the graph in compressed rows.
-        size: int64[n].
-        order: int64[n].
-        most: largest size of a pair.
-
-    Returns:
-        int64[n], the partner of each node, itself where it has none.
-    """
-    n = size.size
-    partner = np.full(n, -1, dtype=np.int64)
-    for i in order:
-        if partner[i] >= 0:
-            continue
-        best, value = i, 0.0
-        for e in range(start[i], start[i + 1]):
-            k = neighbour[e]
-            if k < n and k != i and partner[k] < 0 and size[i] + size[k] <= most:
-                worth = weight[e] / (size[i] * size[k])
-                if worth > value or (worth == value and best != i and k < best):
-                    best, value = k, worth
-        partner[i], partner[best] = best, i
-    return partner

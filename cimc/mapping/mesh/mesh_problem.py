@@ -11,7 +11,6 @@ import numpy as np
 
 from cimc.mapping.assignment.problem import bad_problem, finite_floats, whole_numbers
 from cimc.mapping.dtypes import FloatArray, IntArray
-from cimc.mapping.mesh.bisection import Bisection, bisect
 
 # A mesh may have points without a site; a table over all points must stay affordable.
 _MOST_POINTS = 1 << 24
@@ -101,11 +100,6 @@ class QuadraticProblem:
     def graph(self) -> Graph:
         """All exchanges, both directions, equal pairs added up; rows for blocks and terminals."""
         return make_graph(self.n_blocks + self.terminals.shape[0], self.pairs, self.flow)
-
-    @cached_property
-    def bisection(self) -> Bisection:
-        """The sites with room, halved again and again."""
-        return bisect(self.position, self.capacity)
 
     def label(self, block: int) -> str:
         """The name of ``block`` for messages."""

@@ -33,10 +33,9 @@ QUADRATIC_METHODS: Registry[QuadraticMethod] = Registry(
         "row_major": _HERE + "simple:row_major",
         "greedy": _HERE + "simple:greedy",
         "anneal": _HERE + "mesh_anneal:anneal",
-        "assignment": _HERE + "moves:assignment",
-        "multilevel": _HERE + "multilevel:multilevel",
     },
     duplicate="mapping.duplicate-strategy",
+    advice="; `anneal` does what `multilevel` and `assignment` did",
     fits=callable_,
 )
 """What :func:`solve_quadratic` accepts, by name."""
@@ -46,7 +45,7 @@ quadratic_methods = QUADRATIC_METHODS.names
 
 
 def solve_quadratic(
-    problem: QuadraticProblem, method: str = "multilevel", *, seed: int = 0, **options: int | float
+    problem: QuadraticProblem, method: str = "anneal", *, seed: int = 0, **options: int | float
 ) -> QuadraticSolution:
     """Place every block of ``problem`` with the named method.
 

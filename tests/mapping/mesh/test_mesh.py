@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cimc.errors import InfeasibleError, PassError
-from cimc.mapping.kernels.hop_loops import hop_sums, hop_table
 from cimc.mapping.kernels.matching_loops import assign
 from cimc.mapping.mesh import (
     QuadraticProblem,
@@ -17,14 +16,10 @@ from cimc.mapping.mesh import (
     register_quadratic,
     solve_quadratic,
 )
-from cimc.mapping.mesh.hops import from_sides, hop_layouts
-from cimc.mapping.mesh.landmarks import landmarks, relocate
-from cimc.mapping.mesh.legalise import legalise
-from cimc.mapping.mesh.mesh_problem import make_graph
 from cimc.mapping.mesh.mesh_solve import QUADRATIC_METHODS
 
-METHODS = ("anneal", "assignment", "greedy", "multilevel", "row_major")
-FAST: dict[str, dict[str, int]] = {"anneal": {"sweeps": 500}, "multilevel": {"sweeps": 500}}
+METHODS = ("anneal", "greedy", "row_major")
+FAST: dict[str, dict[str, int]] = {"anneal": {"sweeps": 500}}
 
 
 def planted(wide: int, high: int, seed: int = 0, density: float = 1.0) -> QuadraticProblem:
@@ -104,116 +99,19 @@ def test_annealing_finds_the_optimum_of_tiny_problems(problem: QuadraticProblem)
         assert found <= min(costs) * (1 + 1e-9) + 1e-9
 
 
-@pytest.mark.parametrize(("seed", "density"), [(0, 1.0), (1, 1.0), (2, 1.0), (0, 0.85), (1, 0.85), (2, 0.85)])
-def test_planted_optima_are_found_at_eight_by_eight(seed: int, density: float) -> None:
-    problem = planted(8, 8, seed, density)
-    found = solve_quadratic(problem, "multilevel")
-    assert found.evaluation.cost == pytest.approx(float(problem.flow.sum()))
-    assert found.evaluation.gap == pytest.approx(0.0, abs=1e-9)
-
-
-def test_several_levels_beat_annealing_alone() -> None:
-    problem = planted(11, 6, density=0.8)
-    several = solve_quadratic(problem, "multilevel", sweeps=600)
-    assert several.effort["levels"] > 1
-    alone = solve_quadratic(problem, "anneal", sweeps=600)
-    assert several.evaluation.cost < alone.evaluation.cost
-    assert alone.evaluation.cost < solve_quadratic(problem, "greedy").evaluation.cost
-
-
-@pytest.mark.parametrize(("wide", "high"), [(9, 9), (16, 5), (5, 16), (1, 12)])
-def test_hop_distances_lay_out_a_whole_mesh(wide: int, high: int) -> None:
-    problem = planted(wide, high)
-    found = solve_quadratic(problem, "multilevel")
-    assert found.produced_by == "layout by hop distances"
-    assert found.effort["proposals"] == 0
-    assert found.evaluation.cost == pytest.approx(float(problem.flow.sum()))
-
-
-def test_a_layout_turns_its_side_to_the_terminal() -> None:
-    mesh = planted(6, 6)
-    corner = int(np.argmin(np.bincount(mesh.pairs.reshape(-1))))  # two neighbours
+def test_annealing_beats_greedy_on_layers() -> None:
+    width, layers = 10, 5
+    blocks = width * layers
+    pairs = [(a, b) for a in range(blocks - width) for b in range(blocks) if b // width == a // width + 1]
     problem = QuadraticProblem(
-        pairs=np.concatenate((mesh.pairs, [[corner, 36]])),
-        flow=np.concatenate((mesh.flow, [1000.0])),
-        size=mesh.size,
-        capacity=mesh.capacity,
-        position=mesh.position,
-        terminals=np.array([[6, 5]]),
+        pairs=np.array(pairs),
+        flow=np.ones(len(pairs)),
+        size=np.ones(blocks, np.int64),
+        capacity=np.full(16, 4),
+        position=np.argwhere(np.ones((4, 4), dtype=bool)),
     )
-    (best, *_) = hop_layouts(problem, landmarks(problem))
-    assert problem.position[best[corner]].tolist() == [5, 5]
-    assert evaluate_quadratic(problem, best).cost == pytest.approx(float(problem.flow.sum()))
-
-
-def test_sides_give_a_whole_mesh_back() -> None:
-    problem = planted(7, 5)
-    (sites, *_) = hop_layouts(problem, landmarks(problem))
-    assert legalise(problem, from_sides(problem, sites)).tolist() == sites.tolist()
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.integers(1, 9), st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=14), st.data())
-def test_sums_of_hop_distances(n: int, links: list[tuple[int, int]], data: st.DataObject) -> None:
-    pairs = np.array([(a % n, b % n) for a, b in links if a % n != b % n], np.int64).reshape(-1, 2)
-    graph = make_graph(n, pairs, np.ones(len(pairs)))
-    sources = data.draw(st.lists(st.integers(0, n - 1), min_size=1, max_size=3))
-    apart = np.where(np.eye(n, dtype=bool), 0.0, np.inf)
-    apart[pairs[:, 0], pairs[:, 1]] = apart[pairs[:, 1], pairs[:, 0]] = 1.0
-    for k in range(n):
-        apart = np.minimum(apart, apart[:, [k]] + apart[[k]])
-    reached = np.where(np.isinf(apart), -1.0, apart)
-    apart = np.where(np.isinf(apart), reached.max(axis=1, keepdims=True) + 1, apart)
-    found = hop_sums(graph.start, graph.neighbour, np.array(sources), n)
-    np.testing.assert_array_equal(found, apart[sources].sum(axis=0))
-    table = hop_table(graph.start, graph.neighbour, np.array(sources), n)
-    np.testing.assert_array_equal(table, np.where(reached[sources] < 0, -1, apart[sources]))
-
-
-@settings(max_examples=40, deadline=None)
-@given(small(), st.data())
-def test_relocated_blocks_keep_the_capacities(problem: QuadraticProblem, data: st.DataObject) -> None:
-    start = data.draw(st.lists(st.integers(0, problem.n_sites - 1), min_size=4, max_size=4))
-    found = relocate(problem, landmarks(problem), np.array(start[: problem.n_blocks]))
-    assert found is None or evaluate_quadratic(problem, found).violations == ()
-    if problem.capacity.min() >= problem.size.sum():
-        assert found is not None
-
-
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_landmarks_mend_layouts_of_meshes_with_missing_links(seed: int) -> None:
-    """A part of the mesh is one place off, as where missing links bend a layout; most of it comes back."""
-    side = 16
-    problem = planted(side, side, seed, 0.85)
-    # the same draws as in `planted` give the hidden arrangement
-    random = np.random.default_rng(seed)
-    for _ in range(2 * side * (side - 1)):
-        random.random()
-    hidden = random.permutation(side * side)
-    least = float(problem.flow.sum())
-    sites = np.empty(side * side, np.int64)
-    sites[hidden] = np.arange(side * side)
-    assert evaluate_quadratic(problem, sites).cost == pytest.approx(least)
-    x, y = np.divmod(sites, side)
-    part = (x < 10) & (y >= 5)
-    wrong = np.where(part, (x + 1) % 10 * side + y, sites)
-    off = evaluate_quadratic(problem, wrong).cost / least - 1
-    found = relocate(problem, landmarks(problem), wrong)
-    assert found is not None
-    assert evaluate_quadratic(problem, found).cost / least - 1 < 0.5 * off
-
-
-def test_a_mesh_with_missing_links_is_solved_beyond_one_level() -> None:
-    problem = planted(16, 16, 3, 0.85)
-    found = solve_quadratic(problem, "multilevel", sweeps=4000)
-    assert found.effort["levels"] > 1
-    assert found.evaluation.gap == pytest.approx(0.0, abs=1e-6)
-
-
-def test_assignment_moves_never_raise_the_cost() -> None:
-    problem = planted(9, 7)
-    moves, greedy = (solve_quadratic(problem, m).evaluation.cost for m in ("assignment", "greedy"))
-    assert moves < greedy
+    greedy, anneal = (solve_quadratic(problem, m).evaluation.cost for m in ("greedy", "anneal"))
+    assert anneal < 0.99 * greedy
 
 
 def test_blocks_gather_at_their_terminal() -> None:
@@ -247,13 +145,6 @@ def test_assign_is_exact_and_its_duals_prove_it(rows: int, more: int, seed: int)
     assert np.all(v <= 1e-12)
 
 
-def test_legalising_places_of_a_placement_gives_it_back() -> None:
-    problem = planted(6, 5)
-    sites = np.random.default_rng(0).permutation(30)
-    points = (problem.position[sites] + 0.5) / np.array([6, 5])
-    assert legalise(problem, points).tolist() == sites.tolist()
-
-
 def test_bad_problems_methods_and_answers_are_refused() -> None:
     good = planted(2, 2)
     for change in (
@@ -268,8 +159,9 @@ def test_bad_problems_methods_and_answers_are_refused() -> None:
             QuadraticProblem(**fields)
         assert caught.value.code == "mapping.bad-problem"
     with pytest.raises(PassError) as caught:
-        solve_quadratic(good, "magic")
+        solve_quadratic(good, "multilevel")
     assert caught.value.code == "mapping.unknown-strategy"
+    assert "`anneal` does what `multilevel`" in str(caught.value.hint)
     with pytest.raises(PassError) as caught:
         evaluate_quadratic(good, np.zeros(3, np.int64))
     assert caught.value.code == "mapping.bad-assignment"

@@ -8,15 +8,11 @@ from hypothesis import given, settings
 
 from cimc.errors import PassError
 from cimc.mapping.assignment.packing import UNPLACED
-from cimc.mapping.kernels.bisection_loops import deal
 from cimc.mapping.kernels.mesh_loops import total_cost
-from cimc.mapping.mesh.bisection import bisect
-from cimc.mapping.mesh.mesh_anneal import start_of
+from cimc.mapping.mesh.mesh_anneal import anneal, start_of
 from cimc.mapping.mesh.mesh_bounds import quadratic_bound
 from cimc.mapping.mesh.mesh_evaluation import evaluate_quadratic
 from cimc.mapping.mesh.mesh_problem import QuadraticProblem, cost_of
-from cimc.mapping.mesh.moves import assignment
-from cimc.mapping.mesh.relax import relaxations
 from cimc.mapping.mesh.simple import build_greedily, greedy, row_major
 from cimc.mapping.mesh.state import Mesh
 from cimc.support.random.splitmix_jit import state_of
@@ -32,32 +28,6 @@ def line(sites: int, size: list[int], pairs: list[tuple[int, int]], capacity: in
         capacity=np.full(sites, capacity),
         position=np.stack([np.arange(sites), np.zeros(sites, np.int64)], axis=1),
     )
-
-
-def test_a_mesh_is_halved_across_its_longer_side() -> None:
-    position = np.array([(x, y) for x in range(4) for y in range(2)])
-    capacity = np.arange(1, 9)
-    tree = bisect(position, capacity)
-    assert tree.axis[0] == 0
-    assert tree.room[0] == capacity.sum()
-    halves = [int(tree.room[side[0]]) for side in (tree.left, tree.right)]
-    assert sorted(halves) == [1 + 2 + 3 + 4, 5 + 6 + 7 + 8]
-    leaves = tree.site[tree.site >= 0]
-    assert sorted(leaves.tolist()) == list(range(8))
-    for node in np.flatnonzero(tree.site < 0).tolist():
-        assert tree.room[node] == tree.room[tree.left[node]] + tree.room[tree.right[node]]
-    assert 3 not in bisect(position, np.where(capacity == 4, 0, capacity)).site  # no room
-    assert bisect(position, np.zeros(8, np.int64)).room.size == 0
-
-
-def test_blocks_are_dealt_to_the_sites_at_their_points() -> None:
-    problem = planted(4, 4, seed=2)
-    where = np.random.default_rng(0).permutation(16)
-    points = (problem.position[where] + 0.5) / 4
-    assert deal(*problem.bisection, problem.size, points).tolist() == where.tolist()
-    crowded = line(2, [2, 2, 2], [], capacity=3)
-    found = deal(*crowded.bisection, crowded.size, np.zeros((3, 2)))
-    assert sorted(found.tolist()) == [-1, 0, 1]
 
 
 @settings(max_examples=40)
@@ -109,38 +79,15 @@ def test_greedy_keeps_partners_together() -> None:
     assert build_greedily(full).tolist().count(UNPLACED) == 1
 
 
-@settings(max_examples=20)
-@given(small())
-def test_moves_never_raise_the_cost(problem: QuadraticProblem) -> None:
-    if not exhaustive(problem):
-        return
-    start, _ = start_of(problem)
-    found = assignment(problem, seed=1, rounds=20, patience=5)
-    after = evaluate_quadratic(problem, found.sites)
-    assert after.violations == ()
-    assert after.cost <= cost_of(problem, start) * (1 + 1e-12)
-
-
-def test_moves_say_what_they_did() -> None:
-    assert assignment(line(2, [1, 1], []), seed=0).produced_by.endswith("(there is no flow)")
-    assert assignment(line(2, [1, 1], [(0, 1)]), seed=0).produced_by.endswith("(no assignment move helps)")
-    with pytest.raises(PassError, match="`rounds`"):
-        assignment(line(2, [1], []), seed=0, rounds=-1)
-
-
-def test_smoothing_brings_partners_together() -> None:
-    problem = planted(5, 5, seed=1)
-    points = np.random.default_rng(3).random((25, 2))
-
-    def stretched(at: np.ndarray) -> float:
-        """Mean length of exchanges, in spreads of the layout."""
-        ends = at[problem.pairs]
-        return float(np.abs(ends[:, 0] - ends[:, 1]).sum(axis=1).mean() / at.std())
-
-    found = list(relaxations(problem, points))
-    assert len(found) == 2 * (2 + 2 * 9)  # weights x (two short ones, and nine turns of two long ones)
-    assert stretched(found[0]) < stretched(points)
-    assert stretched(found[1]) < stretched(found[0])
+def test_annealing_starts_within_the_capacities_and_does_not_lose_by_it() -> None:
+    problem = planted(5, 4, seed=2)
+    sites, how = start_of(problem)
+    assert (how, sorted(sites.tolist())) == ("greedy", list(range(20)))
+    found = anneal(problem, seed=0, sweeps=100)
+    assert found.effort["accepted"] > 0
+    assert cost_of(problem, found.sites) < cost_of(problem, sites)
+    still = anneal(line(2, [1, 1], []), seed=0)
+    assert still.produced_by == "greedy (there is no flow)"
 
 
 def test_a_search_keeps_its_books() -> None:
