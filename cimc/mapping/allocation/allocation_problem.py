@@ -27,6 +27,10 @@ class LayerChoices:
     arrays: tuple[int, ...]
     busy_ns: tuple[float, ...]
 
+    def cut(self, count: int) -> LayerChoices:
+        """The first ``count`` choices."""
+        return LayerChoices(self.name, self.widths[:count], self.arrays[:count], self.busy_ns[:count])
+
 
 @dataclass(frozen=True)
 class TableChoices:
@@ -43,6 +47,12 @@ class TableChoices:
     arrays: tuple[int, ...]
     busy_ns: tuple[float, ...]
     instance_ns: tuple[float, ...]
+
+    def cut(self, count: int) -> TableChoices:
+        """The first ``count`` choices."""
+        return TableChoices(
+            self.places[:count], self.arrays[:count], self.busy_ns[:count], self.instance_ns[:count]
+        )
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,7 @@ class AllocationProblem:
     """What there is to decide on, times in ns per request.
 
     Attributes:
-        instances: numbers of instances to choose from, ascending and beginning with 1.
+        instances: numbers of instances to choose from, ascending; the first one fits.
         layers, tables, sizes: see there.
         chips: instance r is on chip r modulo these.
         shared_ns: busiest unit that all instances of a chip share, if it did everything: links at the ports,
@@ -87,6 +97,13 @@ class AllocationProblem:
     table_arrays: int
     tile_arrays: int
     tiles: int
+
+    def most_instances(self, wanted: int) -> int:
+        """``wanted`` instances, or as many as there is room for with the widest layers and no copies else."""
+        own = sum(each.arrays[0] for each in self.layers)
+        by_arrays = (self.arrays - self.table_arrays) // max(own, 1)
+        by_tiles = self.tiles // max(self.sizes.tiles[0], -(-own // self.tile_arrays))
+        return max(1, min(wanted, by_arrays, by_tiles))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cimc.mapping.allocation.layer_copies import LayerCopies, LayerCopiesProblem
+from cimc.mapping.allocation.replicators import balance
 from cimc.mapping.assignment.strategy_registry import require
 from cimc.mapping.dtypes import IntArray
 from cimc.support.random.draws import Draws
@@ -79,8 +80,6 @@ class Search:
 
     def start(self) -> list[Individual]:
         """The first population: those of its members that can be laid out."""
-        from cimc.mapping.allocation.pimcomp import balance
-
         made: dict[tuple[int, bool], Individual | None] = {}
         found = []
         for number in range(self.population):

@@ -38,8 +38,8 @@ def lower_bound(problem: AllocationProblem) -> float:
 def greedy(problem: AllocationProblem) -> Allocation:
     """Every number of instances and places with the narrowest layers that fit, all narrowed alike.
 
-    The best of them; of equal ones that with fewer arrays.  One instance of the widest layers, one place
-    each, is taken to fit.
+    The best of them; of equal ones that with fewer arrays.  The first number of instances of the widest
+    layers, one place each, is taken to fit.
     """
     bound = lower_bound(problem)
     most = max((len(each.widths) for each in problem.layers), default=1)

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.passes import ModulePass
 
 from cimc.errors import PassError, Shortage
 from cimc.ir import cim
@@ -22,15 +21,20 @@ from cimc.mapping.allocation.allocation_problem import (
     TableChoices,
     TileChoices,
 )
+from cimc.mapping.allocation.layer_copies import COPY_POLICIES
 from cimc.mapping.allocation.solve_allocation import solve_allocation
 from cimc.remarks.allocation_remarks import AllocationRemarks
 from cimc.target.spec import Target
+from cimc.transforms.chosen_options import Choice, ChoosingPass
+from cimc.transforms.partition.copies_of_policy import copies_of_policy
 from cimc.transforms.partition.request_work import RequestWork, block_reads, request_work
 from cimc.transforms.partition.shard import layers_of
 from cimc.transforms.place.pack_arrays import first_fit_count
 from cimc.transforms.place.shard_list import tables_of
 
 OBJECTIVES = ("throughput", "latency")
+_FIXED = {"widths": "wide", "tables": "once"}
+"""Options that take a part of the decision away, and their value."""
 _COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128, 160, 192, 256)
 """Numbers of instances that are looked at on a chip."""
 _SIZES = (1, 2, 4, 6)
@@ -44,7 +48,7 @@ _SHARES = (0.1, 1.0)
 
 
 @dataclass(frozen=True)
-class Allocate(ModulePass):
+class Allocate(ChoosingPass):
     """Decide together: instances of the dense part, places of hot blocks of tables, columns of layers.
 
     ``objective`` ``throughput``: requests per second with ``load`` requests in flight; ``latency``: of one
@@ -52,13 +56,23 @@ class Allocate(ModulePass):
     most ``most`` instances.  ``shard`` and ``copy`` carry it out.  With ``most=0``, which is tried last where
     the target is nearly full, nothing is decided: nothing is copied, and ``shard`` sees to the columns.
 
+    For comparison, parts of the decision may be others': ``policy`` decides on the instances alone
+    (:mod:`cimc.mapping.allocation.layer_copies`; options of the policy are options of the pass),
+    ``widths=wide`` leaves layers as wide as arrays, ``tables=once`` copies no tables.  The rest is decided
+    as well as that permits.
+
     Precondition: quantised, not sharded.  Postcondition: ``cim.allocation``.
     """
 
     name = "allocate"
+    choices = (Choice("policy", COPY_POLICIES, none=None),)
     objective: str = "throughput"
     load: int = 64
     most: int = 256
+    policy: str | None = None
+    widths: str | None = None
+    tables: str | None = None
+    seed: int | None = None
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         data = compiler_context(ctx, self.name)
@@ -69,6 +83,9 @@ class Allocate(ModulePass):
             )
         if self.load < 1 or self.most < 0:
             raise PassError("allocate.option", "load is at least 1, and most at least 0")
+        for name, value in _FIXED.items():
+            if getattr(self, name) not in (None, value):
+                raise PassError("allocate.option", f"{name}={getattr(self, name)} is not {value}")
         if cim.allocation_of(op) is not None:
             raise PassError("pass.decided-already", "there is a cim.allocation", hint="run 'allocate' once")
         for matrix in cim.matrices_of(op):
@@ -79,6 +96,8 @@ class Allocate(ModulePass):
         if problem is None:
             data.notes.append("allocate: the arrays do not hold all rows once; nothing is copied")
             return
+        problem, note = self._restricted(problem, op, target)
+        data.notes += note
         found = solve_allocation(problem)
         columns = {each.name: each.widths[at] for each, at in zip(problem.layers, found.widths, strict=True)}
         put_before_function(op, cim.AllocationOp(found.instances, found.places, found.tiles, columns))
@@ -94,6 +113,27 @@ class Allocate(ModulePass):
         return replace(
             self, most=1 if shortage.resource == cim.INSTANCE_MEMORY and self.most > 1 else self.most // 2
         )
+
+    def _restricted(
+        self, problem: AllocationProblem, op: ModuleOp, target: Target
+    ) -> tuple[AllocationProblem, tuple[str, ...]]:
+        """The problem without the choices that are taken away, and what to say of that."""
+        notes: tuple[str, ...] = ()
+        if self.widths is not None:
+            problem = replace(problem, layers=tuple(each.cut(1) for each in problem.layers))
+        if self.tables is not None:
+            problem = replace(problem, tables=problem.tables.cut(1))
+        if self.policy is not None:
+            options = self.chosen_options("policy")
+            copies = copies_of_policy(
+                layers_of(op, target), problem, target, self.policy, self.seed or 0, **options
+            )
+            most = min([*copies.values(), max(self.most, 1)])
+            instances = problem.most_instances(most)
+            shown = ", ".join(f"{name} {count}" for name, count in copies.items())
+            notes = (f"allocate: {self.policy} copies layers so often: {shown}; instances: {instances}",)
+            problem = replace(problem, instances=(instances,))
+        return problem, notes
 
     def _problem(self, op: ModuleOp, data: CompilerContext, target: Target) -> AllocationProblem | None:
         """The problem; ``None`` where not even one of everything fits, as far as cells go."""
@@ -246,5 +286,5 @@ def _remark(options: Allocate, problem: AllocationProblem, found: Allocation) ->
         period_ns=found.period_ns,
         bound_ns=found.bound_ns,
         gap=found.gap,
-        produced_by=found.produced_by,
+        produced_by=f"{options.policy}, {found.produced_by}" if options.policy else found.produced_by,
     )

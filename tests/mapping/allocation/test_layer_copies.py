@@ -17,9 +17,10 @@ from cimc.mapping.allocation.layer_copies import (
     copy_layers,
     copy_policies,
 )
-from cimc.mapping.allocation.pimcomp import balance, in_rounds, rounds
+from cimc.mapping.allocation.pimcomp import REPLICATORS
 from cimc.mapping.allocation.pimcomp_genetic import Individual, Search
 from cimc.mapping.allocation.pimsyn import allowed, energy, in_proportion
+from cimc.mapping.allocation.replicators import balance, in_rounds, rounds
 
 
 def layers(
@@ -220,6 +221,7 @@ def test_bad_problems_options_and_answers_are_refused() -> None:
         with pytest.raises(PassError) as caught:
             copy_layers(problem, policy, **options)  # type: ignore[arg-type]
         assert caught.value.code == "mapping.bad-option"
+    assert set(REPLICATORS) == {"balance", "W0H0", "uniform", "genetic"}
     assert copy_policies() == ("pimcomp", "pimsyn_sa")
     with COPY_POLICIES.restored():
         COPY_POLICIES.register("all", lambda p, /, *, seed: LayerCopies(np.full(p.layers, 99)), origin="me")

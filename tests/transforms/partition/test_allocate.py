@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cimc.api import Program
@@ -11,7 +13,9 @@ from cimc.target.load_target import load_target
 from cimc.target.overrides import with_overrides
 from cimc.timing import Arrivals
 from cimc.transforms.partition.allocate import Allocate, _multiples
+from cimc.transforms.partition.copies_of_policy import copies_of_policy
 from cimc.transforms.partition.request_work import LookupWork, block_reads, request_work
+from cimc.transforms.partition.shard import layers_of
 from cimc.transforms.pipeline import Pipeline
 from tests.build import dlrm, dlrm_requests
 
@@ -89,11 +93,68 @@ def test_shard_takes_the_columns_that_were_decided() -> None:
     assert decided.columns_of("nothing") is None
 
 
-@pytest.mark.parametrize("options", ["objective=speed", "load=0", "most=-1"])
+@pytest.mark.parametrize("options", ["objective=speed", "load=0", "most=-1", "widths=thin", "tables=few"])
 def test_bad_options_are_refused(options: str) -> None:
     with pytest.raises(PassError) as caught:
         run(f"allocate{{{options}}},{TAIL}")
     assert caught.value.code == "allocate.option"
+
+
+def test_a_policy_decides_on_the_instances_alone() -> None:
+    made = {
+        options: run(f"allocate{{{options}}},{TAIL}")[0]
+        for options in (
+            "policy=pimcomp",
+            "policy=pimcomp windows=64 margin=0.0",
+            "policy=pimcomp windows=3 replicator=uniform",
+            "policy=pimsyn_sa windows=5",
+            "policy=pimcomp windows=8 replicator=genetic population=10 seed=2 widths=wide tables=once",
+        )
+    }
+    said = [program.remarks.allocation for program in made.values()]
+    counts = [0 if each is None else each.instances for each in said]
+    assert counts[0] == 1  # a fully connected layer has one window
+    assert counts[1] > 8
+    assert (counts[2], counts[3]) == (3, 5)
+    assert 1 <= counts[4] <= 8
+    assert said[4] is not None
+    assert said[4].produced_by.startswith("pimcomp, ")
+    requests = dlrm_requests(40, 1)
+    plain, _ = run(TAIL)
+    one = plain.run(requests, "adc").outputs
+    for program in made.values():
+        other = program.run(requests, "adc").outputs
+        assert all(value.tobytes() == other[name].tobytes() for name, value in one.items())
+    assert any("pimcomp copies layers so often" in note for note in made["policy=pimcomp"].notes)
+
+
+def test_parts_of_the_decision_can_be_taken_away() -> None:
+    module, ctx = dlrm()
+    assert ctx.target is not None
+    Pipeline.parse("quantize,group,allocate{widths=wide tables=once},shard").run(module, ctx)
+    decided = cim.allocation_of(module)
+    assert decided is not None
+    assert decided.places.value.data == 1
+    for layer in decided.columns.data:
+        bits = next(m for m in cim.matrices_of(module) if m.symbol == layer).bits.value.data
+        assert decided.columns_of(layer) == ctx.target.array.cols // ctx.target.slices(bits)
+
+
+def test_copies_of_a_policy_are_those_of_array_groups() -> None:
+    module, ctx = dlrm()
+    target = ctx.target
+    assert target is not None
+    Pipeline.parse("quantize,group").run(module, ctx)
+    layers = layers_of(module, target)
+    problem = Allocate()._problem(module, ctx, target)
+    assert problem is not None
+    found = copies_of_policy(layers, problem, target, "pimcomp", 0, windows=4, margin=0.0)
+    assert found == dict.fromkeys((layer.name for layer in layers), 4)
+    least = replace(problem, arrays=problem.table_arrays)
+    assert set(copies_of_policy(layers, least, target, "pimcomp", 0, windows=4).values()) == {1}
+    # what has no tile left is no instance
+    assert problem.most_instances(10**6) * sum(e.arrays[0] for e in problem.layers) <= target.n_arrays
+    assert least.most_instances(5) == 1
 
 
 def test_it_decides_once_and_before_shard() -> None:
