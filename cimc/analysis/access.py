@@ -12,10 +12,7 @@ from cimc.workload.traces import Trace
 
 def accesses_of(trace: Trace) -> dict[str, Access]:
     """The tables of a trace as a compilation keeps them."""
-    return {
-        name: Access(t.ids, t.counts, max(t.requests, 1), t.pairs, t.pair_counts)
-        for name, t in trace.tables.items()
-    }
+    return {name: Access(t.ids, t.counts, max(t.requests, 1), t.kept) for name, t in trace.tables.items()}
 
 
 def apply_trace(data: CompilerContext, tables: Sequence[tuple[TableOp, str]]) -> None:

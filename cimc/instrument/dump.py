@@ -23,10 +23,12 @@ from cimc.ir.tensor_store import TensorStore
 from cimc.ir.text import print_ir
 from cimc.ir.types import symbol
 from cimc.support.io.files import write_atomically
+from cimc.support.row_bags import RowBags
 from cimc.transforms.instrumentation import Instrument
 
-_SAMPLES, _IDS, _COUNTS, _REQUESTS, _PAIRS, _PAIR_COUNTS = (
-    f"cimc:{part}:" for part in ("samples", "ids", "counts", "requests", "pairs", "pair-counts")
+_SAMPLES, _IDS, _COUNTS, _REQUESTS, _BAG_ROWS, _BAG_STARTS, _BAG_WEIGHTS = (
+    f"cimc:{part}:"
+    for part in ("samples", "ids", "counts", "requests", "bag-rows", "bag-starts", "bag-weights")
 )
 
 
@@ -98,9 +100,10 @@ def save_arrays_of(ctx: CompilerContext, arrays: Mapping[str, NDArray[Any]], pat
         store.put(_IDS + name, access.ids)
         store.put(_COUNTS + name, access.counts)
         store.put(_REQUESTS + name, np.array([access.requests], np.int64))
-        if len(access.pairs):
-            store.put(_PAIRS + name, access.pairs)
-            store.put(_PAIR_COUNTS + name, access.pair_counts)
+        if access.bags is not None:
+            store.put(_BAG_ROWS + name, access.bags.rows)
+            store.put(_BAG_STARTS + name, access.bags.starts)
+            store.put(_BAG_WEIGHTS + name, access.bags.weights)
     store.save(path)
 
 
@@ -137,7 +140,9 @@ def load_arrays_into(ctx: CompilerContext, path: Path, names: set[str]) -> None:
             ctx.samples[name.removeprefix(_SAMPLES)] = array
         elif name.startswith(_IDS):
             key = name.removeprefix(_IDS)
-            together = (found[_PAIRS + key], found[_PAIR_COUNTS + key]) if _PAIRS + key in found else ()
-            ctx.access[key] = Access(array, found[_COUNTS + key], int(found[_REQUESTS + key][0]), *together)
+            bags = None
+            if _BAG_ROWS + key in found:
+                bags = RowBags(*(found[part + key] for part in (_BAG_ROWS, _BAG_STARTS, _BAG_WEIGHTS)))
+            ctx.access[key] = Access(array, found[_COUNTS + key], int(found[_REQUESTS + key][0]), bags)
         elif name in names:
             ctx.store.put(name, array)

@@ -13,6 +13,7 @@ from cimc.errors import CimcError, PassError
 from cimc.ir.tensor_store import TensorStore
 from cimc.remarks import Remark, Remarks
 from cimc.support.plugins.origin import Origin
+from cimc.support.row_bags import RowBags
 
 if TYPE_CHECKING:
     from cimc.target.spec import Target
@@ -24,15 +25,13 @@ Requests = dict[str, NDArray[Any]]
 class Access(NamedTuple):
     """Row accesses of one table: distinct ids, accesses per id, and the requests they came from.
 
-    ``pairs`` ``int64[p, 2]`` (rows, the smaller first) and ``pair_counts`` ``int64[p]``: how many bags held
-    both rows; empty where co-accesses were not counted.
+    ``bags``: bags of two rows or more, all or some; None where nobody looked at which rows are read together.
     """
 
     ids: NDArray[np.int64]
     counts: NDArray[np.int64]
     requests: int
-    pairs: NDArray[np.int64] = np.zeros((0, 2), np.int64)
-    pair_counts: NDArray[np.int64] = np.zeros(0, np.int64)
+    bags: RowBags | None = None
 
 
 @dataclass

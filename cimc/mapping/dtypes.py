@@ -11,3 +11,6 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
+
+
+BoolArray: TypeAlias = npt.NDArray[np.bool_]

@@ -18,6 +18,7 @@ from cimc.mapping.assignment.problem import bad_problem
 from cimc.mapping.assignment.strategy_registry import callable_
 from cimc.mapping.dtypes import IntArray
 from cimc.support.registry import Registry, guarded
+from cimc.support.row_bags import RowBags
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +29,7 @@ class GroupingProblem:
         rows: rows of the table, >= 0.
         ids: int64[u], rows that were read, distinct.
         counts: int64[u], requests that read each of them, >= 0.
-        pairs: int64[p, 2], pairs of different rows that some request read together.
-        pair_counts: int64[p], requests that read both rows of a pair, >= 0.
+        bags: rows that requests read together; of some requests or all of them.
         block_rows: rows of an array, >= 1.
 
     Raises:
@@ -39,36 +39,50 @@ class GroupingProblem:
     rows: int
     ids: IntArray
     counts: IntArray
-    pairs: IntArray
-    pair_counts: IntArray
+    bags: RowBags
     block_rows: int
 
     def __post_init__(self) -> None:
-        for name, columns in (("ids", 1), ("counts", 1), ("pairs", 2), ("pair_counts", 1)):
-            value = np.asarray(getattr(self, name))
-            if value.size and value.dtype.kind not in "iu":
-                raise bad_problem(f"`{name}` must hold integers, its dtype is {value.dtype}")
-            shape = (-1, 2) if columns == 2 else (-1,)
-            if value.size % columns:
-                raise bad_problem(f"`{name}` must have shape [p, 2], it has {value.shape}")
-            object.__setattr__(self, name, value.astype(np.int64).reshape(shape))
+        for name in ("ids", "counts"):
+            object.__setattr__(self, name, _whole(name, getattr(self, name)))
+        bags = self.bags
+        parts = (_whole(f"bags.{n}", getattr(bags, n)) for n in ("rows", "starts", "weights"))
+        object.__setattr__(self, "bags", RowBags(*parts))
         if self.rows < 0 or self.block_rows < 1:
             raise bad_problem(f"rows={self.rows} must be >= 0 and block_rows={self.block_rows} >= 1")
-        if self.ids.size != self.counts.size or self.pairs.shape[0] != self.pair_counts.size:
-            raise bad_problem("`ids` and `counts`, and `pairs` and `pair_counts`, must have one entry each")
-        for name, rows in (("ids", self.ids), ("pairs", self.pairs)):
+        if self.ids.size != self.counts.size:
+            raise bad_problem("`ids` and `counts` must have one entry each")
+        starts, weights = self.bags.starts, self.bags.weights
+        if starts.size != weights.size + 1 or starts[0] != 0 or starts[-1] != self.bags.rows.size:
+            raise bad_problem(
+                "`bags.starts` must go from 0 to the rows of all bags, one for each weight and the end"
+            )
+        if np.any(np.diff(starts) < 0) or np.any(weights < 1):
+            raise bad_problem("`bags.starts` must not fall, and `bags.weights` must be at least 1")
+        for name, rows in (("ids", self.ids), ("bags.rows", self.bags.rows)):
             if rows.size and (int(rows.min()) < 0 or int(rows.max()) >= self.rows):
                 raise bad_problem(f"`{name}` must lie in [0, {self.rows})")
-        for name, counted in (("counts", self.counts), ("pair_counts", self.pair_counts)):
-            if counted.size and int(counted.min()) < 0:
-                raise bad_problem(f"`{name}` must not be negative")
+        if self.counts.size and int(self.counts.min()) < 0:
+            raise bad_problem("`counts` must not be negative")
         if np.unique(self.ids).size != self.ids.size:
             raise bad_problem("`ids` must be distinct")
+
+    @property
+    def hot(self) -> IntArray:
+        """Rows with a count, most read first, equal ones by row."""
+        return self.ids[np.lexsort((self.ids, -self.counts))]
 
     @property
     def blocks(self) -> int:
         """Arrays that the rows fill, the last one perhaps in part."""
         return -(-self.rows // self.block_rows)
+
+
+def _whole(name: str, given: object) -> IntArray:
+    value = np.asarray(given)
+    if value.size and value.dtype.kind not in "iu":
+        raise bad_problem(f"`{name}` must hold integers, its dtype is {value.dtype}")
+    return value.astype(np.int64, copy=False).reshape(-1)
 
 
 class Grouping(Protocol):
@@ -81,9 +95,14 @@ class Grouping(Protocol):
 
 
 GROUPINGS: Registry[Grouping] = Registry(
-    "grouping policy", duplicate="mapping.duplicate-strategy", fits=callable_
+    "grouping policy",
+    duplicate="mapping.duplicate-strategy",
+    fits=callable_,
 )
 """What :func:`group` accepts, by name."""
+
+BY_BAGS = frozenset({"co_occurrence"})
+"""Policies that order rows by how often they are read where nothing is known of what is read together."""
 
 register_grouping = GROUPINGS.register
 groupings = GROUPINGS.names
@@ -93,8 +112,7 @@ def group(
     policy: str,
     rows: int,
     counts: tuple[IntArray, IntArray],
-    pairs: IntArray | None = None,
-    pair_counts: IntArray | None = None,
+    bags: RowBags | None = None,
     *,
     block_rows: int,
     seed: int = 0,
@@ -106,8 +124,7 @@ def group(
         policy: one of :func:`groupings`.
         rows: rows of the table.
         counts: int64[u] row ids and int64[u] requests that read each.
-        pairs: int64[p, 2] rows read together; none where that is not known.
-        pair_counts: int64[p], requests that read both.
+        bags: rows read together; none where that is not known.
         block_rows: rows of an array.
         seed: of policies that draw at random.
         options: the policy's own options.
@@ -121,14 +138,7 @@ def group(
     """
     function = GROUPINGS[policy]
     GROUPINGS.check_options(policy, options)
-    none = np.zeros(0, np.int64)
-    problem = GroupingProblem(
-        rows,
-        *counts,
-        none if pairs is None else pairs,
-        none if pair_counts is None else pair_counts,
-        block_rows,
-    )
+    problem = GroupingProblem(rows, *counts, RowBags.none() if bags is None else bags, block_rows)
     if rows > np.iinfo(np.int32).max:
         raise bad_problem(f"a table of {rows} rows has more than int32 slots")
     with guarded(function):
@@ -152,48 +162,40 @@ def in_order(problem: GroupingProblem, /, *, seed: int) -> IntArray:
 @register_grouping("frequency")
 def frequency(problem: GroupingProblem, /, *, seed: int) -> IntArray:
     """Most read rows first, equal ones by row; the rows that were never read follow in their order."""
-    hot = problem.ids[np.lexsort((problem.ids, -problem.counts))]
-    return np.concatenate((hot, _others(problem.rows, hot)))
+    return and_others(problem, problem.hot)
 
 
 @register_grouping("co_occurrence")
 def co_occurrence(problem: GroupingProblem, /, *, seed: int) -> IntArray:
-    """Rows that are read together into the same array, in the manner of ReCross.
+    """Rows that are read together into the same array; greedy, over all pairs of rows that bags hold.
 
     An array starts with the most read row that has no place yet and takes, one by one, the row that is
-    read most often together with the rows already there (sum of pair counts; ties to the more read
-    row, then to the lower id).  Where no such row is left, it goes on with the most read row.  Time and
-    memory are those of sorting the pairs.
+    read most often together with the rows already there (sum over these of the bags that hold both; ties
+    to the more read row, then to the lower id).  Where no such row is left, it goes on with the most read
+    row.  Memory is that of the bags; time grows with the sum of the squares of their lengths.
     """
-    hot = problem.ids[np.lexsort((problem.ids, -problem.counts))]
-    rank = np.full(problem.rows, -1, dtype=np.int64)
-    rank[hot] = np.arange(hot.size)
-    # Rows in the order of their ranks; pairs with a row that has no count are of no use.
-    left, right = rank[problem.pairs[:, 0]], rank[problem.pairs[:, 1]]
-    known = (left >= 0) & (right >= 0) & (left != right) & (problem.pair_counts > 0)
-    if not known.any():
-        return frequency(problem, seed=seed)
+    hot = problem.hot
+    bags = among(problem, hot)
+    if not len(bags):
+        return and_others(problem, hot)
     from cimc.mapping.kernels.grouping_loops import grow
 
-    start, neighbour, weight = adjacency(hot.size, left[known], right[known], problem.pair_counts[known])
-    order = hot[grow(start, neighbour, weight, problem.block_rows)]
-    return np.concatenate((order, _others(problem.rows, order)))
+    order = grow(bags.starts, bags.rows, bags.weights, *bags.by_row(hot.size), problem.block_rows)
+    return and_others(problem, hot[order])
 
 
-def _others(rows: int, placed: IntArray) -> IntArray:
-    rest = np.ones(rows, dtype=np.bool_)
-    rest[placed] = False
-    return np.flatnonzero(rest)
+def among(problem: GroupingProblem, rows: IntArray) -> RowBags:
+    """The bags of a problem with each row called by its position in ``rows``; others are left out."""
+    rank = np.full(problem.rows, -1, dtype=np.int64)
+    rank[rows] = np.arange(rows.size)
+    return problem.bags.renamed(rank)
 
 
-def adjacency(
-    n: int, left: IntArray, right: IntArray, weight: IntArray
-) -> tuple[IntArray, IntArray, IntArray]:
-    """Both directions of a list of pairs in compressed rows: start int64[n + 1], neighbour and weight."""
-    source, target = np.concatenate((left, right)), np.concatenate((right, left))
-    order = np.argsort(source, kind="stable")
-    start = np.concatenate(([0], np.cumsum(np.bincount(source, minlength=n)))).astype(np.int64)
-    return start, target[order], np.concatenate((weight, weight))[order]
+def and_others(problem: GroupingProblem, first: IntArray) -> IntArray:
+    """``first`` and then all other rows, ascending."""
+    rest = np.ones(problem.rows, dtype=np.bool_)
+    rest[first] = False
+    return np.concatenate((first, np.flatnonzero(rest)))
 
 
 @dataclass(frozen=True)
@@ -237,8 +239,10 @@ def evaluate_grouping(
     return GroupingEvaluation(touched / requests, bound / requests)
 
 
-def touched_bound(problem: GroupingProblem, *, unlisted: int = 0) -> float:
-    """Lower bound on the sum over requests of the arrays they touch, from counts and pairs alone.
+def touched_bound(
+    problem: GroupingProblem, pairs: IntArray, pair_counts: IntArray, *, unlisted: int = 0
+) -> float:
+    """Lower bound on the sum over requests of the arrays they touch, from counts alone.
 
     A request that reads n rows of an array pays 1/n for each of them, so the sum is that of 1/n over
     all reads.  Row r was read c times, and over those reads the n sum up to c plus its pair counts within
@@ -246,16 +250,18 @@ def touched_bound(problem: GroupingProblem, *, unlisted: int = 0) -> float:
     c^2 / (c + those pair counts).  (For one array this is the inequality of de Caen, 1997.)
 
     Args:
-        problem: counts and pairs; a pair that is not listed counts as ``unlisted``.
+        problem: its counts; its bags are not looked at.
+        pairs: int64[p, 2], pairs of different rows; one that is not listed counts as ``unlisted``.
+        pair_counts: int64[p], requests that read both rows of a pair.
         unlisted: upper limit on the requests of a pair that is not listed (0: the list is complete).
     """
     count = problem.counts.astype(np.float64)
     rank = np.full(problem.rows, -1, dtype=np.int64)
     rank[problem.ids] = np.arange(problem.ids.size)
-    left, right = rank[problem.pairs[:, 0]], rank[problem.pairs[:, 1]]
+    left, right = rank[pairs[:, 0]], rank[pairs[:, 1]]
     known = (left >= 0) & (right >= 0) & (left != right)
     row = np.concatenate((left[known], right[known]))
-    weight = np.concatenate((problem.pair_counts[known], problem.pair_counts[known])).astype(np.float64)
+    weight = np.concatenate((pair_counts[known], pair_counts[known])).astype(np.float64)
     order = np.lexsort((-weight, row))
     row, weight = row[order], weight[order]
     degree = np.bincount(row, minlength=problem.ids.size)

@@ -13,6 +13,7 @@ from cimc.cli.commands.trace import _few
 from cimc.errors import CimcError
 from cimc.instrument.dump import load_arrays_into
 from cimc.ir.text import new_context
+from cimc.support.row_bags import RowBags
 from cimc.workload.traces import TableTrace, Trace
 from tests.cli.tiny_files import Tiny, call, write_tiny
 
@@ -152,8 +153,8 @@ def test_a_trace_goes_before_calibration(tiny: Tiny, program: Path) -> None:
 
 def test_a_trace_goes_through_the_command_line_and_a_dump(tiny: Tiny, program: Path) -> None:
     table = next(m for m in Program.load(program).data.matrices if m.kind == "table")
-    pairs, pair_counts = np.array([[1, 2]]), np.array([3])
-    seen = TableTrace(table.name, table.rows, 10, np.array([1, 2]), np.array([7, 3]), pairs, pair_counts, 2)
+    bags = RowBags.of_pairs(np.array([[1, 2]]), np.array([3]))
+    seen = TableTrace(table.name, table.rows, 10, np.array([1, 2]), np.array([7, 3]), bags)
     path, out, dump = (tiny.folder / name for name in ("given.npz", "traced.cimc", "ir"))
     Trace({table.name: seen}).save(path)
     args = ("compile", tiny.model, "-o", out, "--calib", tiny.calib, "--trace", path)
@@ -162,7 +163,18 @@ def test_a_trace_goes_through_the_command_line_and_a_dump(tiny: Tiny, program: P
     load_arrays_into(ctx, dump / "data.safetensors", set())
     found = ctx.access[table.name]
     assert (found.ids.tolist(), found.counts.tolist(), found.requests) == ([1, 2], [7, 3], 10)
-    assert (found.pairs.tolist(), found.pair_counts.tolist()) == ([[1, 2]], [3])
+    assert found.bags is not None
+    assert (found.bags.rows.tolist(), found.bags.lengths.tolist()) == ([1, 2], [2])
+    assert found.bags.weights.tolist() == [3]
+
+
+def test_the_option_of_version_0_1_for_pairs_is_noted() -> None:
+    made = call("trace", "--synthetic", "t:rows=9,pooling=3", "--requests", 20, "--pairs-of", 0, "--json")
+    assert made.code == 0
+    assert "--bag-rows" in made.err
+    assert json.loads(made.out)["tables"][0]["kept_bags"] == 0
+    made = call("trace", "--synthetic", "t:rows=9,pooling=3", "--requests", 20, "--json")
+    assert json.loads(made.out)["tables"][0]["kept_bags"] > 10
 
 
 def test_messages_name_a_few_tables() -> None:

@@ -16,6 +16,7 @@ from cimc.mapping.grouping import (
     register_grouping,
     touched_bound,
 )
+from cimc.support.row_bags import RowBags
 
 BUILT_IN = ("co_occurrence", "frequency", "in_order")
 
@@ -35,6 +36,12 @@ def statistics(rows: int, requests: list[list[int]]) -> tuple[IntArray, IntArray
         np.array(list(pairs), dtype=np.int64).reshape(-1, 2),
         np.array(list(pairs.values()), dtype=np.int64),
     )
+
+
+def bags_of(requests: list[list[int]]) -> RowBags:
+    bags = [sorted(set(request)) for request in requests]
+    rows = np.array([row for bag in bags for row in bag], dtype=np.int64)
+    return RowBags.of_lengths(rows, np.array([len(bag) for bag in bags], dtype=np.int64))
 
 
 def flat(requests: list[list[int]]) -> tuple[IntArray, IntArray]:
@@ -57,19 +64,19 @@ cases = st.integers(1, 12).flatmap(
 def test_slots_are_a_permutation_and_bounds_hold(policy: str, case: tuple[int, list[list[int]], int]) -> None:
     rows, requests, block = case
     ids, counts, pairs, pair_counts = statistics(rows, requests)
-    slots = group(policy, rows, (ids, counts), pairs, pair_counts, block_rows=block)
+    slots = group(policy, rows, (ids, counts), bags_of(requests), block_rows=block)
     assert slots.dtype == np.int32
     assert sorted(slots.tolist()) == list(range(rows))
     found = evaluate_grouping(slots, block, *flat(requests), len(requests))
     touched = [len({int(slots[r]) // block for r in request}) for request in requests]
     assert found.touched == pytest.approx(np.mean(touched))
     assert found.bound <= found.touched + 1e-12
-    problem = GroupingProblem(rows, ids, counts, pairs, pair_counts, block)
-    assert touched_bound(problem) <= sum(touched) * (1 + 1e-12)
+    problem = GroupingProblem(rows, ids, counts, bags_of(requests), block)
+    assert touched_bound(problem, pairs, pair_counts) <= sum(touched) * (1 + 1e-12)
     # Leaving pairs out weakens the bound, if it is told what they may count.
-    without = GroupingProblem(rows, ids, counts, pairs[:0], pair_counts[:0], block)
     most = int(pair_counts.max(initial=0))
-    assert touched_bound(without, unlisted=most) <= sum(touched) * (1 + 1e-12)
+    weaker = touched_bound(problem, pairs[:0], pair_counts[:0], unlisted=most)
+    assert weaker <= sum(touched) * (1 + 1e-12)
 
 
 def test_no_grouping_touches_less_than_the_bounds() -> None:
@@ -81,7 +88,8 @@ def test_no_grouping_touches_less_than_the_bounds() -> None:
             sum(len({order[r] // 2 for r in request}) for request in requests)
             for order in itertools.permutations(range(6))
         )
-        assert touched_bound(GroupingProblem(6, ids, counts, pairs, pair_counts, 2)) <= least * (1 + 1e-12)
+        problem = GroupingProblem(6, ids, counts, RowBags.none(), 2)
+        assert touched_bound(problem, pairs, pair_counts) <= least * (1 + 1e-12)
 
 
 def test_rows_read_together_share_an_array() -> None:
@@ -89,15 +97,40 @@ def test_rows_read_together_share_an_array() -> None:
     random = np.random.default_rng(0)
     topics = random.permutation(256).reshape(32, 8)
     requests = [topics[t].tolist() for t in random.integers(0, 32, 400)]
-    ids, counts, pairs, pair_counts = statistics(256, requests)
+    ids, counts, _, _ = statistics(256, requests)
     touched = {}
     for policy in BUILT_IN:
-        slots = group(policy, 256, (ids, counts), pairs, pair_counts, block_rows=8)
+        slots = group(policy, 256, (ids, counts), bags_of(requests), block_rows=8)
         touched[policy] = evaluate_grouping(slots, 8, *flat(requests), 400)
     assert touched["co_occurrence"].touched == 1.0
     assert touched["co_occurrence"].gap == 0.0
     assert touched["frequency"].touched > 1.5
     assert touched["in_order"].touched > 5.0
+
+
+def test_co_occurrence_sees_every_pair() -> None:
+    """Bags as they are, and all pairs of them as bags of two, give the same order."""
+    random = np.random.default_rng(5)
+    requests = [random.integers(0, 40, 5).tolist() for _ in range(60)]
+    ids, counts, pairs, pair_counts = statistics(40, requests)
+    whole = group("co_occurrence", 40, (ids, counts), bags_of(requests), block_rows=4)
+    paired = group("co_occurrence", 40, (ids, counts), RowBags.of_pairs(pairs, pair_counts), block_rows=4)
+    assert whole.tolist() == paired.tolist()
+    assert whole.tolist() == grown(40, requests, 4)
+
+
+def grown(rows: int, requests: list[list[int]], block: int) -> list[int]:
+    """Slots of the greedy growth, counted the plain way."""
+    bags = [set(request) for request in requests]
+    count = [sum(row in bag for bag in bags) for row in range(rows)]
+    order: list[int] = []
+    while len(order) < sum(c > 0 for c in count):
+        free = [row for row in range(rows) if count[row] and row not in order]
+        mine = order[len(order) // block * block :]
+        pull = {row: sum(row in bag and other in bag for bag in bags for other in mine) for row in free}
+        order.append(min(free, key=lambda row: (-pull[row], -count[row], row)))
+    order += [row for row in range(rows) if row not in order]
+    return [order.index(row) for row in range(rows)]
 
 
 def test_frequency_sorts_by_count_then_row_and_keeps_the_unread_in_order() -> None:
@@ -113,7 +146,10 @@ def test_bad_input_is_refused() -> None:
         (2, (np.array([0]), np.array([-1]))),
         (2, (np.array([0.5]), one)),
         (2, (one, np.array([1, 2]))),
-        (2, (one, one), np.array([[0, 5]]), one),
+        (2, (one, one), RowBags.of_pairs(np.array([[0, 5]]), one)),
+        (2, (one, one), RowBags.of_pairs(np.array([[0, 1]]), np.array([0]))),
+        (2, (one, one), RowBags(np.array([0, 1]), np.array([0, 3]), one)),
+        (2, (one, one), RowBags(np.array([0.5, 1]), np.array([0, 2]), one)),
     ):
         with pytest.raises(PassError) as caught:
             group("frequency", *arguments, block_rows=2)  # type: ignore[arg-type]

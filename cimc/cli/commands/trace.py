@@ -49,9 +49,10 @@ _NAMED = 3  # tables that a message names
     "--synthetic",
     multiple=True,
     metavar="SPEC",
-    help="Invent accesses: TABLE:rows=N,zipf=S,pooling=P,clusters=C,affinity=A,order=shuffled|ranked. P is a "
-    "number, poisson/MEAN, geometric/MEAN, uniform/LOW/HIGH or lognormal/MEAN/SIGMA. With --model rows come "
-    "from the model, and TABLE may be a pattern such as '*'; a table's own name goes before patterns.",
+    help="Invent accesses: TABLE:rows=N,zipf=S,pooling=P,clusters=C,affinity=A,dimensions=D,taste=T,"
+    "order=shuffled|ranked. P is a number, poisson/MEAN, geometric/MEAN, uniform/LOW/HIGH or "
+    "lognormal/MEAN/SIGMA. With --model rows come from the model, and TABLE may be a pattern such as '*'; a "
+    "table's own name goes before patterns.",
 )
 @click.option("--requests", type=click.IntRange(min=1), metavar="N", help="Requests to invent, or counted.")
 @click.option("-o", "--output", "path", type=WRITTEN, metavar="OUT.npz", help="Write the trace here.")
@@ -60,13 +61,14 @@ _NAMED = 3  # tables that a message names
 )
 @click.option("--plot", type=WRITTEN, metavar="FILE", help="Draw rank against frequency, and bag lengths.")
 @click.option(
-    "--pairs-of",
+    "--bag-rows",
     type=click.IntRange(min=0),
-    default=4096,
+    default=1 << 22,
     show_default=True,
     metavar="N",
-    help="Count pairs among this many of the most frequent rows of a table.",
+    help="Keep whole bags of each table with so many rows together; of more a random share.",
 )
+@click.option("--pairs-of", type=click.IntRange(min=0), hidden=True)
 @click.option(
     "--memory-limit",
     type=click.IntRange(min=1),
@@ -87,7 +89,8 @@ def command(
     path: Path | None,
     requests_out: Path | None,
     plot: Path | None,
-    pairs_of: int,
+    bag_rows: int,
+    pairs_of: int | None,
     memory_limit: int,
     seed: int,
     weights: str | None,
@@ -106,6 +109,9 @@ def command(
 
     _one_way(requests_file, model, frequencies, synthetic, requests, requests_out)
     require(plot)
+    if pairs_of is not None:
+        output.note("note: traces keep whole bags now, with all pairs: --pairs-of is called --bag-rows")
+        bag_rows = 0 if pairs_of == 0 else bag_rows
     if frequencies:
         trace = _counted(frequencies, requests or 0)
     else:
@@ -127,7 +133,7 @@ def command(
             trace = collect(
                 sources,
                 memory_limit=memory_limit,
-                hottest=pairs_of,
+                bag_rows=bag_rows,
                 progress=lambda table, done: advance(done, 0, table),
             )
     if path is not None:
@@ -302,7 +308,7 @@ def _blocks(trace: Trace, found: list[Statistics], path: Path | None) -> list[Bl
             percent(each.top[2]),
             "-" if each.zipf is None else f"{each.zipf:.2f}",
             "-" if each.pooling is None else " / ".join(str(n) for n in each.pooling[1:]),
-            count(each.pairs),
+            count(each.kept_bags),
         )
         for each in found
     ]
@@ -310,6 +316,6 @@ def _blocks(trace: Trace, found: list[Statistics], path: Path | None) -> list[Bl
     lines += [("requests", count(trace.requests)), ("lookups", count(trace.lookups))]
     headings = (
         "table", ">rows", ">lookups", ">per request", ">rows read", ">Gini", ">top 1 %", ">Zipf",
-        ">bag p50/p99/max", ">pairs",
+        ">bag p50/p99/max", ">bags kept",
     )  # fmt: skip
     return [facts("Trace", lines), table("Accesses by table", headings, rows)]

@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from cimc.ir import cim
 from cimc.ir.context import CompilerContext, compiler_context, target_of
-from cimc.mapping.grouping import GROUPINGS, group
+from cimc.mapping.grouping import BY_BAGS, GROUPINGS, group
 from cimc.remarks import GroupingRemarks
 from cimc.support.io.streaming import blocks
 from cimc.transforms.chosen_options import Choice, ChoosingPass
@@ -47,6 +47,16 @@ class Group(ChoosingPass):
                 f"group: no accesses are known of {_some(unread)}, whose rows keep their order; "
                 "give a trace or calibration requests"
             )
+        alone = [
+            m.symbol
+            for m in tables
+            if m.symbol not in unread and data.access[m.symbol].bags is None and m.rows.value.data > height
+        ]
+        if alone and self.policy in BY_BAGS:
+            data.notes.append(
+                f"group: which rows of {_some(alone)} are read together is not known; {self.policy} puts "
+                "those read most first; give a trace with bags (cimc trace)"
+            )
         data.remark(GroupingRemarks(self.policy, self.seed, tuple(unread)))
 
     def _order(self, matrix: cim.TableOp, data: CompilerContext, height: int) -> bool:
@@ -60,7 +70,7 @@ class Group(ChoosingPass):
         inside = (access.ids >= 0) & (access.ids < rows)  # padding ids are no rows
         counts = (access.ids[inside], access.counts[inside])
         slots = group(
-            self.policy, rows, counts, access.pairs, access.pair_counts,
+            self.policy, rows, counts, access.bags,
             block_rows=height, seed=self.seed, **self.chosen_options("policy"),
         )  # fmt: skip
         if (slots != np.arange(rows, dtype=np.int32)).any():

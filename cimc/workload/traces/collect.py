@@ -1,8 +1,8 @@
 """Counting accesses in one or two passes over bags, within a memory budget.
 
 Counts of rows are exact, whatever the budget: they are kept in an array with one count per row where that
-fits, otherwise as sorted pairs of (row, count); if neither fits, counting is refused.  Pairs are counted in a
-second pass, exactly, but among the most frequent rows only.
+fits, otherwise as sorted pairs of (row, count); if neither fits, counting is refused.  A second pass keeps
+bags whole, as many as the budget has room for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import RequestError
-from cimc.workload.traces.pairs import PairCounter, rows_that_fit
+from cimc.workload.traces.bag_sample import BagSample
 from cimc.workload.traces.trace import TableTrace, Trace
 
 Ids = NDArray[np.int64]
@@ -22,12 +22,11 @@ Chunk = tuple[Ids, Ids]
 """Ids of some bags back to back, and ``starts int64[bags + 1]``: bag i is ``ids[starts[i]:starts[i+1]]``."""
 
 MEMORY_LIMIT = 1 << 30
-HOTTEST = 4096
-"""Most frequent rows that are looked at for pairs."""
-KEPT_PAIRS = 1 << 16
-"""Most frequent pairs that a trace keeps of each table."""
+BAG_ROWS = 1 << 22
+"""Rows of the bags that a trace keeps of each table, at most."""
 
 _ENTRY = 16  # bytes of a row number and its count
+_BAG_ROW = 40  # bytes of a row of a bag that is kept, with those of thinning them out
 _CHUNK_BYTES = 1 << 26  # what chunks, and temporaries of the same size, take beside the counts
 
 
@@ -54,8 +53,7 @@ def collect(
     sources: Sequence[BagSource],
     *,
     memory_limit: int = MEMORY_LIMIT,
-    hottest: int = HOTTEST,
-    keep: int = KEPT_PAIRS,
+    bag_rows: int = BAG_ROWS,
     progress: Callable[[str, int], None] | None = None,
 ) -> Trace:
     """Count the accesses of every table; sources of equal name are bags of one table.
@@ -63,8 +61,8 @@ def collect(
     Args:
         sources: where bags come from.
         memory_limit: bytes that counting and its results may take, beside the interpreter and its libraries.
-        hottest: rows looked at for pairs (0: no pairs); fewer where their counts would not fit.
-        keep: pairs kept per table.
+        bag_rows: rows, at most, of the bags kept of each table (0: none); fewer where they would not fit.
+            Of more bags a random share is kept (:class:`~cimc.workload.traces.bag_sample.BagSample`).
         progress: called with a table and the lookups of it done so far.
 
     Raises:
@@ -80,8 +78,9 @@ def collect(
         if len({s.rows for s in parts}) > 1:
             sizes = ", ".join(str(s.rows) for s in parts)
             raise RequestError("trace.rows-differ", f"table {name}: its bags index {sizes} rows")
-        table = _table(name, parts, memory_limit - held, hottest, keep, progress)
-        held += _ENTRY * table.distinct + 24 * len(table.pairs)
+        table = _table(name, parts, memory_limit - held, len(tables) - len(found), bag_rows, progress)
+        held += _ENTRY * table.distinct
+        held += 0 if table.kept is None else 8 * len(table.kept.rows) + 16 * len(table.kept)
         found[name] = table
     return Trace(found)
 
@@ -90,10 +89,11 @@ def _table(
     name: str,
     parts: Sequence[BagSource],
     budget: int,
-    hottest: int,
-    keep: int,
+    tables: int,
+    bag_rows: int,
     progress: Callable[[str, int], None] | None,
 ) -> TableTrace:
+    """The accesses of one table; for the bags of this and the ``tables - 1`` after it there is equal room."""
     rows = parts[0].rows
     room = budget - _CHUNK_BYTES
     # at the end the counts of an array and the entries made from it exist together
@@ -112,26 +112,12 @@ def _table(
     ids, counts = counter.result()
     del counter
     room -= _ENTRY * len(ids)
-    looked = rows_that_fit(min(hottest, len(ids)), room)
-    together = bool((lengths[:, 0] > 1).any())
-    pairs, pair_counts = np.zeros((0, 2), np.int64), np.zeros(0, np.int64)
-    if looked > 1 and together:
-        seen = PairCounter(_hottest(ids, counts, looked))
+    sample = BagSample(min(bag_rows, max(room, 0) // (tables * _BAG_ROW)))
+    if bag_rows and (lengths[:, 0] > 1).any():
         for source in parts:
             for chunk in source.chunks():
-                seen.add(*chunk)
-        pairs, pair_counts = seen.result(keep)
-    return TableTrace(name, rows, requests, ids, counts, pairs, pair_counts, looked, lengths)
-
-
-def _hottest(ids: Ids, counts: Ids, number: int) -> Ids:
-    """The ``number`` most frequent rows, ascending; of equally frequent ones the lower rows."""
-    if number < len(ids):
-        least = np.partition(counts, len(counts) - number)[len(counts) - number]
-        above, equal = np.flatnonzero(counts > least), np.flatnonzero(counts == least)
-        chosen = np.sort(np.concatenate([above, equal[: number - len(above)]]))
-        ids = ids[chosen]
-    return ids
+                sample.add(*chunk)
+    return TableTrace(name, rows, requests, ids, counts, sample.result() if bag_rows else None, lengths)
 
 
 def _merged(have: Ids, keys: NDArray[Any], counts: NDArray[Any]) -> Ids:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cimc.support.row_bags import RowBags
+from cimc.workload.traces.pair_counts import pairs_in
 from cimc.workload.traces.trace import TableTrace
 
 SHARES = (0.0001, 0.001, 0.01, 0.1)
@@ -29,7 +31,9 @@ class Statistics:
         zipf: exponent of a Zipf distribution; ``None`` where too few rows were read often enough.
         zipf_rows: the rows it was estimated from.
         pooling: mean, median, 99th percentile and largest length of a bag; ``None`` if unknown.
-        pairs: pairs that the trace holds; ``pair_share``: the part of bags that hold the most frequent one.
+        kept_bags: bags of two rows or more that the trace keeps; 0 where it keeps none, or pairs.
+        pairs: different pairs of rows in them; ``pair_share``: the part of them that holds the most frequent
+            pair; ``None`` if there are none.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Statistics:
     zipf: float | None
     zipf_rows: int
     pooling: tuple[float, int, int, int] | None
+    kept_bags: int
     pairs: int
     pair_share: float | None
 
@@ -63,6 +68,7 @@ class Statistics:
             "zipf": self.zipf,
             "zipf_rows": self.zipf_rows,
             "pooling": pooling,
+            "kept_bags": self.kept_bags,
             "pairs": self.pairs,
             "hottest_pair_share": self.pair_share,
         }
@@ -73,6 +79,9 @@ def statistics(table: TableTrace) -> Statistics:
     falling = np.sort(table.counts[table.counts > 0])[::-1]
     rows = table.rows or len(falling)
     exponent, used = zipf_exponent(falling)
+    bags = RowBags.none() if table.kept is None else table.kept
+    pairs, most = pairs_in(bags)
+    whole = bool((bags.weights == 1).all())  # else pairs that version 0.1 counted
     return Statistics(
         table.name,
         table.rows,
@@ -85,8 +94,9 @@ def statistics(table: TableTrace) -> Statistics:
         exponent,
         used,
         _pooling(table.pooling),
-        len(table.pairs),
-        int(table.pair_counts[0]) / table.bags if len(table.pairs) and table.bags else None,
+        len(bags) if whole else 0,
+        pairs,
+        most / len(bags) if whole and len(bags) else None,
     )
 
 

@@ -7,6 +7,10 @@ Co-access: rank ``r`` (from 1) belongs to cluster ``(r - 1) mod C``, so every cl
 popularities.  The first id of a bag is drawn freely.  Each other id is, with probability ``affinity``, drawn
 from the Zipf distribution restricted to the first id's cluster, otherwise freely.  A cluster is chosen with
 the probability of its rows together, so that every id by itself still follows the Zipf distribution exactly.
+
+Latent taste: every row has a direction in a space of ``dimensions``, every bag, too.  A row's probability in
+a bag is proportional to its popularity times ``exp(taste x cosine)`` of the two directions.  No direction is
+preferred, so that over all bags an id still follows the Zipf distribution nearly.
 """
 
 from __future__ import annotations
@@ -29,9 +33,12 @@ Ids = NDArray[np.int64]
 
 _IDS_AT_A_TIME = 1 << 18
 _LONGEST = (1 << 20) - 1
+_HIGHEST = {"zipf": 8, "affinity": 1, "taste": 8}
+_MOST_DIMENSIONS = 64
+_WORD = (1 << 64) - 1
 _SYNTAX = (
-    "NAME:rows=N,zipf=S,pooling=P,clusters=C,affinity=A,order=shuffled|ranked, where P is a number, "
-    "poisson/MEAN, geometric/MEAN, uniform/LOW/HIGH or lognormal/MEAN/SIGMA"
+    "NAME:rows=N,zipf=S,pooling=P,clusters=C,affinity=A,dimensions=D,taste=T,order=shuffled|ranked, where P "
+    "is a number, poisson/MEAN, geometric/MEAN, uniform/LOW/HIGH or lognormal/MEAN/SIGMA"
 )
 
 
@@ -99,6 +106,7 @@ class Synthetic:
         pooling: ids per bag.
         clusters: number of clusters (at least 1); ``affinity``: 0 (no structure) to 1.
         ranked: row r has rank r, instead of a random one.
+        dimensions: of the directions of rows and bags; ``taste``: how much they count, 0 (nothing) to 8.
     """
 
     rows: int = 0
@@ -107,6 +115,8 @@ class Synthetic:
     clusters: int = 1
     affinity: float = 0.0
     ranked: bool = False
+    dimensions: int = 8
+    taste: float = 0.0
 
 
 def parse(text: str) -> tuple[str, Synthetic]:
@@ -141,14 +151,16 @@ def _described(text: str) -> Synthetic:
         key, equals, value = part.partition("=")
         if not equals or key in values:
             raise ValueError(f"'{part}' is not one new key=value")
-        if key in ("rows", "clusters"):
+        if key in ("rows", "clusters", "dimensions"):
             values[key] = _count(value, 1)
+            if key == "dimensions" and values[key] > _MOST_DIMENSIONS:
+                raise ValueError(f"dimensions is {value}, it goes from 1 to {_MOST_DIMENSIONS}")
         elif key == "pooling":
             values[key] = Pooling.parse(value)
-        elif key == "zipf" or key == "affinity":
+        elif key in _HIGHEST:
             number = float(value)
-            if not 0 <= number <= (8 if key == "zipf" else 1):
-                raise ValueError(f"{key} is {value}, it goes from 0 to {8 if key == 'zipf' else 1}")
+            if not 0 <= number <= _HIGHEST[key]:
+                raise ValueError(f"{key} is {value}, it goes from 0 to {_HIGHEST[key]}")
             values["exponent" if key == "zipf" else key] = number
         elif key == "order":
             if value not in ("shuffled", "ranked"):
@@ -156,6 +168,8 @@ def _described(text: str) -> Synthetic:
             values["ranked"] = value == "ranked"
         else:
             raise ValueError(f"there is no key '{key}'")
+    if values.get("taste", 0) and values.get("affinity", 0):
+        raise ValueError("a table has clusters (affinity) or a latent taste, not both")
     return Synthetic(**values)
 
 
@@ -191,7 +205,10 @@ class SyntheticBags:
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
         place = np.arange(int(starts[-1]), dtype=np.int64) - np.repeat(starts[:-1], lengths)
         position = np.repeat(numbers, lengths) << 20 | place  # bags have fewer than 2**20 ids
-        ranks = zipf(self._key("ids"), position, what.exponent, self.rows)
+        if what.taste > 0:
+            ranks = self._tasteful(position, np.repeat(numbers, lengths))
+        else:
+            ranks = zipf(self._key("ids"), position, what.exponent, self.rows)
         if what.affinity > 0 and what.clusters > 1:
             self._gather(ranks, position, place, starts, lengths)
         if not what.ranked:
@@ -209,6 +226,32 @@ class SyntheticBags:
             self._key("members"), position[joins], self.what.exponent, members, (cluster + 1) / clusters
         )
         ranks[joins] = cluster + inside * clusters
+
+    def _tasteful(self, position: Ids, bag: Ids) -> Ids:
+        """Ids by rejection: one drawn by popularity is kept with probability ``exp(taste (cosine - 1))``."""
+        what, ranks = self.what, np.zeros(len(position), np.int64)
+        todo, attempt = np.arange(len(position)), 0
+        first, at = np.unique(bag, return_inverse=True)
+        mine = self._directions(self._key("bag directions"), first)
+        rows_key, keep_key = key_of(self.seed, "row directions", self.name), self._key("kept")
+        few = self.rows <= len(position)  # then directions of all rows cost less than those of the drawn ones
+        every = self._directions(rows_key, np.arange(self.rows if few else 0, dtype=np.int64))
+        while len(todo):
+            key = key_of(self.seed, "ids", self.name, self.stream, attempt)
+            drawn = zipf(key, position[todo], what.exponent, self.rows)
+            theirs = every[drawn] if few else self._directions(rows_key, drawn)
+            cosine = (mine[at[todo]] * theirs).sum(axis=1)
+            kept = np.log(uniform(keep_key + attempt & _WORD, position[todo])) < what.taste * (cosine - 1)
+            ranks[todo[kept]] = drawn[kept]
+            todo, attempt = todo[~kept], attempt + 1
+        return ranks
+
+    def _directions(self, key: int, number: Ids) -> NDArray[np.float64]:
+        """Unit vectors ``[len(number), dimensions]``, each a function of its number alone."""
+        d = self.what.dimensions
+        vectors = normal(key, (number[:, None] * d + np.arange(d)).reshape(-1)).reshape(-1, d)
+        found: NDArray[np.float64] = vectors / np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
+        return found
 
     def _key(self, what: str) -> int:
         return key_of(self.seed, what, self.name, self.stream)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cimc.errors import Location, RequestError, printable
 from cimc.support.io.files import atomic_file
 from cimc.support.io.npz import Npz, write_npz
+from cimc.support.row_bags import RowBags
 from cimc.support.shown import Shown, counted, some
 
 Counts = NDArray[np.int64]
@@ -20,14 +21,8 @@ Counts = NDArray[np.int64]
 MOST = 1 << 62
 """Largest number of accesses, and largest number of a row: sums of integers stay exact."""
 
-_FIELDS = ("rows", "counts", "size", "requests", "pairs", "pair_counts", "pooling", "hottest")
 
-
-def _none() -> Counts:
-    return np.zeros(0, np.int64)
-
-
-def _no_pairs() -> Counts:
+def _no_lengths() -> Counts:
     return np.zeros((0, 2), np.int64)
 
 
@@ -41,10 +36,9 @@ class TableTrace(Shown):
         requests: requests that were seen.
         ids: ``int64[u]``, the rows that were read, ascending.
         counts: ``int64[u]``, how often each was read: exact.
-        pairs: ``int64[p, 2]``, rows that bags hold together, the smaller first; the most frequent pair first,
-            equal ones in order of their rows.
-        pair_counts: ``int64[p]``, bags that hold both rows (once per bag, whatever repeats): exact.
-        pair_rows: so many of the most frequent rows were looked at for pairs; 0 if pairs were not counted.
+        kept: bags of two distinct rows or more, each with its rows ascending: all, or a random share; None if
+            nobody looked at which rows are read together.  Of a file of version 0.1, which has pairs instead:
+            bags of two rows, as often as the pair was seen.
         pooling: ``int64[k, 2]``, lengths of bags, ascending, and how many bags have each; empty if unknown.
     """
 
@@ -53,10 +47,8 @@ class TableTrace(Shown):
     requests: int
     ids: Counts
     counts: Counts
-    pairs: Counts = field(default_factory=_no_pairs)
-    pair_counts: Counts = field(default_factory=_none)
-    pair_rows: int = 0
-    pooling: Counts = field(default_factory=_no_pairs)
+    kept: RowBags | None = None
+    pooling: Counts = field(default_factory=_no_lengths)
 
     def _brief(self) -> str:
         return f"of {self.name!r}: {counted(self.lookups, 'lookup')} of {counted(len(self.ids), 'row')}"
@@ -107,9 +99,8 @@ class Trace(Shown):
             arrays[f"{name}.rows"], arrays[f"{name}.counts"] = table.ids, table.counts
             arrays[f"{name}.size"] = np.array(table.rows, np.int64)
             arrays[f"{name}.requests"] = np.array(table.requests, np.int64)
-            if table.pair_rows:
-                arrays[f"{name}.hottest"] = np.array(table.pair_rows, np.int64)
-                arrays[f"{name}.pairs"], arrays[f"{name}.pair_counts"] = table.pairs, table.pair_counts
+            if table.kept is not None:
+                arrays |= {f"{name}.{part}": array for part, array in _of_bags(table.kept).items()}
             if len(table.pooling):
                 arrays[f"{name}.pooling"] = table.pooling
         write_npz(file, arrays)
@@ -183,18 +174,52 @@ def _table(name: str, arrays: Mapping[str, NDArray[Any]], common: int, where: Lo
         raise _bad(f"counts of '{printable(name)}' add up to more than 2^62", where)
     if size and len(ids) and int(ids[-1]) >= size:
         raise _bad(f"'{printable(name)}' has {size} rows, row {int(ids[-1])} is counted", where)
-    pairs, pair_counts, pooling = _no_pairs(), _none(), _no_pairs()
-    hottest = _number(arrays, f"{name}.hottest", 0, where)
-    if f"{name}.pairs" in arrays:
-        pairs = _whole(arrays, f"{name}.pairs", (-1, 2), where)
-        pair_counts = _whole(arrays, f"{name}.pair_counts", (len(pairs),), where)
-        known = np.isin(pairs, ids).all() and (pairs[:, 0] < pairs[:, 1]).all()
-        if not known or (len(pairs) and int(pair_counts.min()) < 1):
-            raise _bad(f"pairs of '{printable(name)}' are not pairs of rows that were counted", where)
+    pooling = _no_lengths()
     if f"{name}.pooling" in arrays:
         pooling = _whole(arrays, f"{name}.pooling", (-1, 2), where)
         if len(pooling) and (int(pooling.min()) < 0 or (np.diff(pooling[:, 0]) <= 0).any()):
             raise _bad(f"pooling factors of '{printable(name)}' do not ascend", where)
         if float(pooling.astype(np.float64).prod(axis=1).sum() + pooling[:, 1].sum(dtype=np.float64)) > MOST:
             raise _bad(f"bags of '{printable(name)}' add up to more than 2^62", where)
-    return TableTrace(name, size, requests, ids, counts, pairs, pair_counts, hottest, pooling)
+    return TableTrace(name, size, requests, ids, counts, _bags(name, ids, arrays, where), pooling)
+
+
+def _of_bags(bags: RowBags) -> dict[str, NDArray[Any]]:
+    """The arrays of a file that hold ``bags``; rows in four bytes where that is enough."""
+    narrow = np.int32 if not len(bags.rows) or int(bags.rows.max()) <= np.iinfo(np.int32).max else np.int64
+    arrays: dict[str, NDArray[Any]] = {
+        "bag_rows": bags.rows.astype(narrow),
+        "bag_lengths": bags.lengths.astype(np.int32),
+    }
+    if (bags.weights != 1).any():
+        arrays["bag_weights"] = bags.weights
+    return arrays
+
+
+def _bags(name: str, ids: Counts, arrays: Mapping[str, NDArray[Any]], where: Location) -> RowBags | None:
+    """The bags of a table, or the pairs that version 0.1 wrote in their place."""
+    if f"{name}.bag_rows" in arrays:
+        rows = _whole(arrays, f"{name}.bag_rows", (-1,), where)
+        lengths = _whole(arrays, f"{name}.bag_lengths", (-1,), where)
+        weights = None
+        if f"{name}.bag_weights" in arrays:
+            weights = _whole(arrays, f"{name}.bag_weights", (len(lengths),), where)
+        whole = not len(lengths) or (int(lengths.min()) >= 2 and int(lengths.max()) <= len(rows))
+        if not whole or int(lengths.sum()) != len(rows):
+            raise _bad(f"lengths of the bags of '{printable(name)}' do not add up", where)
+        bags = RowBags.of_lengths(rows, lengths, weights)
+    elif f"{name}.pairs" in arrays:
+        pairs = _whole(arrays, f"{name}.pairs", (-1, 2), where)
+        bags = RowBags.of_pairs(pairs, _whole(arrays, f"{name}.pair_counts", (len(pairs),), where))
+    else:
+        return None
+    inside = np.ones(len(bags.rows), np.bool_)
+    inside[bags.starts[:-1]] = False
+    rising = np.diff(bags.rows, prepend=bags.rows[:1])[inside] > 0
+    if not (np.isin(bags.rows, ids).all() and rising.all()):
+        raise _bad(
+            f"bags or pairs of '{printable(name)}' are not of rows that were counted, ascending", where
+        )
+    if len(bags) and (int(bags.weights.min()) < 1 or float(bags.weights.sum(dtype=np.float64)) > MOST):
+        raise _bad(f"bags or pairs of '{printable(name)}' are not counted in whole numbers from 1", where)
+    return bags

@@ -8,6 +8,7 @@ import pytest
 from cimc.ir import cim
 from cimc.ir.context import Access
 from cimc.ir.text import new_context, parse_ir
+from cimc.support.row_bags import RowBags
 from cimc.target.load_target import load_target
 from cimc.transforms.partition.group_rows import Group
 
@@ -40,3 +41,34 @@ def test_a_large_table_says_how_many_rows_moved(policy: str) -> None:
         ("moved within an array", inside - kept),
         ("moved to another", ROWS - inside),
     )
+
+
+@pytest.mark.parametrize(
+    ("policy", "bags", "noted"),
+    [
+        ("co_occurrence", None, True),
+        ("frequency", None, False),
+        ("co_occurrence", RowBags.none(), False),  # known: no request reads two rows
+    ],
+)
+def test_a_policy_says_where_it_does_not_know_what_is_read_together(
+    policy: str, bags: RowBags | None, noted: bool
+) -> None:
+    orders = []
+    for chosen in (policy, "frequency"):
+        ctx = new_context()
+        ctx.target = load_target("tsinghua28")
+        module = parse_ir(
+            'cim.table "t" rows 5000 cols 4 bits 8 data @t.int scales @t.scales\n'
+            "func.func @main() {\n func.return\n}\n",
+            ctx,
+        )
+        ctx.access["t"] = Access(np.array([1, 4999]), np.array([1, 5]), 4, bags)
+        Group(policy=chosen).apply(ctx, module)
+        (table,) = cim.matrices_of(module)
+        order = table.find(cim.RowOrderOp)
+        assert order is not None
+        orders.append(order.slots.array(ctx.store, np.int32).tolist())
+        if chosen == policy:
+            assert any("read together is not known" in note for note in ctx.notes) == noted
+    assert orders[0] == orders[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from cimc.errors import RequestError
 from cimc.support.random.draws import permuted, uniform
 from cimc.workload.traces import collect
+from cimc.workload.traces.pair_counts import pairs_in
 from cimc.workload.traces.statistics import statistics
 from cimc.workload.traces.synthetic import Pooling, Synthetic, SyntheticBags, parse
 from cimc.workload.traces.zipf import zipf
@@ -92,16 +94,35 @@ def test_clusters_keep_every_rows_popularity() -> None:
 
 def test_affinity_makes_pairs_of_one_cluster_frequent() -> None:
     def inside(source: SyntheticBags) -> float:
-        trace = collect([source], keep=1 << 20).tables["t"]
-        same = trace.pairs[:, 0] % 30 == trace.pairs[:, 1] % 30
-        return float(trace.pair_counts[same].sum() / trace.pair_counts.sum())
+        kept = collect([source]).tables["t"].kept
+        assert kept is not None
+        same = together = 0
+        for i, j in itertools.pairwise(kept.starts.tolist()):
+            sizes = np.bincount(kept.rows[i:j] % 30)
+            same += int((sizes * (sizes - 1) // 2).sum())
+            together += (j - i) * (j - i - 1) // 2
+        return same / together
 
     loose, tight = bags(ranked=True), bags(clusters=30, affinity=0.7, ranked=True)
     assert inside(loose) < 0.08 < 0.3 < inside(tight)
 
 
-def test_chunks_do_not_matter() -> None:
-    source = bags(clusters=30, affinity=0.5)
+def test_a_taste_keeps_popularity_nearly_and_makes_rows_meet_again() -> None:
+    def pairs(source: SyntheticBags) -> int:
+        kept = collect([replace(source, requests=600)]).tables["t"].kept
+        assert kept is not None
+        return pairs_in(kept)[0]
+
+    source = bags(dimensions=3, taste=5.0, ranked=True)
+    assert statistics(collect([source]).tables["t"]).zipf == pytest.approx(0.9, abs=0.1)
+    assert pairs(source) < 0.85 * pairs(bags(ranked=True))
+
+
+@pytest.mark.parametrize(
+    "what", [{"clusters": 30, "affinity": 0.5}, {"dimensions": 3, "taste": 4.0}], ids=["clusters", "taste"]
+)
+def test_chunks_do_not_matter(what: dict[str, float]) -> None:
+    source = bags(**what)
     ids, starts = source.bags(0, 100)
     late, _ = source.bags(60, 100)
     assert np.array_equal(ids[starts[60] :], late)
@@ -116,13 +137,14 @@ def test_descriptions() -> None:
     assert name == "emb:x.0"
     assert what == Synthetic(1_000_000, 1.1, Pooling("lognormal", 20, 0.5), 50, 0.3, True)
     assert parse("*:zipf=0.85") == ("*", Synthetic())
+    assert parse("*:dimensions=4,taste=2.5") == ("*", Synthetic(dimensions=4, taste=2.5))
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "t", "rows=5", ":rows=5", "t:rows=0", "t:rows=1.5", "t:rows=x", "t:zipf=-1", "t:zipf=nan",
-        "t:affinity=2",
+        "t:affinity=2", "t:taste=9", "t:dimensions=0", "t:dimensions=65", "t:taste=1,affinity=0.5",
         "t:pooling=poisson", "t:pooling=poisson/800", "t:pooling=uniform/3/1", "t:pooling=1e9", "t:what=1",
         "t:rows=5,rows=6", "t:order=x", "t:pooling=inf",
     ],

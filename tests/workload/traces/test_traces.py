@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,8 +17,11 @@ from hypothesis import strategies as st
 
 from cimc.errors import CimcError, RequestError
 from cimc.support.io.npz import Npz, write_npz
+from cimc.support.row_bags import RowBags
 from cimc.workload.traces import TableTrace, Trace, collect
+from cimc.workload.traces.bag_sample import LONGEST
 from cimc.workload.traces.frequencies import read_counts
+from cimc.workload.traces.pair_counts import pairs_in
 from cimc.workload.traces.recorded import BagInput, RecordedBags
 from cimc.workload.traces.statistics import gini, statistics, top_shares, zipf_exponent
 
@@ -52,29 +56,71 @@ def test_counts_pairs_and_lengths_are_exact(bags: tuple[tuple[int, ...], ...], s
     rows = Counter(i for bag in bags for i in bag)
     assert dict(zip(trace.ids.tolist(), trace.counts.tolist(), strict=True)) == rows
     assert trace.ids.tolist() == sorted(rows)
+    assert trace.kept is not None
+    assert bags_of(trace.kept) == [sorted(set(bag)) for bag in bags if len(set(bag)) > 1]
     pairs = Counter(p for bag in bags for p in combinations(sorted(set(bag)), 2))
-    assert {
-        tuple(p): c for p, c in zip(trace.pairs.tolist(), trace.pair_counts.tolist(), strict=True)
-    } == pairs
-    order = [(-c, *p) for p, c in zip(trace.pairs.tolist(), trace.pair_counts.tolist(), strict=True)]
-    assert order == sorted(order)
+    assert pairs_in(trace.kept) == (len(pairs), max(pairs.values(), default=0))
     assert dict(trace.pooling.tolist()) == Counter(map(len, bags))
     assert (trace.requests, trace.bags, trace.lookups) == (len(bags), len(bags), rows.total())
 
 
+def bags_of(kept: RowBags) -> list[list[int]]:
+    return [kept.rows[i:j].tolist() for i, j in itertools.pairwise(kept.starts.tolist())]
+
+
 @settings(max_examples=30, deadline=None)
-@given(BAGS, st.integers(2, 5), st.integers(1, 4))
-def test_pairs_of_the_hottest_rows_and_the_most_frequent_of_them(
-    bags: tuple[tuple[int, ...], ...], hottest: int, keep: int
+@given(BAGS, st.integers(1, 40), st.integers(1, 7))
+def test_of_too_many_bags_some_are_kept_whole(
+    bags: tuple[tuple[int, ...], ...], limit: int, step: int
 ) -> None:
-    trace = collect([Given(bags, 13)], hottest=hottest, keep=keep).tables["t"]
-    rows = Counter(i for bag in bags for i in bag)
-    hot = {i for i, _ in sorted(rows.items(), key=lambda e: (-e[1], e[0]))[:hottest]}
-    pairs = Counter(p for bag in bags for p in combinations(sorted(set(bag) & hot), 2))
-    wanted = sorted(pairs.items(), key=lambda e: (-e[1], e[0]))[:keep]
-    found = zip(map(tuple, trace.pairs.tolist()), trace.pair_counts.tolist(), strict=True)
-    assert list(found) == wanted
-    assert trace.pair_rows == min(hottest, len(rows))
+    found = [collect([Given(bags, 13, s)], bag_rows=limit).tables["t"].kept for s in (step, 30)]
+    every = collect([Given(bags, 13)]).tables["t"].kept
+    kept, again = found
+    assert kept is not None
+    assert again is not None
+    assert every is not None
+    assert bags_of(kept) == bags_of(again)  # whatever the chunks
+    assert len(kept.rows) <= limit
+    assert not Counter(map(tuple, bags_of(kept))) - Counter(map(tuple, bags_of(every)))
+    if len(every.rows) <= limit:
+        assert bags_of(kept) == bags_of(every)
+
+
+def test_the_bags_that_are_kept_are_a_fair_share() -> None:
+    bags = tuple((i, i + 1) for i in range(20_000))
+    kept = collect([Given(bags, 20_001, 512)], bag_rows=12_000).tables["t"].kept
+    assert kept is not None
+    assert 4_000 < len(kept) <= 6_000  # a quarter of all
+    assert np.histogram(kept.rows, 4, (0, 20_000))[0].min() > 2_000
+
+
+def test_no_bags_are_kept_of_one_row_too_many_rows_or_none_wanted() -> None:
+    long = (tuple(range(LONGEST + 1)), tuple(range(LONGEST)), (3,), (4, 4), ())
+    kept = collect([Given(long, 5_000)]).tables["t"].kept
+    assert kept is not None
+    assert kept.lengths.tolist() == [LONGEST]
+    assert collect([Given(long, 5_000)], bag_rows=0).tables["t"].kept is None
+
+
+def test_pairs_of_version_0_1_are_read_as_bags_of_two(tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "old.npz",
+        **{
+            "requests": np.array(9), "t.rows": np.array([1, 3, 4]), "t.counts": np.array([5, 6, 1]),
+            "t.size": np.array(7), "t.hottest": np.array(3),
+            "t.pairs": np.array([[1, 3], [3, 4]]), "t.pair_counts": np.array([4, 1]),
+        },
+    )  # fmt: skip
+    trace = Trace.load(tmp_path / "old.npz")
+    kept = trace.tables["t"].kept
+    assert kept is not None
+    assert (bags_of(kept), kept.weights.tolist()) == ([[1, 3], [3, 4]], [4, 1])
+    trace.save(tmp_path / "new.npz")
+    again = Trace.load(tmp_path / "new.npz").tables["t"].kept
+    assert again is not None
+    assert (bags_of(again), again.weights.tolist()) == (bags_of(kept), [4, 1])
+    found = statistics(trace.tables["t"])
+    assert (found.kept_bags, found.pairs, found.pair_share) == (0, 2, None)
 
 
 def test_a_small_budget_counts_in_sorted_pairs_with_the_same_result() -> None:
@@ -82,8 +128,11 @@ def test_a_small_budget_counts_in_sorted_pairs_with_the_same_result() -> None:
     bags = tuple(tuple(rng.integers(0, 50, 4).tolist()) for _ in range(200))
     few = [Given(bags, 1 << 40)]  # an array of counts for so many rows fits no budget
     trace, other = collect(few).tables["t"], collect([Given(bags, 50)]).tables["t"]
-    for have, want in ((trace.ids, other.ids), (trace.counts, other.counts), (trace.pairs, other.pairs)):
+    for have, want in ((trace.ids, other.ids), (trace.counts, other.counts)):
         np.testing.assert_array_equal(have, want)
+    assert trace.kept is not None
+    assert other.kept is not None
+    assert bags_of(trace.kept) == bags_of(other.kept)
 
 
 def test_what_does_not_fit_the_budget_is_refused() -> None:
@@ -92,14 +141,16 @@ def test_what_does_not_fit_the_budget_is_refused() -> None:
         collect([Given(bags, 1 << 40)], memory_limit=(1 << 26) + (1 << 20))
     assert caught.value.code == "trace.memory"
     tight = collect([Given(((1, 2, 3), (2, 3)), 4)], memory_limit=(1 << 26) + 4 * 20 + 3 * 16 + 40)
-    assert tight.tables["t"].pair_rows == 3
+    assert tight.tables["t"].kept is not None
+    assert len(tight.tables["t"].kept.rows) <= 3
 
 
 def test_sources_of_one_table_add_up() -> None:
     first, second = Given(((1, 2),), 5), Given(((2, 2), (1, 2)), 5)
     trace = collect([first, second]).tables["t"]
     assert (trace.ids.tolist(), trace.counts.tolist(), trace.requests) == ([1, 2], [2, 4], 2)
-    assert trace.pair_counts.tolist() == [2]
+    assert trace.kept is not None
+    assert bags_of(trace.kept) == [[1, 2], [1, 2]]
     with pytest.raises(RequestError, match="5, 6"):
         collect([first, Given(((1,),), 6)])
 
@@ -111,7 +162,11 @@ def test_a_trace_survives_its_file(tmp_path: Path) -> None:
     for name, table in trace.tables.items():
         other = again.tables[name]
         for key, value in vars(table).items():
-            np.testing.assert_array_equal(getattr(other, key), value)
+            if key != "kept":
+                np.testing.assert_array_equal(getattr(other, key), value)
+        assert table.kept is not None
+        assert other.kept is not None
+        assert bags_of(other.kept) == bags_of(table.kept)
     twice = [io.BytesIO(), io.BytesIO()]
     for stream, each in zip(twice, (trace, again), strict=True):
         each.write(stream)
@@ -130,6 +185,11 @@ def test_a_trace_survives_its_file(tmp_path: Path) -> None:
         ({"t.counts": np.array([1 << 62, 1 << 62])}, "add up"),
         ({"t.pooling": np.array([[1 << 40, 1 << 40]])}, "add up"),
         ({"t.size": np.array(3)}, "row 3"),
+        ({"t.bag_rows": np.array([1, 3, 1]), "t.bag_lengths": np.array([2])}, "add up"),
+        ({"t.bag_rows": np.array([1, 3]), "t.bag_lengths": np.array([1, 1])}, "add up"),
+        ({"t.bag_rows": np.array([1, 2]), "t.bag_lengths": np.array([2])}, "bags"),
+        ({"t.bag_rows": np.array([3, 1]), "t.bag_lengths": np.array([2])}, "bags"),
+        ({"t.bag_rows": np.array([1, 3])}, "bag_lengths"),
         ({"t.pairs": np.array([[3, 1]]), "t.pair_counts": np.array([1])}, "pairs"),
         ({"t.pairs": np.array([[1, 3]]), "t.pair_counts": np.array([0])}, "pairs"),
         ({"t.pooling": np.array([[2, 1], [1, 1]])}, "pooling"),
