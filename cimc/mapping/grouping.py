@@ -96,12 +96,13 @@ class Grouping(Protocol):
 
 GROUPINGS: Registry[Grouping] = Registry(
     "grouping policy",
+    {"shp": "cimc.mapping.social_hash:shp"},
     duplicate="mapping.duplicate-strategy",
     fits=callable_,
 )
 """What :func:`group` accepts, by name."""
 
-BY_BAGS = frozenset({"co_occurrence"})
+BY_BAGS = frozenset({"co_occurrence", "shp"})
 """Policies that order rows by how often they are read where nothing is known of what is read together."""
 
 register_grouping = GROUPINGS.register

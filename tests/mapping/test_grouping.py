@@ -18,7 +18,7 @@ from cimc.mapping.grouping import (
 )
 from cimc.support.row_bags import RowBags
 
-BUILT_IN = ("co_occurrence", "frequency", "in_order")
+BUILT_IN = ("co_occurrence", "frequency", "in_order", "shp")
 
 
 def statistics(rows: int, requests: list[list[int]]) -> tuple[IntArray, IntArray, IntArray, IntArray]:
@@ -103,6 +103,7 @@ def test_rows_read_together_share_an_array() -> None:
         slots = group(policy, 256, (ids, counts), bags_of(requests), block_rows=8)
         touched[policy] = evaluate_grouping(slots, 8, *flat(requests), 400)
     assert touched["co_occurrence"].touched == 1.0
+    assert touched["shp"].touched < 1.1
     assert touched["co_occurrence"].gap == 0.0
     assert touched["frequency"].touched > 1.5
     assert touched["in_order"].touched > 5.0

@@ -47,6 +47,7 @@ def test_a_large_table_says_how_many_rows_moved(policy: str) -> None:
     ("policy", "bags", "noted"),
     [
         ("co_occurrence", None, True),
+        ("shp", None, True),
         ("frequency", None, False),
         ("co_occurrence", RowBags.none(), False),  # known: no request reads two rows
     ],
