@@ -54,10 +54,10 @@ SETS: dict[str, Set] = {
 STRATEGIES = (
     "round_robin",
     "pimcomp_sequential",
-    "torchrec_greedy",
-    "rerec",
-    "recross",
-    "recross{chips=near reduction_tiles=spread}",
+    "lpt_by_cost",
+    "frequency_deal",
+    "log_copies",
+    "log_copies{chips=near reduction_tiles=spread}",
     "default",
 )
 

@@ -218,11 +218,12 @@ def bottleneck(
 def log_frequency(
     problem: ReplicationProblem, /, *, scale: float = 0.0
 ) -> tuple[IntArray, dict[str, int | float]]:
-    """Copies in proportion to the logarithm of a block's load, hottest blocks first, in ReCross's manner.
+    """Copies in proportion to the logarithm of a block's load, hottest blocks first.
 
     Skewed loads span decades; the logarithm keeps the hottest few from taking all of the room.  A block of
     load x gets ``1 + floor(scale x log2(x / mean))`` copies where that is more than one; the logarithm is
-    linear between powers of two, which rounds alike on every machine.
+    linear between powers of two, which rounds alike on every machine.  The formula is ours: of ReCross's,
+    for which ``log_copies`` stands, nothing but a logarithm is known here, and that from memory.
 
     Args:
         problem: the problem.
@@ -246,7 +247,7 @@ def log_frequency(
 
 @register_replication("proportional")
 def proportional(problem: ReplicationProblem, /) -> tuple[IntArray, dict[str, int | float]]:
-    """Copies in proportion to a block's share of all accesses, hottest blocks first, in REREC's manner.
+    """Copies in proportion to a block's share of all accesses, hottest blocks first.
 
     A block of load x asks for ``ceil(x / mean load of a bin)`` copies, so that none is busier than a bin.
     """

@@ -9,6 +9,7 @@ from cimc.errors import CimcError, PassError, printable
 from cimc.mapping.assignment.strategy_registry import STRATEGIES
 from cimc.study.cases import Strategy
 from cimc.support.keyword_options import keyword_options
+from cimc.support.progress import note
 from cimc.target.variants import split
 from cimc.transforms.passes import DEFAULT_PIPELINE
 from cimc.transforms.pipeline import Pipeline
@@ -52,7 +53,7 @@ def pipeline_of(name: str) -> str:
     """The pipeline of a bundle of policies, or of a placement strategy alone.
 
     Options of :func:`cimc.transforms.presets.bundles.pipeline_of_bundle` may follow in braces, and those
-    of the placement strategy: ``recross{chips=near}``, ``ortools{eps=0.1}``.
+    of the placement strategy: ``log_copies{chips=near}``, ``ortools{eps=0.1}``.
 
     Raises:
         PassError: ``mapping.unknown-strategy``, ``mapping.unknown-option``, ``mapping.bad-option``;
@@ -60,11 +61,13 @@ def pipeline_of(name: str) -> str:
             ``plugin.unfit`` where an option of the placement strategy is called as one of another pass.
     """
     from cimc.transforms.presets.bundles import pipeline_of_bundle
-    from cimc.transforms.presets.policies import bundle
+    from cimc.transforms.presets.policies import BUNDLES, bundle
 
     if name == DEFAULT:
         return DEFAULT_PIPELINE
     plain, changes = split(name)
+    if (now := BUNDLES.current(plain)) != plain:
+        note(f"note: mapping `{plain}` is called `{now}` now")
     made = bundle(plain)
     known = {"chips", "dense", "reduction_tiles"}
     known |= {"budget"} if made.replication != "none" else set()

@@ -76,6 +76,7 @@ class Registry(Generic[T]):
         group: entry-point group of installed plug-ins; read when a name is first looked up or listed.
         spelling: of the names that others may choose.
         reserved: names that stand for something else where users write them, and what that is.
+        former: names that objects had before, and the names that they have now; both find them.
     """
 
     def __init__(
@@ -92,11 +93,13 @@ class Registry(Generic[T]):
         group: str = "",
         spelling: re.Pattern[str] = WORD,
         reserved: Mapping[str, str] | None = None,
+        former: Mapping[str, str] | None = None,
     ) -> None:
         self._kind, self._error, self._advice, self._fits = kind, error, advice, fits
         self._unknown, self._duplicate, self._unfit = unknown, duplicate, unfit
         self._group = group
         self._spelling, self._reserved = spelling, dict(reserved or {})
+        self._former = dict(former or {})
         self._entries: dict[str, _Entry[T]] = {}
         for name, item in (built_in or {}).items():
             source = _source(item)
@@ -228,7 +231,7 @@ class Registry(Generic[T]):
         """
         if name not in self:
             raise self.no_such(name)
-        return str(self._entries[name].origin)
+        return str(self._entries[self.current(name)].origin)
 
     def at_rest(self) -> tuple[str, ...]:
         """Names that installed plug-ins bring and nobody has used yet, in alphabetical order."""
@@ -238,8 +241,12 @@ class Registry(Generic[T]):
     def _waits(entry: _Entry[T]) -> bool:
         return entry.installed and not entry.loaded
 
+    def current(self, name: str) -> str:
+        """``name``, or what is called so now."""
+        return self._former.get(name, name) if name not in self._all() else name
+
     def __contains__(self, name: object) -> bool:
-        return name in self._all()
+        return name in self._all() or name in self._former
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
@@ -254,6 +261,7 @@ class Registry(Generic[T]):
             CimcError: ``unknown``; ``duplicate``, when two plug-ins bring it; ``unfit``, when what others
                 registered cannot be imported or is not of this kind.
         """
+        name = self.current(name)
         entry = self._all().get(name)
         if entry is None:
             raise self.no_such(name)

@@ -5,10 +5,11 @@ Pipelines with old names go on working, with a note.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from xdsl.utils.arg_spec import ArgSpec, ParameterListType
 
+from cimc.mapping.assignment.strategy_registry import STRATEGIES
 from cimc.mapping.mesh.mesh_solve import QUADRATIC_METHODS
 from cimc.transforms.passes import ALL_OF_FRONTEND, FRONTEND, OLD_FRONTEND, OLD_NAMES, PASSES
 
@@ -19,9 +20,19 @@ OPTIONS = {
 }
 """Name of a pass to old names of its options and what they are called."""
 
-VALUES = {("place", "dense"): {"multilevel": "anneal", "assignment": "anneal"}}
-"""Pass and option to values of old, and what does as well on the layers of models."""
+_DENSE = {"multilevel": "anneal", "assignment": "anneal"}
+"""Layouts of old, and what does as well on the layers of models."""
 
+
+def _current_dense(name: str) -> str:
+    return name if name in QUADRATIC_METHODS else _DENSE.get(name, name)  # a plug-in may have the name
+
+
+VALUES: Mapping[tuple[str, str], Callable[[str], str]] = {
+    ("place", "strategy"): STRATEGIES.current,
+    ("place", "dense"): _current_dense,
+}
+"""Pass and option that names an object, to what the object of a name is called now."""
 
 CHOOSE_ADC_STEPS = "choose-adc-steps"
 """The pass that does what ``shard`` did beside."""
@@ -107,9 +118,11 @@ def renamed(spec: ArgSpec) -> tuple[ArgSpec, tuple[str, ...]]:
 
 
 def _renamed_value(name: str, option: str, value: ParameterListType, notes: list[str]) -> ParameterListType:
-    old = VALUES.get((name, option), {})
-    if len(value) != 1 or value[0] not in old or value[0] in QUADRATIC_METHODS:  # a plug-in may have the name
+    current = VALUES.get((name, option))
+    if current is None or len(value) != 1 or not isinstance(value[0], str):
         return value
-    now = old[str(value[0])]
+    now = current(value[0])
+    if now == value[0]:
+        return value
     notes.append(f"`{option}={value[0]}` of pass `{name}` is `{option}={now}` now")
     return (now,)

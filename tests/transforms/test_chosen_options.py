@@ -119,8 +119,8 @@ def test_in_a_study_an_option_is_of_the_strategy_unless_its_bundle_has_it() -> N
         with pytest.raises(CimcError, match="`reduction_tiles`, which another pass has") as caught:
             strategy("mine{reduction_tiles=3}")
     assert caught.value.code == "plugin.unfit"
-    assert "budget=0.3" in strategy("recross{budget=0.3}").pipeline
-    for text in ("greedy{budget=0.3}", "torchrec_greedy{sram=2.0}"):  # which would do nothing
+    assert "budget=0.3" in strategy("log_copies{budget=0.3}").pipeline
+    for text in ("greedy{budget=0.3}", "lpt_by_cost{sram=2.0}"):  # which would do nothing
         with pytest.raises(CimcError) as caught:
             strategy(text)
         assert caught.value.code == "mapping.unknown-option"

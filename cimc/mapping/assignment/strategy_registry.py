@@ -34,14 +34,15 @@ STRATEGIES: Registry[Strategy] = Registry(
         "anneal": _METHODS + "anneal:anneal",
         "ortools": _METHODS + "ortools:ortools",
         "pimcomp_sequential": _METHODS + "published:pimcomp_sequential",
-        "recross": _METHODS + "published:recross",
-        "rerec": _METHODS + "published:rerec",
-        "torchrec_greedy": _METHODS + "published:torchrec_greedy",
+        "frequency_deal": _METHODS + "published:frequency_deal",
+        "hottest_to_idlest": _METHODS + "published:hottest_to_idlest",
+        "lpt_by_cost": _METHODS + "published:lpt_by_cost",
     },
     duplicate="mapping.duplicate-strategy",
     fits=callable_,
     group="cimc.strategies",
     reserved={"default": "the default pipeline, where a study names strategies"},
+    former={"recross": "hottest_to_idlest", "rerec": "frequency_deal", "torchrec_greedy": "lpt_by_cost"},
 )
 """What :func:`cimc.mapping.assignment.solve` accepts, by name."""
 

@@ -20,6 +20,8 @@ class Bundle:
             not fit or is rewritten too often in DRAM).
         placement: shards to tiles, a name of :func:`cimc.mapping.strategies`.
         source: where the idea is from.
+        known: what of the source this is written from: its ``code``, the whole ``paper``, or no more than the
+            ``abstract``, so that most of it is ours; "" for policies of this project.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Bundle:
     residency: str
     placement: str
     source: str = ""
+    known: str = ""
 
 
 BUNDLES: Registry[Bundle] = Registry(
@@ -36,16 +39,47 @@ BUNDLES: Registry[Bundle] = Registry(
         b.name: b
         for b in (
             Bundle(
-                "pimcomp_sequential", "in_order", "none", "rram", "pimcomp_sequential", "Sun et al., 2023"
+                "pimcomp_sequential",
+                "in_order",
+                "none",
+                "rram",
+                "pimcomp_sequential",
+                "Sun et al., 2023",
+                "code",
             ),
-            Bundle("rerec", "frequency", "proportional", "rram", "rerec", "Wang et al., ICCAD 2021"),
-            Bundle("recross", "co_occurrence", "log_frequency", "rram", "recross", "Lai et al., 2025"),
-            Bundle("torchrec_greedy", "in_order", "none", "rram", "torchrec_greedy", "Ivchenko et al., 2022"),
+            Bundle(
+                "frequency_deal",
+                "frequency",
+                "proportional",
+                "rram",
+                "frequency_deal",
+                "REREC: Wang et al., ICCAD 2021",
+                "abstract",
+            ),
+            Bundle(
+                "log_copies",
+                "co_occurrence",
+                "log_frequency",
+                "rram",
+                "hottest_to_idlest",
+                "ReCross: Lai et al., 2025",
+                "abstract",
+            ),
+            Bundle(
+                "lpt_by_cost",
+                "in_order",
+                "none",
+                "rram",
+                "lpt_by_cost",
+                "TorchRec: Ivchenko et al., 2022",
+                "code",
+            ),
             Bundle("best", "co_occurrence", "bottleneck", "auto", "ortools"),
         )
     },
     duplicate="mapping.duplicate-strategy",
     reserved={"default": "the default pipeline, where a study names strategies"},
+    former={"recross": "log_copies", "rerec": "frequency_deal", "torchrec_greedy": "lpt_by_cost"},
 )
 """Mappings by name."""
 
@@ -71,6 +105,7 @@ def bundle(name: str) -> Bundle:
     """
     from cimc.mapping.assignment.strategy_registry import STRATEGIES
 
+    name = BUNDLES.current(name)
     if name not in BUNDLES and name in STRATEGIES:
         return Bundle(name, "in_order", "none", "rram", name)
     if name not in BUNDLES:

@@ -1,6 +1,6 @@
-"""Placement policies of published systems, written from their papers' descriptions.
+"""Placement policies after published systems, and stand-ins for some of which little is known.
 
-Each docstring says what is the paper's and what is ours; docs/mapping.md has the references.
+Each docstring says what is the source's and what is ours; docs/mapping.md has the references.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ def pimcomp_sequential(problem: PlacementProblem, /, *, seed: int) -> Proposal:
     return Proposal(assignment, "pimcomp_sequential")
 
 
-def torchrec_greedy(problem: PlacementProblem, /, *, seed: int, transfer_weight: float = 1.0) -> Proposal:
-    """TorchRec's planner (Ivchenko et al., 2022): costliest shard first, to the device with the least cost.
+def lpt_by_cost(problem: PlacementProblem, /, *, seed: int, transfer_weight: float = 1.0) -> Proposal:
+    """Costliest item first, to the tile with the least cost and room: a stand-in for planners of devices.
 
-    TorchRec's: a performance model gives each shard a cost that adds up compute and communication; shards
-    are sorted by it and each goes to the least loaded device with enough memory.  Ours: compute is the
-    load; communication is the shard's traffic, scaled so that both have the same mean; and the device is
-    a tile.  The planner's proposals of other shardings are not here.
+    TorchRec's planner (Ivchenko et al., 2022) prices shards by a performance model and gives each to the
+    device with the least cost.  This is no more than that idea: TorchRec sorts by storage, its devices are
+    no tiles, and its point is the search over shardings (``place{chips=torchrec}``).  Here compute is the
+    load, and communication is the item's traffic, scaled so that both have the same mean.
 
     Args:
         problem: the problem.
@@ -65,16 +65,16 @@ def torchrec_greedy(problem: PlacementProblem, /, *, seed: int, transfer_weight:
     traffic, load = float(problem.traffic.sum()), float(problem.load.sum())
     scale = load / traffic if traffic > 0 else 0.0
     cost = problem.load + transfer_weight * scale * problem.traffic
-    return _list_schedule(problem, cost, heaviest_first(cost, problem.size), "torchrec_greedy")
+    return _list_schedule(problem, cost, heaviest_first(cost, problem.size), "lpt_by_cost")
 
 
-def rerec(problem: PlacementProblem, /, *, seed: int) -> Proposal:
-    """REREC (Wang et al., ICCAD 2021), access-aware mapping: hot vectors spread over the engines.
+def frequency_deal(problem: PlacementProblem, /, *, seed: int) -> Proposal:
+    """Items by load, dealt to the tiles back and forth; a stand-in for REREC (Wang et al., ICCAD 2021).
 
-    The paper's: the access frequency of embedding vectors, not their number, decides the mapping, so that
-    inner-product engines have equal work.  Ours: items in the order of their access frequency are dealt
-    to the tiles back and forth (first to last, then last to first), which gives every tile its share of
-    each degree of heat; tiles without room are passed over.
+    Of REREC the abstract alone is known here: access frequency, not number, decides the mapping, so that
+    engines have equal work.  The rule is ours: items in falling order go to the first tile, the second, to
+    the last, then from the last to the first, so that every tile has its share of each degree of heat; tiles
+    without room are passed over.
 
     Raises:
         InfeasibleError: no packing was found.
@@ -95,21 +95,21 @@ def rerec(problem: PlacementProblem, /, *, seed: int) -> Proposal:
             return _packed(problem, "dealing by frequency")
         assignment[item] = place
         free[place] -= width
-    return Proposal(assignment, "rerec")
+    return Proposal(assignment, "frequency_deal")
 
 
-def recross(problem: PlacementProblem, /, *, seed: int) -> Proposal:
-    """ReCross (Lai et al., 2025), placement part: replicated groups, the hottest first, to the idlest tile.
+def hottest_to_idlest(problem: PlacementProblem, /, *, seed: int) -> Proposal:
+    """Hottest item first, to the idlest tile with room; then the busiest tiles are nearest.
 
-    The paper's: groups of co-occurring embeddings are written to crossbars, hot ones several times, so
-    that no crossbar is contended; the bundle of this name has those parts.  Ours: the copies are placed
-    by LPT, and tiles trade their contents so that the busiest are nearest.
+    The placement of ``log_copies``, the stand-in for ReCross (Lai et al., 2025), whose abstract says that
+    groups of co-occurring embeddings are written to crossbars, hot ones several times, so that no crossbar is
+    contended.  How copies are placed it does not say.
 
     Raises:
         InfeasibleError: no packing was found.
     """
     order = heaviest_first(problem.load, problem.size)
-    proposal = _list_schedule(problem, problem.load, order, "recross")
+    proposal = _list_schedule(problem, problem.load, order, "hottest_to_idlest")
     return Proposal(nearest_first(problem, proposal.assignment), proposal.produced_by)
 
 

@@ -14,7 +14,12 @@ from cimc.mapping.assignment.methods.anneal import anneal, balance_limit, check,
 from cimc.mapping.assignment.methods.first_fit import first_fit
 from cimc.mapping.assignment.methods.greedy import greedy
 from cimc.mapping.assignment.methods.ortools import ortools
-from cimc.mapping.assignment.methods.published import pimcomp_sequential, recross, rerec, torchrec_greedy
+from cimc.mapping.assignment.methods.published import (
+    frequency_deal,
+    hottest_to_idlest,
+    lpt_by_cost,
+    pimcomp_sequential,
+)
 from cimc.mapping.assignment.methods.ring_lp import solve_rings
 from cimc.mapping.assignment.methods.round_robin import round_robin
 from cimc.mapping.assignment.problem import PlacementProblem, Proposal
@@ -47,7 +52,9 @@ def test_first_fit_takes_the_largest_first() -> None:
     assert (placed(found), found.produced_by) == ([0, 0, 1, 1], "first_fit")
 
 
-@pytest.mark.parametrize("strategy", [round_robin, first_fit, pimcomp_sequential, rerec, torchrec_greedy])
+@pytest.mark.parametrize(
+    "strategy", [round_robin, first_fit, pimcomp_sequential, frequency_deal, lpt_by_cost]
+)
 def test_what_a_simple_rule_leaves_over_is_packed_and_said(strategy: Callable[..., Proposal]) -> None:
     """Only 3 + 3 and 2 + 2 + 2 fill both bins; each rule begins otherwise."""
     problem = items([3, 2, 2, 3, 2], [6, 6], load=[5.0, 4.0, 2.0, 3.0, 1.0])
@@ -73,7 +80,7 @@ def test_greedy_balances_and_puts_the_busiest_nearest() -> None:
         (greedy, {"effort": -1}),
         (anneal, {"eps": float("inf")}),
         (ortools, {"max_rings": 0}),
-        (torchrec_greedy, {"transfer_weight": -0.5}),
+        (lpt_by_cost, {"transfer_weight": -0.5}),
     ],
 )
 def test_options_without_sense_are_refused(
@@ -143,18 +150,18 @@ def test_pimcomp_fills_one_tile_after_another() -> None:
     assert placed(pimcomp_sequential(items([2, 2, 1], [3, 3]), seed=0)) == [0, 1, 0]
 
 
-def test_rerec_deals_by_frequency_back_and_forth() -> None:
-    found = rerec(items([1] * 5, [9, 9], load=[1.0, 5.0, 4.0, 3.0, 2.0]), seed=0)
+def test_frequency_deal_deals_by_frequency_back_and_forth() -> None:
+    found = frequency_deal(items([1] * 5, [9, 9], load=[1.0, 5.0, 4.0, 3.0, 2.0]), seed=0)
     assert placed(found) == [0, 0, 1, 1, 0]
 
 
 def test_torchrec_weighs_transfer_against_compute() -> None:
     problem = items([1] * 3, [9, 9], load=[4.0, 2.0, 2.0], traffic=[0.0, 0.0, 8.0])
-    compute, transfer = (torchrec_greedy(problem, seed=0, transfer_weight=w).assignment for w in (0.0, 100.0))
+    compute, transfer = (lpt_by_cost(problem, seed=0, transfer_weight=w).assignment for w in (0.0, 100.0))
     assert compute[1] == compute[2] != compute[0]
     assert transfer[0] == transfer[1] != transfer[2]
 
 
-def test_recross_puts_the_busiest_tile_nearest() -> None:
+def test_hottest_to_idlest_puts_the_busiest_tile_nearest() -> None:
     problem = items([1] * 2, [9, 9], load=[2.0, 1.0], traffic=[1.0, 7.0])
-    assert placed(recross(problem, seed=0)) == [1, 0]
+    assert placed(hottest_to_idlest(problem, seed=0)) == [1, 0]
