@@ -91,7 +91,7 @@ def test_names_of_version_0_1_still_work(
     assert solve(case, old).assignment.tolist() == solve(case, placement).assignment.tolist()
     parsed = Pipeline.parse(f"place{{strategy={old}}}")
     assert f'strategy="{placement}"' in str(parsed)
-    assert any(f"`{placement}`" in note for note in parsed.notes)
+    assert any(f"`strategy={placement}` now" in note for note in parsed.notes)
     assert strategy(f"{old}{{chips=near}}").pipeline == strategy(f"{name}{{chips=near}}").pipeline
     assert f"`{old}` is called `{name}`" in capsys.readouterr().err
 
