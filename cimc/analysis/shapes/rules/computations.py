@@ -81,7 +81,23 @@ def _elementwise(op: onnx.NodeOp, a: ShapeFacts) -> Info:
 
 @rule("Where")
 def _where(op: onnx.NodeOp, a: ShapeFacts) -> Info:
-    return Info(broadcast([a.shape(v) for v in op.inputs]), a.element(op.inputs[1]))
+    """Elements of lists of extents are followed: exporters ask for -1 in them (``expand``)."""
+    contents = [a.content(v) for v in op.inputs]
+    joint = joint_shape(contents)
+    content = None
+    if joint is not None and prod(joint) <= CONTENT_LIMIT:
+        content = np.empty(joint, object)
+        condition, x, y = (c for c in contents if c is not None)
+        content[...] = np.frompyfunc(_chosen, 3, 1)(condition, x, y)
+    elements = (a.element(v) for v in op.inputs[1:])
+    element = next((e for e in elements if e is not None), None)
+    return Info(broadcast([a.shape(v) for v in op.inputs]), element, content)
+
+
+def _chosen(condition: Dim, x: Dim, y: Dim) -> Dim:
+    if isinstance(condition, int):
+        return x if condition else y
+    return x if x == y else None
 
 
 @rule("Cast", "CastLike")

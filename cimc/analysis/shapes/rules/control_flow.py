@@ -16,6 +16,7 @@ from cimc.analysis.shapes.facts import Info, ShapeFacts
 from cimc.analysis.shapes.operands import operand, scalar_content
 from cimc.analysis.shapes.rule_registry import rule
 from cimc.ir.onnx import dialect as onnx
+from cimc.ir.onnx.attributes import body_names_of
 from cimc.ir.onnx.dialect import int_attribute
 from cimc.ir.types import is_float
 
@@ -143,8 +144,21 @@ def _grown(op: onnx.NodeOp, block: Block, k: int, value: SSAValue, count: Dim, a
     return Info(None, row.element, sequence=(count, row.shape))
 
 
+def branch_of(op: onnx.NodeOp, a: ShapeFacts) -> Block | None:
+    """The branch of an ``If`` that is always taken; ``None`` where that depends on the request."""
+    condition = a.scalar(op.inputs[0])
+    if not isinstance(condition, int):
+        return None
+    name = "then_branch" if condition else "else_branch"
+    return op.bodies[body_names_of(op).index(name)].block
+
+
 @rule("If")
 def _if(op: onnx.NodeOp, a: ShapeFacts) -> list[Info]:
+    taken = branch_of(op, a)
+    if taken is not None:
+        a.walk_body(taken)
+        return [a.info(value) for value in yielded(taken)]
     for region in op.bodies:
         a.walk_body(region.block)
     out = []

@@ -27,6 +27,7 @@ from cimc.ir.types import f32, i1, i64
 from cimc.transforms.matching.nodes import absent
 from cimc.transforms.onnx.composites.fourier import dft
 from cimc.transforms.onnx.composites.fused_layers import fused_conv, packed_matmul
+from cimc.transforms.onnx.composites.known_branches import branch_taken
 from cimc.transforms.onnx.composites.scalers import linear_regressor, normalizer, scaler
 from cimc.transforms.onnx.expansion import Expansion, Unknown
 from cimc.transforms.onnx.recurrent import recurrent
@@ -401,6 +402,7 @@ _RULES: Mapping[str, Callable[[Expansion], list[SSAValue | None]]] = {
     "RotaryEmbedding": _rotary,
     "Einsum": _einsum,
     "DFT": dft,
+    "If": branch_taken,
     "com.microsoft.SkipLayerNormalization": _skip,
     "com.microsoft.SkipSimplifiedLayerNormalization": _skip,
     "com.microsoft.Gelu": _gelu,
