@@ -122,7 +122,10 @@ def test_no_attribute_is_passed_over() -> None:
         for name, array in expected.items():
             if isinstance(array, np.ndarray) and array.dtype.kind in "fiub":
                 assert actual[name].dtype == array.dtype, label
-                np.testing.assert_allclose(actual[name], array, rtol=1e-3, atol=1e-4, err_msg=label)
+                # a sum that cancels is as near as its terms: elements of a DFT beside its largest
+                peak = np.abs(array[np.isfinite(array)]).max(initial=0.0)
+                near = max(1e-4, 1e-5 * float(peak))
+                np.testing.assert_allclose(actual[name], array, rtol=1e-3, atol=near, err_msg=label)
         seen["chip" if ctx.remarks.recognition.chip else "host"] += 1
     assert seen["chip"] > 100
     assert seen["host"] > 100

@@ -159,11 +159,15 @@ class Equalities:
         return value
 
     def equate(self, a: Dim, b: Dim) -> None:
-        """Note that ``a`` and ``b`` are equal; without effect unless one is a single free symbol."""
+        """Note that ``a`` and ``b`` are equal; without effect unless one is a single free symbol.
+
+        The name of a model's dimension stays, one that was made up (``?0``) goes.
+        """
         a, b = self.resolve(a), self.resolve(b)
         if a is None or b is None or a == b:
             return
-        for name, value in ((_single(b), a), (_single(a), b)):
+        ways = ((_single(b), a), (_single(a), b))
+        for name, value in sorted(ways, key=lambda way: not (way[0] or "").startswith("?")):
             if name is not None and not (isinstance(value, Poly) and name in value.symbols()):
                 self._known[name] = value
                 self.changed = True

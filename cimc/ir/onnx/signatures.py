@@ -107,8 +107,8 @@ ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean 2 1: axes ke
 ReduceMin ReduceProd ReduceSum ReduceSumSquare 2 1: axes keepdims noop_with_empty_axes
 Reshape 2 1: allowzero
 Scan * *: body num_scan_inputs scan_input_axes scan_input_directions scan_output_axes scan_output_directions
-ScatterElements 3 1: axis reduction=none
-ScatterND 3 1: reduction=none
+ScatterElements 3 1: axis reduction
+ScatterND 3 1: reduction
 Selu 1 1: alpha gamma
 SequenceEmpty 0 1: dtype
 Shape 1 1: start end

@@ -52,11 +52,23 @@ class Emitter:
         attrs: Mapping[str, Attribute] | None = None,
     ) -> SSAValue:
         """An ``onnx`` node that prepares ids or weights on the host."""
-        type_ = tensor([d if isinstance(d, int) else DYNAMIC for d in dims], element)
-        op = helper(onnx.NodeOp(kind, inputs, [type_], attrs, location=self.root.location))
+        return self.nodes(kind, inputs, dims, (element,), attrs)[0]
+
+    def nodes(
+        self,
+        kind: str,
+        inputs: Sequence[SSAValue],
+        dims: Sequence[Known],
+        elements: Sequence[Attribute],
+        attrs: Mapping[str, Attribute] | None = None,
+    ) -> Sequence[SSAValue]:
+        """As :meth:`node`, with several results of the same extents."""
+        types = [tensor([d if isinstance(d, int) else DYNAMIC for d in dims], e) for e in elements]
+        op = helper(onnx.NodeOp(kind, inputs, types, attrs, location=self.root.location))
         self.ops.append(op)
-        self.graph.analysis.record(op.outputs[0], dims, element)
-        return op.outputs[0]
+        for result, element in zip(op.outputs, elements, strict=True):
+            self.graph.analysis.record(result, dims, element)
+        return list(op.outputs)
 
     def constant(self, array: Array) -> SSAValue:
         """A small ``onnx`` constant, for host nodes."""

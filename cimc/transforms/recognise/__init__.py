@@ -12,6 +12,7 @@ from cimc.transforms.recognise.embedding_bags.gather import GatherBag, PooledGat
 from cimc.transforms.recognise.embedding_bags.loop import LoopBag
 from cimc.transforms.recognise.embedding_bags.masked import MaskedBag, MaskedMax, MaskedMean
 from cimc.transforms.recognise.embedding_bags.onehot import OneHotSegmentBag
+from cimc.transforms.recognise.embedding_bags.scattered import ScatteredBag
 from cimc.transforms.recognise.embedding_bags.segment import SegmentBag
 from cimc.transforms.recognise.layers.conv import Conv
 from cimc.transforms.recognise.layers.einsum import Einsum
@@ -35,6 +36,7 @@ _BUILT_IN: tuple[type[Recogniser], ...] = (
     LoopBag,
     SegmentBag,
     OneHotSegmentBag,
+    ScatteredBag,
     PooledGatherBag,
     MaskedMean,
     MaskedMax,

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 import pytest
 from onnx.defs import OpSchema
-from xdsl.dialects.builtin import IntegerAttr, StringAttr
+from xdsl.dialects.builtin import IntegerAttr
 from xdsl.ir import Attribute
 
 import cimc
@@ -107,10 +107,10 @@ def test_inputs_that_are_left_out_are_none() -> None:
     assert dialect.NodeOp("Relu", given, [tensor([2], f32)]).strange is None
 
 
-@pytest.mark.parametrize(("value", "kind"), [("none", "ScatterND"), ("add", "ScatterND?")])
-def test_neutral_values_change_nothing(value: str, kind: str) -> None:
+@pytest.mark.parametrize(("value", "kind"), [(1, "QuantizeLinear"), (0, "QuantizeLinear?")])
+def test_neutral_values_change_nothing(value: int, kind: str) -> None:
     source = relu()
     op = dialect.NodeOp(
-        "ScatterND", [source.outputs[0]] * 3, [tensor([2], f32)], {"reduction": StringAttr(value)}
+        "QuantizeLinear", [source.outputs[0]] * 3, [tensor([2], f32)], {"saturate": IntegerAttr(value, i64)}
     )
     assert op.kind == kind

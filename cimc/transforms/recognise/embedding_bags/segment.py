@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from xdsl.dialects.builtin import IntegerAttr
+from xdsl.dialects.builtin import IntegerAttr, StringAttr
 from xdsl.ir import SSAValue
 
 from cimc.analysis.shapes import dims as d
@@ -92,6 +92,7 @@ class SegmentBag(Recogniser):
     def _sorted(self, scatter: onnx.NodeOp) -> tuple[onnx.NodeOp, onnx.NodeOp]:
         """The TopK of all segment numbers, and the Gather that gives the size of each row's segment."""
         fill, index, updates = scatter.inputs
+        need(scatter.attribute("reduction") in (None, StringAttr("none")), "positions are not just written")
         need(self.analysis.info(fill).splat == -1.0, "what no row is scattered to is not -1")
         top = node_of(updates, "TopK")
         if top is None or updates is not top.outputs[1]:

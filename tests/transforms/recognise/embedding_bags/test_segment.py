@@ -124,5 +124,6 @@ def test_rows_that_are_not_just_written(reduction: str) -> None:
         opset=17,
     )
     assert "embedding_bag" not in found.counts()
-    assert found.reasons()["ScatterND"] == "attribute 'reduction' of ScatterND is not known here"
+    assert "bag-segment: positions are not just written" in found.misses()
+    assert "ScatterND" in found.reasons()
     found.check({"ids": np.array([3, 1, 4]), "seg": np.array([0, 2, 2]), "x": floats(3, 4)})
