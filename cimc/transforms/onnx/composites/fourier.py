@@ -23,7 +23,7 @@ def dft(w: Expansion) -> list[SSAValue | None]:
     rank, axis = len(extents), _axis(w, len(extents))
     w.need(rank >= 3 and 0 < axis < rank - 1, "it transforms the batch")
     w.need(-1 not in extents[1:], "an extent of its input is not known")
-    inverse, half = w.number_of("inverse", 0) == 1, w.number_of("onesided", 0) == 1
+    inverse, half = w.number_of("inverse", 0) != 0, w.number_of("onesided", 0) != 0
     have, parts = extents[axis], extents[-1]
     given = w.array(1, "length")
     length = int(given.reshape(-1)[0]) if given is not None else 2 * (have - 1) if inverse and half else have
