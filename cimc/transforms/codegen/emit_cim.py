@@ -12,7 +12,8 @@ from cimc.isa.instructions import Instr, instr
 from cimc.isa.link_widths import id_bits
 from cimc.transforms.codegen import vector_ops
 from cimc.transforms.codegen.chip_segment import Emitter, Segment, unsupported
-from cimc.transforms.schedule.schedule import leading, streamed
+from cimc.transforms.schedule.chip_operations import streamed
+from cimc.transforms.schedule.schedule import leading
 
 
 def _load(seg: Segment, op: cim.LoadOp) -> list[Instr]:

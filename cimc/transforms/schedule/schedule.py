@@ -21,8 +21,8 @@ from cimc.remarks import MovedLookups, ScheduleRemarks
 from cimc.target.spec import Target
 from cimc.transforms.schedule.activation_widths import narrow_bits, quantise_outside
 from cimc.transforms.schedule.assign_tiles import SLACK, Slack, assign_tiles
-from cimc.transforms.schedule.chip_operations import is_chip, outside
-from cimc.transforms.schedule.issue_order import order_by_start
+from cimc.transforms.schedule.chip_operations import is_chip, outside, streamed
+from cimc.transforms.schedule.issue_order import loads_first, order_by_start
 from cimc.transforms.schedule.reduction_tiles import hoist, spread_reduction_tiles
 from cimc.transforms.schedule.scratchpad import Buffers
 from cimc.transforms.schedule.tiling.apply import split_large
@@ -83,13 +83,16 @@ class Schedule(ModulePass):
             )
         moved, remark = self._moved(chip, stages, tiles, data, target, allowed)
         tiles |= moved
+        ordered = False
         if allowed is None:
             hoist(moved)
         else:
-            order_by_start(function, stages, len(allowed), data.store, target)
+            ordered = order_by_start(function, stages, len(allowed), data, target)
         _communicate(function, stages, tiles, frozenset(moved))
+        if ordered and allowed is not None:
+            loads_first(function, stages, len(allowed), target)
         try:
-            used = _allocate(function, stages, tiles, target)
+            used = _allocate(function, stages, tiles, target, allowed is not None)
         except InfeasibleError as error:
             if allowed is None:
                 raise
@@ -161,16 +164,6 @@ def assign_stages(function: FuncOp) -> dict[Operation, int]:
 
 def _constant(value: SSAValue) -> bool:
     return isinstance(value.owner, rec.ConstantOp)
-
-
-def streamed(op: Operation, stage: int, stages: dict[Operation, int]) -> bool:
-    """Whether a lookup takes its ids straight from outside, one bag a request, without a load."""
-    if not isinstance(op, cim.LookupOp) or not outside(op.ids, stage, stages):
-        return False
-    if op.weights is not None and not outside(op.weights, stage, stages):
-        return False
-    rank = len(rec.shape(op.ids))
-    return rank == 1 or (rank == 2 and op.mode.data != "none")
 
 
 def _communicate(
@@ -245,9 +238,13 @@ class _Tile:
 
 
 def _allocate(
-    function: FuncOp, stages: dict[Operation, int], tiles: dict[Operation, int], target: Target
+    function: FuncOp,
+    stages: dict[Operation, int],
+    tiles: dict[Operation, int],
+    target: Target,
+    apart: bool = False,
 ) -> dict[int, int]:
-    """Addresses for all values; returns the bytes used per tile."""
+    """Addresses for all values, ``apart`` where there is room; returns the bytes used per tile."""
     memory: dict[tuple[int, int], _Tile] = {}
     order = {op: n for n, op in enumerate(function.body.block.ops)}
     for op, at in order.items():
@@ -278,7 +275,7 @@ def _allocate(
                 memory[stages[source], tiles[source]].buffers.use(operand, end)
     used: dict[int, int] = {}
     for (_, number), tile in memory.items():
-        top = tile.buffers.assign(target.tile.scratchpad_bytes, number)
+        top = tile.buffers.assign(target.tile.scratchpad_bytes, number, apart)
         used[number] = max(used.get(number, 0), top)
         for op, result in tile.values:
             op.attributes[cim.ADDRESS_ATTR] = IntegerAttr(tile.buffers.address(result), 64)

@@ -86,15 +86,18 @@ class Buffers:
         buffer, offset = self._of[value]
         return buffer.address + offset
 
-    def assign(self, capacity: int, tile: int) -> int:
+    def assign(self, capacity: int, tile: int, apart: bool = False) -> int:
         """Give every buffer an address, first fit; returns the highest byte used.
 
         In order of their start; if that fragments the scratchpad too much, the longest-lived or the largest
-        buffers first.
+        buffers first.  With ``apart`` no two share memory where all fit: what writes then waits for nothing
+        that reads what was there before.
 
         Raises:
             InfeasibleError: when they do not fit into ``capacity`` bytes.
         """
+        if apart and (top := self._one_by_one()) <= capacity:
+            return top
         lowest = None
         for key in _ORDERS:
             top = self._first_fit(sorted(self.buffers, key=key))
@@ -112,6 +115,13 @@ class Buffers:
             ),
             subject=f"tile {tile}",
         )
+
+    def _one_by_one(self) -> int:
+        top = 0
+        for buffer in self.buffers:
+            buffer.address = -(-top // ALIGN) * ALIGN
+            top = buffer.address + buffer.size
+        return top
 
     @staticmethod
     def _first_fit(ordered: list[Buffer]) -> int:

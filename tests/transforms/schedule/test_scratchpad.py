@@ -55,6 +55,17 @@ def test_memory_is_used_again() -> None:
     assert buffers.address(first) == buffers.address(second) == 0
 
 
+def test_memory_is_used_again_only_where_it_must() -> None:
+    """What overwrites a value waits for all who read it, which costs time and saves what nobody needs."""
+    buffers, first, second = Buffers(), value(10), value(10)
+    buffers.define(first, 0)
+    buffers.use(first, 3)
+    buffers.define(second, 4)
+    assert buffers.assign(100, 0, apart=True) == 80
+    assert buffers.address(first) != buffers.address(second)
+    assert buffers.assign(79, 0, apart=True) == 40
+
+
 def test_a_part_lies_in_its_whole() -> None:
     buffers, whole, part = Buffers(), value(10), value(4)
     buffers.define(whole, 0)
