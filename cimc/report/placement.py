@@ -12,9 +12,10 @@ from cimc.ir.cim import ARRAY, COLS, ROWS, TILE
 from cimc.ir.residence import Residence, residence_of
 from cimc.isa.directory import places_of
 from cimc.isa.program import ChipSegment, HostSegment, Program
+from cimc.remarks import AllocationRemarks
 from cimc.report import memory_assignment
 from cimc.report.blocks import Block, facts, table
-from cimc.support.quantities import count, percent, ranges, seconds
+from cimc.support.quantities import count, joules, percent, ranges, seconds
 from cimc.target.spec import Target
 
 
@@ -172,23 +173,42 @@ def _instances(program: Program) -> list[Block]:
         lines.append(("on tiles", ", ".join("+".join(map(str, each)) for each in tiles)))
     said = program.remarks.allocation
     if said is not None:
-        wanted = "latency of one request"
-        if said.objective == "throughput":
-            wanted = f"throughput with {count(said.load)} requests in flight"
         if not lines:
             lines.append(("instances", "1"))
         lines += [
             ("decided", f"{said.instances} of layers and vector work, {said.places} of the rows read most"),
-            ("", f"for {wanted}, by {said.produced_by}"),
+            ("", f"for {_wanted(said)}, by {said.produced_by}"),
             ("expected", f"busiest unit {seconds(said.busy_ns)} a request, {seconds(said.latency_ns)} alone"),
-            ("", f"{count(said.load)} requests in {seconds(said.period_ns)}"),
-            (
-                "bound",
-                f"{seconds(said.bound_ns)} at least by this estimate, whatever is copied: "
-                f"gap {percent(said.gap)}",
-            ),
+            *_at_load(said),
         ]
     return [facts("Copies", lines)] if lines else []
+
+
+def _wanted(said: AllocationRemarks) -> str:
+    """The objective and its load, in words."""
+    what = {"edp": "energy times latency"}.get(said.objective, said.objective)
+    if said.rate_rps is not None:
+        load = f"{said.rate_rps:,.6g} requests a second"
+    else:
+        load = "one request alone" if said.load == 1 else f"{count(said.load)} requests in flight"
+    bound = "" if said.p99_us is None else f", p99 at most {said.p99_us:,.6g} us"
+    return f"{what} with {load}{bound}"
+
+
+def _at_load(said: AllocationRemarks) -> list[tuple[str, object]]:
+    """What is expected at the load, and how much better it could be."""
+    what = {"energy": "energy of a request", "edp": "energy times latency"}.get(said.objective)
+    gap = f"by this estimate, whatever is copied: gap {percent(said.gap)}"
+    lines: list[tuple[str, object]] = []
+    if said.rate_rps is None:
+        lines.append(("", f"{count(said.load)} requests in {seconds(said.period_ns)}"))
+    elif said.response_ns is not None:
+        lines.append(("", f"{seconds(said.response_ns)} at this rate"))
+    if what is None:
+        return [*lines, ("bound", f"{seconds(said.bound_ns)} at least {gap}")]
+    if said.energy_pj is not None:
+        lines.append(("", f"{joules(said.energy_pj)} a request, static power of what is used included"))
+    return [*lines, ("bound", f"on {what} {gap}")]
 
 
 def _tiles(tiles: tuple[int, ...]) -> str:

@@ -1,15 +1,11 @@
-"""The data of an allocation: what a request asks of one instance, what everything takes, what there is.
-
-A closed loop of L requests in flight on a machine whose requests take ``latency`` and whose busiest unit is
-busy for ``busy`` a request completes at least ``L / (latency + (L - 1) busy)`` requests a second: the lower
-one of the balanced job bounds (Zahorjan, Sevcik, Eager and Galler, CACM 25, 1982).  :func:`period_ns` is its
-inverse times L; what minimises it serves throughput and, with L = 1, latency.
-"""
+"""The data of an allocation: what a request asks of one instance, what everything takes, what there is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from cimc.mapping.allocation.goal import Goal
 
 
 @dataclass(frozen=True)
@@ -41,17 +37,23 @@ class TableChoices:
         arrays: further arrays that this takes.
         busy_ns: time of the busiest unit behind lookups: arrays of tables, and links to them.
         instance_ns: time of the router port of an instance that answers come in by.
+        hop_pj: energy of answers on their way, a request; empty: none.
     """
 
     places: tuple[int, ...]
     arrays: tuple[int, ...]
     busy_ns: tuple[float, ...]
     instance_ns: tuple[float, ...]
+    hop_pj: tuple[float, ...] = ()
 
     def cut(self, count: int) -> TableChoices:
         """The first ``count`` choices."""
         return TableChoices(
-            self.places[:count], self.arrays[:count], self.busy_ns[:count], self.instance_ns[:count]
+            self.places[:count],
+            self.arrays[:count],
+            self.busy_ns[:count],
+            self.instance_ns[:count],
+            self.hop_pj[:count],
         )
 
 
@@ -70,6 +72,17 @@ class TileChoices:
 
 
 @dataclass(frozen=True)
+class Power:
+    """What a request takes whatever is decided, pJ, and static power, mW: of each array and tile that is
+    used, and of the rest of the machine."""
+
+    dynamic_pj: float = 0.0
+    array_mw: float = 0.0
+    tile_mw: float = 0.0
+    rest_mw: float = 0.0
+
+
+@dataclass(frozen=True)
 class AllocationProblem:
     """What there is to decide on, times in ns per request.
 
@@ -80,9 +93,10 @@ class AllocationProblem:
         shared_ns: busiest unit that all instances of a chip share, if it did everything: links at the ports,
             the host link.
         latency_ns: of a request on an idle machine, layers and vector units apart.
-        in_flight: L; 1 stands for latency alone.
+        goal: what is to be good, and at which load.
         arrays: of the machine; ``table_arrays``: those that hold each row of a table once.
         tile_arrays, tiles: arrays of a tile, and tiles.
+        power: of a request, and of what is used.
     """
 
     instances: tuple[int, ...]
@@ -92,11 +106,12 @@ class AllocationProblem:
     chips: int
     shared_ns: float
     latency_ns: float
-    in_flight: int
+    goal: Goal
     arrays: int
     table_arrays: int
     tile_arrays: int
     tiles: int
+    power: Power = Power()
 
     def most_instances(self, wanted: int) -> int:
         """``wanted`` instances, or as many as there is room for with the widest layers and no copies else."""
@@ -116,7 +131,10 @@ class Allocation:
         size: which number of tiles an instance has at least; ``tiles``: that number.
         widths: position of the width of each layer in its choices.
         busy_ns, latency_ns: of the busiest unit, and of a request alone.
-        period_ns: see the module; ``bound_ns``: nothing is better than this.
+        response_ns, p99_ns: mean time of a request at the load, and what one in a hundred exceeds.
+        request_ns: from one completed request to the next.
+        dynamic_pj: energy of a request but for static power; ``static_mw``: of all that is used.
+        value: what was to be small (ns, pJ or pJ x ns); ``bound``: nothing is less than this.
         produced_by: ``cp-sat`` or ``greedy``.
     """
 
@@ -128,24 +146,29 @@ class Allocation:
     widths: tuple[int, ...]
     busy_ns: float
     latency_ns: float
-    period_ns: float
-    bound_ns: float
+    response_ns: float
+    p99_ns: float
+    request_ns: float
+    dynamic_pj: float
+    static_mw: float
+    value: float
+    bound: float
     produced_by: str
 
     @property
     def gap(self) -> float:
-        """How far above the bound the period may be, as a share of the bound."""
-        return max(self.period_ns / self.bound_ns - 1.0, 0.0) if self.bound_ns > 0 else 0.0
+        """How far above the bound the value may be, as a share of the bound."""
+        return max(self.value / self.bound - 1.0, 0.0) if self.bound > 0 else 0.0
+
+    @property
+    def energy_pj(self) -> float:
+        """Of a request at the load, static power included."""
+        return self.dynamic_pj + self.static_mw * self.request_ns
 
 
 def in_step(problem: AllocationProblem, instances: int, places: int) -> bool:
     """Whether an instance always meets the same place, and has it on its own chip (or there is but one)."""
     return instances % places == 0 and (places in (1, instances) or places % problem.chips == 0)
-
-
-def period_ns(problem: AllocationProblem, busy: float, latency: float) -> float:
-    """``latency + (L - 1) busy``."""
-    return latency + (problem.in_flight - 1) * busy
 
 
 def evaluated(
@@ -154,7 +177,7 @@ def evaluated(
     tables: int,
     size: int,
     widths: Sequence[int],
-    bound_ns: float,
+    bound: float,
     produced_by: str,
 ) -> Allocation | None:
     """The allocation with its figures; ``None`` where the machine has no room for it."""
@@ -174,6 +197,13 @@ def evaluated(
         problem.shared_ns / min(instances, problem.chips),
     )
     latency = problem.latency_ns + problem.sizes.vector_ns[size] + sum(ns for _, ns in layers)
+    goal, power = problem.goal, problem.power
+    taken = instances * own + problem.table_arrays + problem.tables.arrays[tables]
+    dynamic = power.dynamic_pj + (problem.tables.hop_pj[tables] if problem.tables.hop_pj else 0.0)
+    static = power.rest_mw + power.array_mw * taken
+    static += power.tile_mw * min(
+        problem.tiles, max(tiles, taken) if instances == 1 else instances * (tiles - own) + taken
+    )
     return Allocation(
         instances,
         tables,
@@ -183,7 +213,17 @@ def evaluated(
         tuple(widths),
         busy,
         latency,
-        period_ns(problem, busy, latency),
-        bound_ns,
+        latency + goal.waits(busy),
+        latency + goal.waits_p99(busy),
+        goal.request_ns(busy, latency),
+        dynamic,
+        static,
+        goal.value(busy, latency, dynamic, static),
+        bound,
         produced_by,
     )
+
+
+def meets(goal: Goal, found: Allocation) -> bool:
+    """Whether the load is served, and within the bound on latency where there is one."""
+    return goal.serves(found.busy_ns) and not 0 < goal.p99_ns < found.p99_ns

@@ -20,19 +20,23 @@ from cimc.mapping.allocation.allocation_problem import (
     LayerChoices,
     TableChoices,
     TileChoices,
+    meets,
 )
+from cimc.mapping.allocation.goal import FULL, OBJECTIVES, Goal
 from cimc.mapping.allocation.layer_copies import COPY_POLICIES
 from cimc.mapping.allocation.solve_allocation import solve_allocation
 from cimc.remarks.allocation_remarks import AllocationRemarks
 from cimc.target.spec import Target
 from cimc.transforms.chosen_options import Choice, ChoosingPass
 from cimc.transforms.partition.copies_of_policy import copies_of_policy
+from cimc.transforms.partition.request_energy import hop_pj, power_of
 from cimc.transforms.partition.request_work import RequestWork, block_reads, request_work
 from cimc.transforms.partition.shard import layers_of
 from cimc.transforms.place.pack_arrays import first_fit_count
 from cimc.transforms.place.shard_list import tables_of
 
-OBJECTIVES = ("throughput", "latency")
+LOADS = {"throughput": 64, "latency": 1, "energy": 64, "edp": 64}
+"""Requests in flight where no load is said, by objective."""
 _FIXED = {"widths": "wide", "tables": "once"}
 """Options that take a part of the decision away, and their value."""
 _COUNTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128, 160, 192, 256)
@@ -51,10 +55,14 @@ _SHARES = (0.1, 1.0)
 class Allocate(ChoosingPass):
     """Decide together: instances of the dense part, places of hot blocks of tables, columns of layers.
 
-    ``objective`` ``throughput``: requests per second with ``load`` requests in flight; ``latency``: of one
-    alone.  The decision is CP-SAT's, on expected work per request (``request_work.py``), with a bound; at
-    most ``most`` instances.  ``shard`` and ``copy`` carry it out.  With ``most=0``, which is tried last where
-    the target is nearly full, nothing is decided: nothing is copied, and ``shard`` sees to the columns.
+    ``objective`` ``throughput``: most requests per second; ``latency``: least mean time of a request;
+    ``energy``: least energy of a request, static power of all that is used included; ``edp``: least product
+    of the two last.  All are at a load: ``load`` requests in flight (64, or 1 for ``latency``, if absent), or
+    ``rate`` requests a second that arrive at random.  With ``p99_us`` one in a hundred requests is expected
+    to take no longer; a note says where nothing is expected to keep that, or the rate.  The decision is
+    CP-SAT's, on expected work per request (``request_work.py``), with a bound; at most ``most`` instances.
+    ``shard`` and ``copy`` carry it out.  With ``most=0``, which is tried last where the target is nearly
+    full, nothing is decided: nothing is copied, and ``shard`` sees to the columns.
 
     For comparison, parts of the decision may be others': ``policy`` decides on the instances alone
     (:mod:`cimc.mapping.allocation.layer_copies`; options of the policy are options of the pass),
@@ -67,7 +75,9 @@ class Allocate(ChoosingPass):
     name = "allocate"
     choices = (Choice("policy", COPY_POLICIES, none=None),)
     objective: str = "throughput"
-    load: int = 64
+    load: int | None = None
+    rate: int | float | None = None
+    p99_us: int | float | None = None
     most: int = 256
     policy: str | None = None
     widths: str | None = None
@@ -77,15 +87,7 @@ class Allocate(ChoosingPass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         data = compiler_context(ctx, self.name)
         target = target_of(data, self.name)
-        if self.objective not in OBJECTIVES:
-            raise PassError(
-                "allocate.option", f"objective={self.objective} is none of {', '.join(OBJECTIVES)}"
-            )
-        if self.load < 1 or self.most < 0:
-            raise PassError("allocate.option", "load is at least 1, and most at least 0")
-        for name, value in _FIXED.items():
-            if getattr(self, name) not in (None, value):
-                raise PassError("allocate.option", f"{name}={getattr(self, name)} is not {value}")
+        self._check()
         if cim.allocation_of(op) is not None:
             raise PassError("pass.decided-already", "there is a cim.allocation", hint="run 'allocate' once")
         for matrix in cim.matrices_of(op):
@@ -96,9 +98,11 @@ class Allocate(ChoosingPass):
         if problem is None:
             data.notes.append("allocate: the arrays do not hold all rows once; nothing is copied")
             return
-        problem, note = self._restricted(problem, op, target)
-        data.notes += note
+        problem, notes = self._restricted(problem, op, target)
+        data.notes += notes
         found = solve_allocation(problem)
+        if note := _misses(self, problem.goal, found):
+            data.notes.append(f"allocate: {note}")
         columns = {each.name: each.widths[at] for each, at in zip(problem.layers, found.widths, strict=True)}
         put_before_function(op, cim.AllocationOp(found.instances, found.places, found.tiles, columns))
         data.remark(_remark(self, problem, found))
@@ -135,11 +139,36 @@ class Allocate(ChoosingPass):
             problem = replace(problem, instances=(instances,))
         return problem, notes
 
+    def _check(self) -> None:
+        """Refuse options that mean nothing."""
+        wrong = None
+        if self.objective not in OBJECTIVES:
+            wrong = f"objective={self.objective} is none of {', '.join(OBJECTIVES)}"
+        elif self.load is not None and self.rate is not None:
+            wrong = "the load is either load, requests in flight, or rate, requests a second"
+        elif (self.load is not None and self.load < 1) or self.most < 0:
+            wrong = "load is at least 1, and most at least 0"
+        elif not all(1e-3 <= given <= 1e12 for given in (self.rate, self.p99_us) if given is not None):
+            wrong = "rate and p99_us are at least 0.001"
+        for name, value in _FIXED.items():
+            if getattr(self, name) not in (None, value):
+                wrong = f"{name}={getattr(self, name)} is not {value}"
+        if wrong:
+            raise PassError("allocate.option", wrong)
+
+    def _goal(self, latency_ns: float) -> Goal:
+        """What is to be good; a request alone takes ``latency_ns`` at least."""
+        load, rate = self.load or LOADS[self.objective], (self.rate or 0.0) / 1e9
+        if rate and self.objective == "throughput":
+            # as many as Little's law says are in flight: what serves them fastest has room for more
+            load, rate = max(2, math.ceil(rate * latency_ns)), 0.0
+        return Goal(self.objective, load, rate, 1e3 * (self.p99_us or 0.0))
+
     def _problem(self, op: ModuleOp, data: CompilerContext, target: Target) -> AllocationProblem | None:
         """The problem; ``None`` where not even one of everything fits, as far as cells go."""
         work = request_work(op, data, target)
-        layers = []
-        for layer in layers_of(op, target):
+        layers, dense = [], layers_of(op, target)
+        for layer in dense:
             wide = layer.widths(target)[::-1]
             arrays = [layer.arrays(w, target) for w in wide]
             ns = [layer.steps(w, target) * float(target.array.step_ns) for w in wide]
@@ -167,19 +196,22 @@ class Allocate(ChoosingPass):
         )
         counts = _multiples(target, min(self.most, target.n_tiles))
         latency = 2 * float(target.chip.host_link_ns) + work.bits_in / link
+        sizes = _sizes(work, target)
+        least = latency + min(sizes.vector_ns) + sum(min(each.busy_ns) for each in layers)
         return AllocationProblem(
             tuple(counts),
             tuple(layers),
             tables,
-            _sizes(work, target),
+            sizes,
             chips,
             shared,
             latency,
-            1 if self.objective == "latency" else self.load,
+            self._goal(least),
             target.n_arrays,
             table_arrays,
             target.tile.arrays,
             target.n_tiles,
+            power_of(dense, work, target),
         )
 
 
@@ -206,16 +238,17 @@ def _tables(
     loads, widths = np.concatenate(load), np.concatenate(width)
     arrays = first_fit_count(widths, target.array.cols)
     if not arrays:
-        return TableChoices((1,), (0,), (0.0,), (_MARGIN * _router_ns(work.bits_in, target),)), 0
+        return TableChoices((1,), (0,), (0.0,), (_MARGIN * _router_ns(work.bits_in, target),), (0.0,)), 0
     order = np.argsort(-loads / widths, kind="stable")
     steps = -(-widths // target.array.columns_per_step)
     ns = (loads / widths * steps * float(target.array.step_ns))[order]
     total, heaviest = float(ns.sum()), float(ns[0])
-    options: list[tuple[int, int, float, float]] = []
+    options: list[tuple[int, int, float, float, float]] = []
     far = float(target.n_tiles)
     bits = [work.answer_bits(far)]
     busy = max(heaviest, total / arrays, _link_ns(bits[0], far, target))
-    options.append((1, 0, _MARGIN * busy, _MARGIN * _router_ns(work.bits_in + bits[0], target)))
+    one = _router_ns(work.bits_in + bits[0], target)
+    options.append((1, 0, _MARGIN * busy, _MARGIN * one, hop_pj(bits[0], _hops(far, target), target)))
     for count in _multiples(target, target.n_tiles)[1:]:
         near = max(target.n_tiles / count, 1.0)
         for chosen in sorted({len(ns), *(int((ns > share * total / arrays).sum()) for share in _SHARES)}):
@@ -234,7 +267,9 @@ def _tables(
                 links,
             )
             one = _router_ns(work.bits_in + sum(bits), target)
-            options.append((count, max(hot * count + cold - arrays, 0), _MARGIN * busy, _MARGIN * one))
+            more = max(hot * count + cold - arrays, 0)
+            way = hop_pj(bits[0], _hops(near, target), target) + hop_pj(bits[1], _hops(far, target), target)
+            options.append((count, more, _MARGIN * busy, _MARGIN * one, way))
     return TableChoices(*(tuple(column) for column in zip(*_worthwhile(options), strict=True))), arrays
 
 
@@ -259,32 +294,67 @@ def _router_ns(bits: float, target: Target) -> float:
 def _link_ns(bits: float, tiles: float, target: Target) -> float:
     """Time of a busy mesh link for ``bits`` a request that come from tables on so many tiles around.
 
-    Mean hops are two thirds of the side of that part of the mesh; a busy link has three times the mean.
+    A busy link has three times the mean.
     """
-    side = math.sqrt(min(tiles, target.tiles_per_chip))
-    return 3.0 * bits * (2.0 / 3.0) * side / (4.0 * target.n_tiles) / float(target.tile.link_gbps)
+    return 3.0 * bits * _hops(tiles, target) / (4.0 * target.n_tiles) / float(target.tile.link_gbps)
 
 
-def _worthwhile(options: list[tuple[int, int, float, float]]) -> list[tuple[int, int, float, float]]:
+def _hops(tiles: float, target: Target) -> float:
+    """Mean hops within a part of the mesh: two thirds of its side."""
+    return (2.0 / 3.0) * math.sqrt(min(tiles, target.tiles_per_chip))
+
+
+def _worthwhile(
+    options: list[tuple[int, int, float, float, float]],
+) -> list[tuple[int, int, float, float, float]]:
     """Without those that another one of no more arrays beats; by places."""
-    found: list[tuple[int, int, float, float]] = []
+    found: list[tuple[int, int, float, float, float]] = []
     for each in sorted(options):
         if not any(all(a <= b for a, b in zip(other[1:], each[1:], strict=True)) for other in found):
             found.append(each)
     return found
 
 
+def _misses(options: Allocate, goal: Goal, found: Allocation) -> str:
+    """What the best that was found is not expected to keep; empty: it keeps all."""
+    if not goal.serves(found.busy_ns):
+        return (
+            f"{options.rate:.6g} requests a second are more than this target is expected to serve: "
+            f"{FULL * 1e9 / found.busy_ns:.4g}"
+        )
+    if not meets(goal, found):
+        return (
+            f"nothing is expected to keep a p99 of {options.p99_us:.6g} us at this load; "
+            f"the best takes {found.p99_ns / 1e3:.4g} us"
+        )
+    return ""
+
+
 def _remark(options: Allocate, problem: AllocationProblem, found: Allocation) -> AllocationRemarks:
+    goal = problem.goal
+    at = goal if options.rate is None else replace(goal, rate=options.rate / 1e9)
+    response = found.latency_ns + at.waits(found.busy_ns)
+    leaks = found.static_mw * at.request_ns(found.busy_ns, found.latency_ns)
     return AllocationRemarks(
         objective=options.objective,
-        load=options.load,
+        load=goal.in_flight,
         instances=found.instances,
         places=found.places,
         tiles=found.tiles,
         busy_ns=found.busy_ns,
         latency_ns=found.latency_ns,
-        period_ns=found.period_ns,
-        bound_ns=found.bound_ns,
+        period_ns=found.latency_ns + (goal.in_flight - 1) * found.busy_ns,
+        bound_ns=found.bound if goal.objective in ("throughput", "latency") else 0.0,
         gap=found.gap,
         produced_by=f"{options.policy}, {found.produced_by}" if options.policy else found.produced_by,
+        rate_rps=None if options.rate is None else float(options.rate),
+        p99_us=None if options.p99_us is None else float(options.p99_us),
+        response_ns=_finite(response),
+        energy_pj=_finite(found.dynamic_pj + leaks),
+        value=_finite(found.value),
+        bound=found.bound,
     )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

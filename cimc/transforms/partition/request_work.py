@@ -27,12 +27,13 @@ from cimc.transforms.schedule.reduction_tiles import lane_operations
 @dataclass(frozen=True)
 class LookupWork:
     """One lookup: ids a request, different blocks of rows that they are in, whether each row is an answer of
-    its own, and the bits of an answer."""
+    its own, the bits of an answer, and the cells of a row."""
 
     ids: float
     touched: float
     single: bool
     bits: float
+    cells: int = 0
 
     def answer_bits(self, tiles: float) -> float:
         """Bits that come back where the table lies on so many tiles, one of them that which asks.
@@ -46,13 +47,14 @@ class LookupWork:
 @dataclass(frozen=True)
 class RequestWork:
     """Per request: ns of an instance's vector units, all together and along the longest chain of operations
-    that wait for each other; bits between host and chip; the lookups."""
+    that wait for each other; bits between host and chip; the lookups; operations of single lanes."""
 
     vector_ns: float
     chain_ns: float
     bits_in: float
     bits_out: float
     lookups: tuple[LookupWork, ...]
+    lane_operations: float
 
     def answer_bits(self, tiles: float) -> float:
         """Bits of all answers; see :meth:`LookupWork.answer_bits`."""
@@ -63,7 +65,7 @@ def request_work(module: ModuleOp, data: CompilerContext, target: Target) -> Req
     """The work of a request in the function of ``module``."""
     tables = {table.symbol: table for table in tables_of(cim.matrices_of(module))}
     lanes, op_ns = target.tile.vector_lanes, float(target.tile.vector_op_ns)
-    groups = bits_in = bits_out = 0.0
+    groups = lane_ops = bits_in = bits_out = 0.0
     lookups: list[LookupWork] = []
     until: dict[Operation, float] = {}
     loaded = set()
@@ -76,6 +78,7 @@ def request_work(module: ModuleOp, data: CompilerContext, target: Target) -> Req
         known = all(_known(value) for value in (*op.operands, *op.results))
         mine = float(-(-lane_operations(op) // lanes)) if known else 0.0
         groups += mine
+        lane_ops += lane_operations(op) if known else 0
         before = [until.get(v.owner, 0.0) for v in op.operands if isinstance(v.owner, Operation)]
         until[op] = mine + max(before, default=0.0)
         if isinstance(op, cim.LookupOp):
@@ -83,17 +86,19 @@ def request_work(module: ModuleOp, data: CompilerContext, target: Target) -> Req
             ids, touched = _reads(table, data, target)
             cols = table.cols.value.data
             single = op.mode.data in ("max", "none") or op.weights is not None or table.row_scales is not None
-            lookups.append(LookupWork(ids, touched, single, cols * WORD_BITS + HEADER_BITS))
+            cells = cols * target.slices(table.bits.value.data)
+            lookups.append(LookupWork(ids, touched, single, cols * WORD_BITS + HEADER_BITS, cells))
             bits_in += ids * (id_bits(table.rows.value.data) + (WORD_BITS if op.weights is not None else 0))
             times = 2 * ids if single else max(touched - 1.0, 0.0) + 2.0
             groups += times * -(-cols // lanes)
+            lane_ops += times * cols
             continue
         for value in op.operands:
             if not isinstance(value.owner, rec.ConstantOp) and not _from_chip(value) and value not in loaded:
                 loaded.add(value)
                 bits_in += _bits(value)
     chain = max(until.values(), default=0.0)
-    return RequestWork(groups * op_ns, chain * op_ns, bits_in, bits_out, tuple(lookups))
+    return RequestWork(groups * op_ns, chain * op_ns, bits_in, bits_out, tuple(lookups), lane_ops)
 
 
 def _bits(value: SSAValue) -> int:

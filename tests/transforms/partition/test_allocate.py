@@ -9,11 +9,13 @@ import pytest
 from cimc.api import Program
 from cimc.errors import PassError, Shortage
 from cimc.ir import cim
+from cimc.remarks import AllocationRemarks
 from cimc.target.load_target import load_target
 from cimc.target.overrides import with_overrides
 from cimc.timing import Arrivals
 from cimc.transforms.partition.allocate import Allocate, _multiples
 from cimc.transforms.partition.copies_of_policy import copies_of_policy
+from cimc.transforms.partition.request_energy import power_of
 from cimc.transforms.partition.request_work import LookupWork, block_reads, request_work
 from cimc.transforms.partition.shard import layers_of
 from cimc.transforms.pipeline import Pipeline
@@ -93,7 +95,68 @@ def test_shard_takes_the_columns_that_were_decided() -> None:
     assert decided.columns_of("nothing") is None
 
 
-@pytest.mark.parametrize("options", ["objective=speed", "load=0", "most=-1", "widths=thin", "tables=few"])
+def decided(options: str) -> tuple[AllocationRemarks, list[str]]:
+    module, ctx = dlrm()
+    Pipeline.parse(f"quantize,group,allocate{{{options}}}").run(module, ctx)
+    found = ctx.remarks.allocation
+    assert found is not None
+    return found, ctx.notes
+
+
+def test_objectives_and_loads_decide() -> None:
+    many, few = decided("objective=throughput")[0], decided("objective=energy rate=10000")[0]
+    # at a low rate copies only leak; where all is used all of the time they are off sooner
+    assert few.instances <= 2 < many.instances
+    assert few.energy_pj is not None
+    for other in ("objective=throughput rate=10000", "objective=latency", "objective=edp rate=10000"):
+        assert few.energy_pj <= (decided(other)[0].energy_pj or 0) * 1.0000001 or "rate" not in other
+    slow, fast = (decided(f"objective=latency rate={rate}")[0] for rate in (10000, 30000000))
+    assert slow.instances <= fast.instances
+    assert slow.response_ns is not None
+    assert fast.response_ns is not None
+    assert slow.response_ns < fast.response_ns
+    assert decided("objective=edp")[0].gap >= 0
+
+
+def test_a_load_that_is_too_much_is_said() -> None:
+    assert any("expected to serve" in n for n in decided("objective=latency rate=100000000000")[1])
+    assert any("p99 of 0.5 us" in n for n in decided("p99_us=0.5")[1])
+    found, notes = decided("objective=energy rate=1000 p99_us=50")
+    assert found.instances <= 2
+    assert not any("allocate" in n for n in notes)
+
+
+def test_energy_is_that_of_the_cost_model_more_or_less() -> None:
+    made, _ = run(f"allocate{{objective=energy rate=1000000}},{TAIL}")
+    said = made.remarks.allocation
+    assert said is not None
+    assert said.energy_pj is not None
+    cost = made.run(dlrm_requests(100, 1), "exact").cost
+    share = cost.static.per_request_pj(1e6, used=True)
+    assert share is not None
+    assert said.energy_pj == pytest.approx(cost.energy_pj + share, rel=0.1)
+    module, ctx = dlrm()
+    assert ctx.target is not None
+    Pipeline.parse("quantize,group").run(module, ctx)
+    power = power_of(layers_of(module, ctx.target), request_work(module, ctx, ctx.target), ctx.target)
+    assert power.dynamic_pj == pytest.approx(cost.energy_pj, rel=0.25)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "objective=speed",
+        "load=0",
+        "most=-1",
+        "widths=thin",
+        "tables=few",
+        "rate=0",
+        "rate=-1",
+        "p99_us=0",
+        "load=2 rate=5",
+        "rate=10000000000000",
+    ],
+)
 def test_bad_options_are_refused(options: str) -> None:
     with pytest.raises(PassError) as caught:
         run(f"allocate{{{options}}},{TAIL}")
