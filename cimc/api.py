@@ -15,7 +15,7 @@ from cimc.analysis.access import accesses_of
 from cimc.analysis.shapes.engine import ShapeAnalysis
 from cimc.cost import Cost, estimate
 from cimc.cost.on_chip import OnChip, on_chip
-from cimc.errors import CimcError, ProgramError
+from cimc.errors import CimcError, PassError, ProgramError
 from cimc.frontend.import_graph import import_model
 from cimc.frontend.preflight import judge
 from cimc.frontend.read.load_model import LoadedModel, load_model
@@ -282,6 +282,12 @@ def compile(
     trace: str | Path | Trace | None = None,
     after: AfterPass | None = None,
     instrument: Sequence[Instrument] = (),
+    objective: str | None = None,
+    load: int | None = None,
+    rate: float | None = None,
+    p99_us: float | None = None,
+    search: int = 1,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> Program:
     """Compile an ONNX model for a target.
 
@@ -301,16 +307,31 @@ def compile(
             are placed instead of those of the calibration requests.
         after: called after each pass with the pass, the module, the context and the seconds taken.
         instrument: what watches the passes: dumps, checks, timings, or your own; see :mod:`cimc.instrument`.
+        objective: ``throughput``, ``latency``, ``energy`` or ``edp`` (energy times latency): what
+            ``allocate`` decides for, instead of what its options in ``pipeline`` say; so are the next three.
+        load: requests in flight.
+        rate: requests a second that arrive at random, instead of ``load``.
+        p99_us: what one request in a hundred may exceed; the program is simulated, and refused where it does.
+        search: candidates, the pipeline the first of them, of which the best is the program
+            (:mod:`cimc.search`); ``remarks.search`` says what was tried.
+        progress: told of the search: candidates done, in all, and what is under way.
 
     Where the target cannot hold the model, passes that can ask for less do so; the pipeline of the program
     says with which options it fitted, and gives the same program at the first attempt.
 
     Raises:
         CimcError: for a model, target or pipeline that cannot be used.
+        CheckFailed: ``search.p99``, where no candidate keeps the bound on latency.
         InternalError: when the compiler refuses what it made of the model: a bug.
     """
     from cimc.compare.blame import blaming_requests
+    from cimc.search.search_pipelines import judges, search_best, with_goal
 
+    if search < 1:
+        raise PassError("search.option", f"search={search}: at least one candidate, the pipeline itself")
+    if any(each is not None for each in (objective, load, rate, p99_us)):
+        line = pipeline if isinstance(pipeline, Pipeline) else Pipeline.parse(pipeline)
+        pipeline = with_goal(line, objective, load, rate, p99_us)
     watching = [*instrument, *([] if after is None else [_Calls(after)])]
     with host_limits(limits or current_limits()), recording() as sources:
         module, ctx, line = prepare(
@@ -318,6 +339,10 @@ def compile(
             seed=seed, limits=limits, weights=weights, outputs=outputs, trace=trace,
         )  # fmt: skip
         with blaming_requests(Path(model), None if outputs or weights else calib):
+            if judges(line, search):
+                line, tried = search_best(line, module, ctx, search, progress)
+                ctx.pipeline = str(line)
+                ctx.remark(tried)
             line = line.run(module, ctx, watching)
     if ctx.program is None:
         raise ProgramError(

@@ -31,6 +31,12 @@ from cimc.remarks.placement_remarks import (
 )
 from cimc.remarks.record import json_of
 from cimc.remarks.remark import Remark
+from cimc.remarks.search_remarks import (
+    EstimatedFigures,
+    SearchRemarks,
+    SimulatedFigures,
+    TriedPipeline,
+)
 from cimc.remarks.table_remarks import (
     CountsByMemory,
     GroupingRemarks,
@@ -57,6 +63,7 @@ __all__ = [
     "ConverterRemarks",
     "CountsByMemory",
     "CutOperation",
+    "EstimatedFigures",
     "GroupingRemarks",
     "HostNode",
     "HostWork",
@@ -77,11 +84,14 @@ __all__ = [
     "ReplicationRemarks",
     "ResidenceRemarks",
     "ScheduleRemarks",
+    "SearchRemarks",
     "ShardingRemarks",
     "SimplificationRemarks",
+    "SimulatedFigures",
     "SourceRemarks",
     "TableMemories",
     "TablePooling",
+    "TriedPipeline",
     "Work",
     "json_of",
     "register_remark",

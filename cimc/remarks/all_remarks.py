@@ -14,6 +14,7 @@ from cimc.remarks.model_remarks import RecognitionRemarks, SimplificationRemarks
 from cimc.remarks.placement_remarks import PlacementRemarks, ScheduleRemarks
 from cimc.remarks.record import json_key, json_of
 from cimc.remarks.remark import BESIDE, Remark, bad_remark
+from cimc.remarks.search_remarks import SearchRemarks
 from cimc.remarks.table_remarks import GroupingRemarks, ReplicationRemarks, ResidenceRemarks
 from cimc.remarks.weight_remarks import ConverterRemarks, QuantisationRemarks, ShardingRemarks
 from cimc.support.registry import Registry
@@ -39,6 +40,7 @@ class Remarks(Shown):
         replication: of ``replicate``.
         placement: of ``place``.
         schedule: of ``schedule``.
+        search: of a search, what was tried.
         others: of passes of plug-ins, as JSON text by name, in the order of the names.
     """
 
@@ -54,6 +56,7 @@ class Remarks(Shown):
     replication: ReplicationRemarks | None = None
     placement: PlacementRemarks | None = None
     schedule: ScheduleRemarks | None = None
+    search: SearchRemarks | None = None
     others: tuple[tuple[str, str], ...] = ()
 
     def of(self, kind: type[R]) -> R | None:

@@ -56,8 +56,16 @@ class Pipeline:
     def __str__(self) -> str:
         return ",".join(str(_spelled_out(p)) for p in self.passes)
 
-    def run(self, module: ModuleOp, ctx: CompilerContext, instrument: Sequence[Instrument] = ()) -> Pipeline:
-        """Apply all passes in place; the module is verified after each one.
+    def run(
+        self,
+        module: ModuleOp,
+        ctx: CompilerContext,
+        instrument: Sequence[Instrument] = (),
+        *,
+        start: int = 0,
+    ) -> Pipeline:
+        """Apply all passes in place, those before number ``start`` left out, which ran already; the module is
+        verified after each one.
 
         Where the target cannot hold the model, the last pass that can ask for less does so, and the pipeline
         goes on from there (:mod:`cimc.transforms.retries`).
@@ -69,7 +77,7 @@ class Pipeline:
             CimcError: as its passes.
             InternalError: where the module comes from a model, and a verifier refuses what a pass made of it.
         """
-        passes, number = self.passes, 0
+        passes, number = self.passes, start
         ctx.notes += self.notes
         kept: list[Checkpoint] = []
         for each in instrument:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cimc.cli import options
+from cimc.cli.number_options import POSITIVE
 from cimc.cli.path_options import READ, WRITTEN, Command, WrittenFolder
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
         "cimc compile dlrm.onnx -o dlrm.cimc --dump-ir ir/ --print-ir-after=recognise",
         "cimc compile graph_only.onnx -o dlrm.cimc --weights generated:0",
         "cimc compile twotower.onnx -o user.cimc --calib requests.npz --select user_vec",
+        "cimc compile dlrm.onnx -o dlrm.cimc --calib requests.npz --objective energy --rate 2000000",
+        "cimc compile dlrm.onnx -o dlrm.cimc --calib requests.npz --load 128 --p99-us 5 --search 20",
         "cimc compile dlrm.onnx -o dlrm.cimc \\",
         "    --pipeline 'frontend,quantize{weights=4 acts=8},shard,choose-adc-steps,place,schedule,lower'",
     ),
@@ -49,6 +52,29 @@ if TYPE_CHECKING:
     help="Accesses of the tables (see 'cimc trace'); those of the calibration requests if absent.",
 )
 @click.option("--pipeline", metavar="P", help="Passes with options; the default one if absent.")
+@click.option(
+    "--objective",
+    type=click.Choice(["throughput", "latency", "energy", "edp"]),
+    help="What decides how much is copied; edp: energy times latency.  [default: throughput]",
+)
+@click.option(
+    "--load",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Requests in flight that it is for.  [default: 64; of latency 1]",
+)
+@click.option("--rate", type=POSITIVE, metavar="R", help="Requests a second that arrive, instead of --load.")
+@click.option(
+    "--p99-us", type=POSITIVE, metavar="US", help="Refuse a program whose simulated p99 latency is longer."
+)
+@click.option(
+    "--search",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Try N pipelines, simulate the best few, take the best.",
+)
 @options.seed
 @options.weights
 @click.option(
@@ -77,6 +103,11 @@ def command(
     calib: Path | None,
     trace: Path | None,
     pipeline: str | None,
+    objective: str | None,
+    load: int | None,
+    rate: float | None,
+    p99_us: float | None,
+    search: int,
     seed: int,
     weights: str | None,
     select: tuple[str, ...],
@@ -103,6 +134,8 @@ def command(
         raise click.UsageError("--check-each compares with onnxruntime, which has no generated weights")
     if select and check_each:
         raise click.UsageError("--check-each compares whole models: leave out --select")
+    if load is not None and rate is not None:
+        raise click.UsageError("the load is either --load, requests in flight, or --rate, requests a second")
     line = Pipeline.parse(pipeline or DEFAULT_PIPELINE)
     requests = load_requests(calib, max_request_bytes) if calib is not None else None
     times = Timings()
@@ -118,6 +151,7 @@ def command(
         program = cimc.compile(
             model, target, requests, line,
             seed=seed, weights=weights, outputs=select, trace=trace, instrument=watching,
+            objective=objective, load=load, rate=rate, p99_us=p99_us, search=search, progress=advance,
         )  # fmt: skip
     program.save(path)
     output.notes(program.notes)
@@ -141,13 +175,14 @@ def _payload(program: Program, path: Path) -> dict[str, Any]:
         "program": header_json(program.data),
         "on_chip": program.on_chip.to_json(),
         "placement": placement.to_json(program.data, program.target),
+        "search": None if (tried := program.remarks.search) is None else tried.to_json(),
         **converters.to_json(program.data),
         "certificate": clip_free.to_json(program.data),
     }
 
 
 def _blocks(program: Program, path: Path) -> list[Block]:
-    from cimc.report import clip_free, converters, placement
+    from cimc.report import clip_free, converters, placement, search_table
     from cimc.report.blocks import facts
     from cimc.report.on_chip_share import on_chip_blocks
     from cimc.report.summary import plugin_lines
@@ -167,6 +202,7 @@ def _blocks(program: Program, path: Path) -> list[Block]:
             ],
         ),
         *on_chip_blocks(program.on_chip),
+        *search_table.blocks(program.remarks.search),
         *placement.blocks(program.data, program.target),
         *converters.blocks(program.data),
         *clip_free.blocks(program.data),
