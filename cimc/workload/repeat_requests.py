@@ -33,8 +33,12 @@ def repeat_requests(
         for name in inputs
         if name not in ids and arrays[name].ndim
     }
-    if len(sizes) != 1 or 0 in sizes or any(not arrays[name].ndim for name in inputs):
-        raise RequestError("request.cannot-repeat", "the inputs have different numbers of rows, or none")
+    if len(sizes) != 1 or 0 in sizes:
+        raise RequestError(
+            "request.cannot-repeat",
+            f"the inputs have different numbers of rows, or none ({', '.join(map(str, sorted(sizes)))}), so "
+            "it is not clear how to have more requests",
+        )
     (batch,) = sizes
     times = -(-least // batch)
     if times <= 1:
@@ -50,5 +54,5 @@ def repeat_requests(
             last = [np.array([times * len(arrays[of])], array.dtype)] if end else []
             out[name] = np.concatenate([whole, *last])
         else:
-            out[name] = np.concatenate([array] * times)
+            out[name] = np.concatenate([array] * times) if array.ndim else array
     return out
