@@ -270,7 +270,8 @@ def _tables(
             more = max(hot * count + cold - arrays, 0)
             way = hop_pj(bits[0], _hops(near, target), target) + hop_pj(bits[1], _hops(far, target), target)
             options.append((count, more, _MARGIN * busy, _MARGIN * one, way))
-    return TableChoices(*(tuple(column) for column in zip(*_worthwhile(options), strict=True))), arrays
+    chips = target.system.chips
+    return TableChoices(*(tuple(column) for column in zip(*_worthwhile(options, chips), strict=True))), arrays
 
 
 def _sizes(work: RequestWork, target: Target) -> TileChoices:
@@ -305,12 +306,19 @@ def _hops(tiles: float, target: Target) -> float:
 
 
 def _worthwhile(
-    options: list[tuple[int, int, float, float, float]],
+    options: list[tuple[int, int, float, float, float]], chips: int
 ) -> list[tuple[int, int, float, float, float]]:
-    """Without those that another one of no more arrays beats; by places."""
+    """Without those that one of no more arrays beats which goes with the same instances; by places."""
+
+    def beats(
+        other: tuple[int, int, float, float, float], each: tuple[int, int, float, float, float]
+    ) -> bool:
+        goes = other[0] in (1, each[0]) or (other[0] % chips == 0 and each[0] % chips == 0)
+        return goes and all(a <= b for a, b in zip(other[1:], each[1:], strict=True))
+
     found: list[tuple[int, int, float, float, float]] = []
     for each in sorted(options):
-        if not any(all(a <= b for a, b in zip(other[1:], each[1:], strict=True)) for other in found):
+        if not any(beats(other, each) for other in found):
             found.append(each)
     return found
 

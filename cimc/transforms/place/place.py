@@ -31,6 +31,7 @@ from cimc.transforms.place.replica_anti_affinity import spread_copies
 from cimc.transforms.place.shard_list import Places, tables_of
 from cimc.transforms.place.solve_per_chip import Placed, solve_parts
 from cimc.transforms.place.sram_dram import place_in_dram, place_in_sram
+from cimc.transforms.place.zones import chips_beside
 from cimc.transforms.quantise.room import no_room
 
 Ints = NDArray[np.int64]
@@ -191,8 +192,10 @@ class Place(ChoosingPass):
         at = np.concatenate([found.table, found.tiles[:, found.slot].ravel()])
         layers = _in_cells(rows, at, packing, groups * copies, matrices, len(groups))
         _write(rows, layers, places, matrices, data, target)
+        # on chips of their own lookups may be reduced
+        tiles = np.concatenate([found.tiles, chips_beside(target, copies)], axis=1)
         numbers = cim.NumbersAttr.of(
-            found.tiles.astype(np.int32),
+            tiles.astype(np.int32),
             data.store,
             "instances",
             lambda t: cim.by_value(t.ravel() // target.tiles_per_chip, "chip"),

@@ -36,6 +36,16 @@ def zones(target: Target, count: int, size: int) -> Ints:
     return found
 
 
+def chips_beside(target: Target, count: int) -> Ints:
+    """A tile on each chip that has none of ``count`` instances, as many for each, int64 ``[count, n]``.
+
+    It is that of the first port: what comes from other chips is there at once.
+    """
+    each = max(target.system.chips // count - 1, 0)
+    ports = [target.port_tile(chip, 0) for chip in range(count, count * (each + 1))]
+    return np.array(ports, np.int64).reshape(each, count).T
+
+
 def _path(target: Target, zone: int) -> list[int]:
     """All tiles of a chip along a line that turns back and forth, in strips as high as a zone is wide."""
     width, height = target.chip.mesh

@@ -120,6 +120,61 @@ def spread_reduction_tiles(
     return moved, MovedLookups(len(moved), len(flows), before, after)
 
 
+def deal_lookups(
+    chip: list[Operation],
+    stages: dict[Operation, int],
+    tiles: dict[Operation, int],
+    lookups: list[cim.LookupOp],
+    beside: list[int],
+    data: CompilerContext,
+    target: Target,
+) -> tuple[dict[Operation, int], MovedLookups | None]:
+    """Deal the ``lookups`` of an instance over the tile that needs their results and tiles ``beside`` it.
+
+    Those have nothing else to do; they are on chips of their own, by whose ports answers come in.  Of the
+    lookups whose answers mostly come from other chips anyway the heaviest goes first, each to the tile whose
+    units it leaves least busy.  Where arrays are busier than the tile that needs them all stay there.
+
+    Returns:
+        As :func:`spread_reduction_tiles`, of units of the instance alone.
+    """
+    others, enough = _others(chip, stages, tiles, lookups, target), _busiest_array_ns(chip, data, target)
+    flows = [_flow(op, data, target, turn_0=True) for op in lookups]
+    busy = {t: others[:, t].copy() for t in {*(tiles[op] for op in lookups), *beside}}
+
+    def work(flow: _Flow, at: int) -> Floats:
+        back = float(flow.back[flow.tile != at].sum())
+        return np.array([flow.bag + back, flow.result if at != tiles[flow.op] else 0.0, flow.pooling])
+
+    def crosses(flow: _Flow) -> bool:
+        home = tiles[flow.op] // target.tiles_per_chip
+        far = flow.tile // target.tiles_per_chip != home
+        return float(flow.back[far].sum()) > float(flow.back[~far].sum()) + flow.result
+
+    whole = {t: b.copy() for t, b in busy.items()}
+    for flow in flows:
+        whole[tiles[flow.op]] += work(flow, tiles[flow.op])
+    before = max((float(b.max()) for b in whole.values()), default=0.0)
+    if before <= enough:
+        return {}, MovedLookups(0, len(flows), before, before)
+    moved: dict[Operation, int] = {}
+    held = dict.fromkeys(beside, 0)
+    for flow in sorted(flows, key=lambda f: -f.weight):
+        consumer, size = tiles[flow.op], request_bytes(flow.op.result)
+        room = _FILL * target.tile.scratchpad_bytes - size
+        reach = {consumer: float((busy[consumer] + work(flow, consumer)).max())}
+        for t in (t for t in beside if held[t] <= room and crosses(flow)):
+            there = float((busy[t] + work(flow, t)).max())
+            reach[t] = max(there, float(busy[consumer][_IN]) + flow.result)
+        at = min(reach, key=lambda t: reach[t])
+        busy[at] += work(flow, at)
+        if at != consumer:
+            busy[consumer][_IN] += flow.result
+            moved[flow.op], held[at] = at, held[at] + size
+    after = max(float(b.max()) for b in busy.values())
+    return moved, MovedLookups(len(moved), len(flows), before, after)
+
+
 def hoist(moved: Iterable[Operation]) -> None:
     """Let lookups that do not run where their result is needed start first.
 
@@ -225,10 +280,13 @@ def _best_move(
     return None if best is None else best[2:]
 
 
-def _flow(op: cim.LookupOp, data: CompilerContext, target: Target) -> _Flow:
+def _flow(op: cim.LookupOp, data: CompilerContext, target: Target, turn_0: bool = False) -> _Flow:
+    """The flow of a lookup: the mean over copies of blocks, or what request 0 sees (``turn_0``)."""
     tables = tables_of(cim.matrices_beside([op]))
     matrix = next(m for m in tables if m.symbol == symbol(op.table))
     places, uses = _expected(matrix, data)
+    if turn_0:
+        places, uses = places[: matrix.shards().count], expected_uses(matrix, data)
     total = float(uses[places[:, cim.COL0] == 0].sum())
     # DRAM and a tile of cells may share a router: they answer apart
     owner = serving_tiles(places, target) * 2 + (residence_of(places) == int(Residence.DRAM))

@@ -23,7 +23,7 @@ from cimc.transforms.schedule.activation_widths import narrow_bits, quantise_out
 from cimc.transforms.schedule.assign_tiles import SLACK, Slack, assign_tiles
 from cimc.transforms.schedule.chip_operations import is_chip, outside, streamed
 from cimc.transforms.schedule.issue_order import loads_first, order_by_start
-from cimc.transforms.schedule.reduction_tiles import hoist, spread_reduction_tiles
+from cimc.transforms.schedule.reduction_tiles import deal_lookups, hoist, spread_reduction_tiles
 from cimc.transforms.schedule.scratchpad import Buffers
 from cimc.transforms.schedule.tiling.apply import split_large
 
@@ -73,7 +73,11 @@ class Schedule(ModulePass):
         instances = cim.instances_of(op, data.store)
         if instances is None and cim.copies_of(op) > 1:
             raise PassError("pass.needs-place", "the instances have no tiles yet", hint="run 'place' before")
-        allowed = None if instances is None else instances[0].tolist()
+        allowed, beside = None, []
+        if instances is not None:
+            there = [target.coordinates(tile)[0] for tile in instances[0].tolist()]
+            allowed = [t for t, chip in zip(instances[0].tolist(), there, strict=True) if chip == there[0]]
+            beside = instances[0].tolist()[len(allowed) :]
         tiles, short = assign_tiles(stages, chip, data, target, self._slack, allowed)
         if short is not None and allowed is not None:
             raise InfeasibleError(_of_instance(short), subject=f"an instance of {len(allowed)} tiles")
@@ -81,7 +85,7 @@ class Schedule(ModulePass):
             raise InfeasibleError(
                 short, subject=f"schedule{{fill={self._slack.fill} free={self._slack.free}}}"
             )
-        moved, remark = self._moved(chip, stages, tiles, data, target, allowed)
+        moved, remark = self._moved(chip, stages, tiles, data, target, allowed, beside)
         tiles |= moved
         ordered = False
         if allowed is None:
@@ -129,15 +133,21 @@ class Schedule(ModulePass):
         data: CompilerContext,
         target: Target,
         allowed: list[int] | None,
+        beside: list[int],
     ) -> tuple[dict[Operation, int], MovedLookups | None]:
-        """Lookups that get another reduction tile than the tile that needs their result."""
+        """Lookups that get another reduction tile than the tile that needs their result.
+
+        Those of an instance may go to tiles ``beside`` it.
+        """
         if self.reduction_tiles not in ("consumer", "spread"):
             raise PassError(
                 "schedule.option", f"reduction_tiles={self.reduction_tiles} is neither consumer nor spread"
             )
-        if self.reduction_tiles == "consumer" or allowed is not None:
+        if self.reduction_tiles == "consumer" or (allowed is not None and not beside):
             return {}, None
         lookups = [o for o in chip if isinstance(o, cim.LookupOp) and streamed(o, stages[o], stages)]
+        if allowed is not None:
+            return deal_lookups(chip, stages, tiles, lookups, beside, data, target)
         return spread_reduction_tiles(chip, stages, tiles, lookups, data, target)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cimc.errors import InfeasibleError
 from cimc.target import load_target
 from cimc.target.overrides import with_overrides
-from cimc.transforms.place.zones import zones
+from cimc.transforms.place.zones import chips_beside, zones
 
 TARGET = load_target("tsinghua28")
 
@@ -40,3 +40,11 @@ def test_instances_are_spread_over_the_mesh() -> None:
     found = zones(TARGET, 4, 1).ravel()
     quarters = {(tile // 8 // 4, tile % 8 // 4) for tile in found.tolist()}
     assert len(quarters) == 4
+
+
+def test_chips_without_an_instance_are_dealt_out() -> None:
+    target = with_overrides(TARGET, {"system.chips": 7})
+    assert (chips_beside(target, 2) // 64).tolist() == [[2, 4], [3, 5]]
+    assert chips_beside(target, 2)[0, 0] == target.port_tile(2, 0)
+    assert chips_beside(target, 4).shape == (4, 0)
+    assert chips_beside(target, 14).shape == (14, 0)

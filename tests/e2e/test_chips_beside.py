@@ -1,0 +1,62 @@
+"""Instances on some of the chips: the others reduce lookups for them, with the same results."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from cimc.api import Program
+from cimc.target.overrides import with_overrides
+from cimc.timing import Arrivals
+from cimc.transforms.pipeline import Pipeline
+from tests.build import dlrm, dlrm_requests
+
+
+@cache
+def made(chips: int, instances: int, reduction_tiles: str) -> Program:
+    """With chips so small that rows are on all of them, and links so slow that routers are the busiest."""
+    module, ctx = dlrm()
+    assert ctx.target is not None
+    small = {"array.rows": 64, "array.physical_rows": 64, "array.cols": 64, "tile.arrays": 2}
+    ctx.target = with_overrides(
+        ctx.target, {"system.chips": chips, "chip.mesh": (2, 1), "tile.link_gbps": 1.0, **small}
+    )
+    line = "quantize,group,shard,copy{instances=%d},place,schedule{reduction_tiles=%s},lower"
+    Pipeline.parse(line % (instances, reduction_tiles)).run(module, ctx)
+    return Program(ctx.program, ctx.target)
+
+
+def test_lookups_go_to_chips_without_an_instance() -> None:
+    spread, consumer = (made(9, 2, each) for each in ("spread", "consumer"))
+    (group,) = spread.data.chip_segments[0].copies
+    chips = [{t // spread.target.tiles_per_chip for t in tiles} for tiles in group.instances]
+    assert {0} < chips[0] <= {0, 2, 4, 6}
+    assert {1} < chips[1] <= {1, 3, 5, 7}
+    (group,) = consumer.data.chip_segments[0].copies
+    assert [{t // 2 for t in tiles} for tiles in group.instances] == [{0}, {1}]
+    requests = dlrm_requests(200, 1)
+    bounds = [p.run(requests, "exact").cost.throughput_rps for p in (spread, consumer)]
+    assert bounds[0] > 1.1 * bounds[1]
+
+
+@pytest.mark.parametrize("mode", ["exact", "adc"])
+def test_results_are_the_same(mode: str) -> None:
+    requests = dlrm_requests(50, 2)
+    one, *others = (
+        p.run(requests, mode).outputs  # type: ignore[arg-type]
+        for p in (made(9, 1, "consumer"), made(9, 2, "spread"), made(9, 2, "consumer"), made(12, 3, "spread"))
+    )
+    for other in others:
+        assert all(value.tobytes() == other[name].tobytes() for name, value in one.items())
+
+
+def test_the_simulation_sees_what_the_cost_model_says() -> None:
+    program, requests = made(9, 2, "spread"), dlrm_requests(100, 3)
+    busy = program.run(requests, "exact").cost.busy
+    found = program.simulate(requests, Arrivals(in_flight=8))
+    seen = {load.name: load.busy_ns / found.requests for load in found.loads}
+    assert seen.keys() == busy.keys()
+    for unit, ns in busy.items():
+        if "vector unit" not in unit:  # an empty bag saves an addition that it never had
+            assert seen[unit] == pytest.approx(ns), unit
