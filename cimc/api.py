@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
@@ -47,6 +47,9 @@ from cimc.transforms.passes import DEFAULT_PIPELINE
 from cimc.transforms.pipeline import Pipeline
 from cimc.workload.request_rules import checked_arrays
 from cimc.workload.traces import Trace
+
+if TYPE_CHECKING:
+    from cimc.cost.flow.dataflow import Dataflow
 
 AfterPass = Callable[[ModulePass, ModuleOp, CompilerContext, float], None]
 
@@ -251,6 +254,19 @@ class Program(Shown):
             timeline=timeline,
         )
         return found
+
+    def dataflow(self, activity: Activity | None = None) -> Dataflow:
+        """The stages of a request and the bits between them, for networkx.
+
+        See :func:`cimc.cost.flow.dataflow.dataflow`.  ``activity`` of a run says what lookups take; a program
+        without lookups needs none.
+
+        Raises:
+            CostError: ``cost.no-activity``.
+        """
+        from cimc.cost.flow.dataflow import dataflow
+
+        return dataflow(self.data, self.target, activity)
 
     def save(self, path: str | Path) -> None:
         """Write the program to a file, atomically.

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import NamedTuple
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
 
 from cimc.ir.cim import ARRAY, TILE
 from cimc.ir.residence import Residence, residence_of
 from cimc.isa.directory import places_of
 from cimc.isa.program import Program
+from cimc.target.routes import x_first
 from cimc.target.spec import Target
+
+if TYPE_CHECKING:
+    from cimc.target.machine_graph import MachineGraph
 
 
 class Unit(NamedTuple):
@@ -85,15 +90,25 @@ def route(target: Target, source: int, dest: int) -> list[Unit]:
     chip_d, x_d, y_d = target.coordinates(dest)
     if chip_s != chip_d:
         return route(target, source, target.gate(source)) + route(target, target.gate(dest), dest)
-    links: list[Unit] = []
-    at, width = source, target.chip.mesh[0]
-    while (x, y) != (x_d, y_d):
-        if x != x_d:
-            step = 1 if x_d > x else -1
-            x, after = x + step, at + step
-        else:
-            step = 1 if y_d > y else -1
-            y, after = y + step, at + step * width
-        links.append(Unit("link", at, after))
-        at = after
-    return links
+    first, width = chip_s * target.tiles_per_chip, target.chip.mesh[0]
+    tiles = [first + at_y * width + at_x for at_x, at_y in x_first((x, y), (x_d, y_d))]
+    return [Unit("link", at, after) for at, after in pairwise(tiles)]
+
+
+def edges(unit: Unit, graph: MachineGraph) -> list[tuple[str, str]]:
+    """The edges of the machine's graph that a unit stands for; none for what lies within a tile.
+
+    Two for a host link, which both directions share.
+    """
+    place = unit.place
+    if unit.kind == "link":
+        return [(f"router {place}", f"router {unit.number}")]
+    if unit.kind == "host link":
+        return [(f"chip {place} out", "network"), ("network", f"chip {place} in")]
+    if unit.kind == "dram":
+        return [(f"dram {place}", each) for each in graph.successors(f"dram {place}")]
+    ends = {
+        "router in": (f"router {place}", f"tile {place}"),
+        "router out": (f"tile {place}", f"router {place}"),
+    }
+    return [ends[unit.kind]] if unit.kind in ends else []

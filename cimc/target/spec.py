@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,10 @@ from cimc.support.shown import Shown, counted
 from cimc.target import cell_encoding
 from cimc.target.cell_encoding import Encoding, PhasePlan, SignedScheme
 from cimc.target.ports import completed, wrong_ports
+from cimc.target.routes import nearest
+
+if TYPE_CHECKING:
+    from cimc.target.machine_graph import MachineGraph
 
 Basis = Literal["measured", "simulated", "derived", "scaled", "assumed"]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
@@ -425,8 +429,7 @@ class Target(Shown, Spec):
     def nearest_port(self, tile: int) -> int:
         """The port of its chip that a tile uses: the one with the fewest hops, of equals the first."""
         _, x, y = self.coordinates(tile)
-        hops = [abs(x - at[0]) + abs(y - at[1]) for at in self.chip.ports]
-        return hops.index(min(hops))
+        return nearest(self.chip.ports, (x, y))
 
     def gate(self, tile: int) -> int:
         """The tile of the port that ``tile`` uses (:meth:`nearest_port`)."""
@@ -447,6 +450,23 @@ class Target(Shown, Spec):
         if chip_a != chip_b:
             return self.port_hops(a) + self.port_hops(b)
         return abs(xa - xb) + abs(ya - yb)
+
+    def graph(self, chips: int | None = None) -> MachineGraph:
+        """What is joined to what, and how fast, for networkx: :mod:`cimc.target.machine_graph`.
+
+        Args:
+            chips: of the equal chips only the first so many; all if absent.
+        """
+        from cimc.target.machine_graph import Way, machine_graph
+
+        tile, chip, ram = self.tile, self.chip, None
+        if chip.dram_gbps and chip.dram_ns and chip.dram_pj_per_bit:
+            ram = Way(float(chip.dram_gbps), float(chip.dram_ns), float(chip.dram_pj_per_bit))
+        link = Way(float(tile.link_gbps), float(tile.hop_ns), float(tile.router_pj_per_bit_hop))
+        host = Way(float(chip.host_link_gbps), float(chip.host_link_ns), float(chip.host_link_pj_per_bit))
+        has = {"arrays": tile.arrays, "vector_lanes": tile.vector_lanes, "bus_gbps": float(tile.bus_gbps)}
+        count = self.system.chips if chips is None else chips
+        return machine_graph(self.name, self.digest, count, chip.mesh, chip.ports, has, link, host, ram)
 
     # -- number formats -----------------------------------------------------------------------------
 

@@ -8,12 +8,16 @@ and what crosses a cut of the mesh crosses one of its links, whichever way it ta
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cimc.cost.machine_units import Unit
 from cimc.support.shown import Shown
 from cimc.target.spec import Target
+
+if TYPE_CHECKING:
+    from cimc.target.machine_graph import MachineGraph
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,54 +59,62 @@ def machine_bounds(busy: Mapping[Unit, float], target: Target) -> tuple[MachineB
     totals: dict[str, float] = defaultdict(float)
     for unit, ns in busy.items():
         totals[unit.kind] += ns
-    have = _counts(target)
+    graph = target.graph(chips=1)
+    have = _counts(target, graph)
     found = []
     for kind, ns in totals.items():
         count, name = have[kind], _NAMES[kind]
         found.append(MachineBound(f"all {count} {name}" if count > 1 else f"the {name[:-1]}", ns / count))
-    found += _cuts(busy, target)
+    found += _cuts(busy, target, graph)
     return tuple(sorted((b for b in found if b.ns > 0), key=lambda b: (-b.ns, b.name)))
 
 
-def _counts(target: Target) -> dict[str, int]:
-    """How many units of each kind there are."""
-    width, height = target.chip.mesh
-    links = 2 * ((width - 1) * height + width * (height - 1)) * target.system.chips
+def _counts(target: Target, graph: MachineGraph) -> dict[str, int]:
+    """How many units of each kind there are; ``graph``: of one chip."""
+    links = sum(kind == "link" for _, _, kind in graph.edges(data="kind")) * target.system.chips
     tiles, chips = target.n_tiles, target.system.chips
     per_tile = dict.fromkeys(("bus", "vector", "router in", "router out", "table sram"), tiles)
     return {**per_tile, "array": target.n_arrays, "dram": chips, "host link": chips, "link": max(links, 1)}
 
 
-def _cuts(busy: Mapping[Unit, float], target: Target) -> list[MachineBound]:
-    """Between columns, between rows, and round the ports, in either direction."""
-    width, height = target.chip.mesh
-    ports = set(target.chip.ports)
-    crossing: dict[str, float] = defaultdict(float)
-    size: dict[str, int] = {}
+def _cuts(busy: Mapping[Unit, float], target: Target, graph: MachineGraph) -> list[MachineBound]:
+    """Bounds by cuts of each chip's mesh, in either direction; ``graph``: of one chip."""
+    per_chip: dict[int, dict[tuple[str, str], float]] = {}
     for unit, ns in busy.items():
-        if unit.kind != "link":
-            continue
-        chip, x, y = target.coordinates(unit.place)
-        _, to_x, to_y = target.coordinates(unit.number)
-        if x != to_x:
-            name, links = f"links from column {x} to {to_x} of chip {chip}", height
-        else:
-            name, links = f"links from row {y} to {to_y} of chip {chip}", width
-        crossing[name] += ns
-        size[name] = links
-        if ((x, y) in ports) != ((to_x, to_y) in ports):
-            out = (x, y) in ports
-            name = f"links {'from' if out else 'to'} the ports of chip {chip}"
-            crossing[name] += ns
-            size[name] = _round(ports, width, height)
-    return [MachineBound(name, ns / size[name]) for name, ns in crossing.items()]
+        if unit.kind == "link":
+            chip, first = divmod(unit.place, target.tiles_per_chip)
+            edge = f"router {first}", f"router {unit.number % target.tiles_per_chip}"
+            per_chip.setdefault(chip, {})[edge] = ns
+    found = []
+    for name, links in cuts(graph):
+        for chip, crossing in per_chip.items():
+            ns = sum(crossing.get(link, 0.0) for link in links)
+            if links:
+                found.append(MachineBound(f"{name} of chip {chip}", ns / len(links)))
+    return found
 
 
-def _round(ports: set[tuple[int, int]], width: int, height: int) -> int:
-    """Links that lead from the tiles of ports to others."""
-    count = 0
-    for x, y in ports:
-        for other in ((x + 1, y), (x - 1, y), (x, y + 1), (x, y - 1)):
-            inside = 0 <= other[0] < width and 0 <= other[1] < height
-            count += inside and other not in ports
-    return count
+def cuts(graph: MachineGraph) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Sets of mesh links without which one part of a chip does not reach another, each with its name.
+
+    Between columns, between rows, and round the tiles of the ports, in either direction.
+    """
+    width, height = graph.graph["mesh"]
+    for name, axis, size in (("column", "x", width), ("row", "y", height)):
+        for at in range(size - 1):
+            low = {n for n, where in graph.nodes(data=axis) if where is not None and where <= at}
+            out, back = _boundary(graph, low)
+            yield f"links from {name} {at} to {at + 1}", out
+            yield f"links from {name} {at + 1} to {at}", back
+    gates = {n for n, kind in graph.nodes(data="kind") if kind == "router" and "chip 0 in" in graph.pred[n]}
+    out, back = _boundary(graph, gates)
+    yield "links from the ports", out
+    yield "links to the ports", back
+
+
+def _boundary(graph: MachineGraph, side: set[str]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Mesh links that leave a set of nodes, and those that enter it."""
+    links = [
+        (a, b) for a, b, kind in graph.edges(data="kind") if kind == "link" and (a in side) != (b in side)
+    ]
+    return [e for e in links if e[0] in side], [e for e in links if e[1] in side]

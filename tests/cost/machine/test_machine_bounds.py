@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import networkx as nx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from cimc.cost.machine.machine_bounds import machine_bounds
 from cimc.cost.machine_units import Unit
 from cimc.target import load_target
 from cimc.target.overrides import with_overrides
+from cimc.target.ports import edge
 
 TARGET = load_target("tsinghua28")
 TWO = with_overrides(TARGET, {"chip.mesh": (3, 2), "system.chips": 2, "chip.ports": 2})
@@ -53,3 +55,47 @@ def test_none_is_above_the_busiest_unit(busy: dict[Unit, float]) -> None:
     assert all(b.ns <= max(busy.values()) * (1 + 1e-12) for b in found)
     assert [b.ns for b in found] == sorted((b.ns for b in found), reverse=True)
     assert all(b.throughput_rps == pytest.approx(1e9 / b.ns) for b in found)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 4), st.integers(1, 2), st.data())
+def test_cuts_are_minimum_cuts_of_the_machine(
+    width: int, height: int, chips: int, data: st.DataObject
+) -> None:
+    """What crosses a side is bounded by a maximum flow between its sides, whichever way it takes."""
+    ports = data.draw(st.lists(st.sampled_from(edge(width, height)), min_size=1, max_size=3, unique=True))
+    target = with_overrides(
+        TARGET, {"chip.mesh": (width, height), "chip.ports": tuple(ports), "system.chips": chips}
+    )
+    mesh = nx.DiGraph((a, b, d) for a, b, d in target.graph().edges(data=True) if d["kind"] == "link")
+    chip = chips - 1
+    at = {
+        f"router {chip * width * height + y * width + x}": (x, y) for y in range(height) for x in range(width)
+    }
+    sides = {
+        f"links from column {i} to {i + 1}": {n for n, (x, _) in at.items() if x <= i}
+        for i in range(width - 1)
+    }
+    sides |= {
+        f"links from column {i + 1} to {i}": {n for n, (x, _) in at.items() if x > i}
+        for i in range(width - 1)
+    }
+    sides |= {
+        f"links from row {i} to {i + 1}": {n for n, (_, y) in at.items() if y <= i} for i in range(height - 1)
+    }
+    sides |= {
+        f"links from row {i + 1} to {i}": {n for n, (_, y) in at.items() if y > i} for i in range(height - 1)
+    }
+    gates = {n for n, where in at.items() if where in ports}
+    if gates != set(at):
+        sides |= {"links from the ports": gates, "links to the ports": set(at) - gates}
+    for name, side in sides.items():
+        flow = mesh.copy()
+        flow.add_edges_from(("from", n) for n in side)
+        flow.add_edges_from((n, "to") for n in set(at) - side)
+        rate = nx.maximum_flow_value(flow, "from", "to", capacity="gbps")
+        a, b = next((a, b) for a, b in sorted(nx.edge_boundary(mesh, side)))
+        busy = Unit("link", int(a.split()[1]), int(b.split()[1]))
+        bits = 1000.0
+        bounds = {m.name: m.ns for m in machine_bounds({busy: bits / float(target.tile.link_gbps)}, target)}
+        assert bounds[f"{name} of chip {chip}"] == pytest.approx(bits / rate)
