@@ -41,7 +41,7 @@ from cimc.support.shown import Entries, Shown, counted, some
 from cimc.target.load_target import load_target
 from cimc.target.spec import Target
 from cimc.target.validate import validate
-from cimc.timing import Arrivals, Simulation, simulate
+from cimc.timing import Arrivals, Dispatch, Simulation, simulate
 from cimc.transforms.instrumentation import Instrument
 from cimc.transforms.passes import DEFAULT_PIPELINE
 from cimc.transforms.pipeline import Pipeline
@@ -228,6 +228,7 @@ class Program(Shown):
         requests: Requests,
         arrivals: Arrivals | None = None,
         *,
+        dispatch: Dispatch = "turn",
         scratchpad_gbps: float | None = None,
         link_buffer: int | None = None,
         timeline: int = 0,
@@ -237,6 +238,8 @@ class Program(Shown):
         Args:
             requests: as for :meth:`run`; their ids decide who is asked.
             arrivals: how they arrive; one at a time if absent.
+            dispatch: which instances they use: one after the other (``turn``), or those with the fewest
+                requests under way (``least``).
             scratchpad_gbps: rate of each scratchpad's port; ``None``: no limit.
             link_buffer: messages that the buffer of each mesh link holds; ``None``: any number.
             timeline: keep the uses of units by the first so many requests.
@@ -249,6 +252,7 @@ class Program(Shown):
             self.target,
             requests,
             arrivals,
+            dispatch=dispatch,
             scratchpad_gbps=scratchpad_gbps,
             link_buffer=link_buffer,
             timeline=timeline,

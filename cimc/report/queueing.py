@@ -34,6 +34,7 @@ def simulation_blocks(found: Simulation, cost: Cost | None) -> list[Block]:
     }
     lines: list[tuple[str, object]] = [
         ("requests", f"{count(found.requests)}, {ways[how.kind]}"),
+        *([("instances", "those with the fewest requests under way")] if found.dispatch == "least" else []),
         ("latency", f"mean {_between(steady.mean, seconds)}"),
         *(("", f"p{p} {_between(each, seconds)}") for p, each in steady.percentiles.items()),
         ("", f"max {seconds(float(found.latency.max(initial=0.0)))} (of all requests)"),

@@ -121,6 +121,11 @@ class Loop:
         self.loaded = 0
         self.tasks = 0
 
+    @property
+    def under_way(self) -> NDArray[np.bool_]:
+        """Of each request loaded so far, whether it is not done."""
+        return self._left[: self.loaded] > 0
+
     def play(self, graph: Graph, places: I32) -> None:
         """Load the requests after those loaded so far, and run until others are needed.
 

@@ -25,20 +25,23 @@ def expand(
     stop: int,
     target: Target,
     scratchpad_gbps: float | None,
+    turns: Ints | None = None,
 ) -> Graph:
-    """The task graph of requests ``first .. stop - 1``; request ``k`` is one of template ``k`` modulo theirs.
+    """The task graph of requests ``first .. stop - 1``.
+
+    ``turns``: int64 ``[stop - first]``, the template that each is of; ``k`` modulo theirs if absent.
 
     Raises:
         CostError: ``cost.no-activity``.
     """
-    requests, period = stop - first, len(templates)
+    requests = stop - first
+    of = np.arange(first, stop) % len(templates) if turns is None else turns
     builder = Builder()
     base = np.zeros(requests, np.int64)
     sites = [recorder.of(site.key).part(first, stop) for site in templates[0].sites]
-    for turn, template in enumerate(templates):
-        members = np.arange((turn - first) % period, requests, period)
-        if len(members):
-            _requests(builder, template, sites, members, base, first, target, scratchpad_gbps)
+    for turn in np.unique(of).tolist():
+        members = np.flatnonzero(of == turn)
+        _requests(builder, templates[turn], sites, members, base, first, target, scratchpad_gbps)
     return builder.graph(base)
 
 

@@ -19,6 +19,7 @@ from cimc.sim.activity import Activity
 from cimc.support.shown import Shown, counted
 from cimc.target.spec import Target
 from cimc.timing.arrivals import Arrivals
+from cimc.timing.dispatch import Dealer, Dispatch
 from cimc.timing.event_loop import OUTSIDE, UNLIMITED, Loop, Played, Spans, play
 from cimc.timing.expand import expand, port_bits
 from cimc.timing.steady_state import PERCENTILES, SteadyState, steady_state
@@ -58,7 +59,8 @@ class Simulation(Shown):
     """Requests on a machine, times in ns.
 
     Attributes:
-        program, target, arrivals: what was simulated.
+        program, target, arrivals, dispatch: what was simulated.
+        turns: int64 ``[requests]``, which instances each used, see :mod:`cimc.timing.dispatch`.
         templates, played: what requests do, by the instances that they use, and what happened.
         spans: uses of units by the first requests (see ``timeline`` of :func:`simulate`), in order of time.
         unloaded: float64 ``[requests]``, the critical path of each request: its latency if no unit ever made
@@ -73,6 +75,8 @@ class Simulation(Shown):
     program: Program
     target: Target
     arrivals: Arrivals
+    dispatch: Dispatch
+    turns: NDArray[np.int64] = field(repr=False)
     templates: list[Template] = field(repr=False)
     played: Played = field(repr=False)
     spans: Spans = field(repr=False)
@@ -177,6 +181,7 @@ class Simulation(Shown):
                     else {"rate_rps": self.arrivals.rate, "seed": self.arrivals.seed}
                 ),
             },
+            "dispatch": self.dispatch,
             "latency_ns": {
                 "mean": self.steady.mean.value,
                 **{f"p{p}": self.percentile(p) for p in PERCENTILES},
@@ -221,6 +226,7 @@ def simulate(
     requests: dict[str, NDArray[Any]],
     arrivals: Arrivals | None = None,
     *,
+    dispatch: Dispatch = "turn",
     scratchpad_gbps: float | None = None,
     link_buffer: int | None = None,
     timeline: int = 0,
@@ -236,6 +242,8 @@ def simulate(
         target: the machine.
         requests: an array per input of the model.
         arrivals: how requests arrive; one at a time by default.
+        dispatch: which instances they use: one after the other (``turn``), or those with the fewest requests
+            under way (``least``), see :mod:`cimc.timing.dispatch`.  Copies of rows are read in turn.
         scratchpad_gbps: rate of the port of each scratchpad; ``None``: ports never make anything wait.
         link_buffer: how many whole messages the buffer of each mesh link holds, that under way included; what
             sends to a link whose buffer is full waits, and all behind it.  ``None``: any number.
@@ -244,7 +252,8 @@ def simulate(
 
     Raises:
         CostError, ProgramError: as :func:`cimc.cost.estimate`.
-        RequestError: ``simulate.bad-buffer``; as :meth:`cimc.sim.executor.Simulator.run`.
+        RequestError: ``simulate.bad-buffer``, ``simulate.bad-dispatch``; as
+            :meth:`cimc.sim.executor.Simulator.run`.
     """
     from cimc.sim.executor import Simulator
 
@@ -261,6 +270,7 @@ def simulate(
         scratchpad_gbps,
         timeline,
         link_buffer,
+        dispatch,
     )
     return replace(made, on_chip=on_chip(program, activity)), activity
 
@@ -274,32 +284,38 @@ def simulate_visits(
     scratchpad_gbps: float | None = None,
     timeline: int = 0,
     link_buffer: int | None = None,
+    dispatch: Dispatch = "turn",
 ) -> Simulation:
     """Simulate ``requests`` requests whose lookups ``recorder`` has seen."""
     if link_buffer is not None and link_buffer < 1:
         raise RequestError("simulate.bad-buffer", "the buffer of a mesh link holds at least one message")
+    dealer = Dealer(dispatch, (g.count for s in program.chip_segments for g in s.copies), requests)
     templates = templates_of(CostModel(program, target, None), scratchpad_gbps)
     window = max(WINDOW, _PER_TURN * len(templates))
+    step = window if dealer.at_once else 1
     loop = Loop(requests, arrivals.times(requests), arrivals.in_flight)
     unloaded: list[F64] = [np.zeros(0)]
     nothing = np.zeros(0, np.int32)
     spans = [Spans(nothing, nothing, nothing, np.zeros(0), np.zeros(0))]
     while loop.loaded < requests:
         first = loop.loaded
-        stop = min(requests, first + max(window, arrivals.in_flight if not first else 0))
-        graph = expand(templates, recorder, first, stop, target, scratchpad_gbps)
+        stop = min(requests, first + max(step, arrivals.in_flight if not first else 0))
+        turns = dealer.deal(stop - first, loop.under_way)
+        graph = expand(templates, recorder, first, stop, target, scratchpad_gbps, turns)
         places = _places(templates[0], link_buffer)
         loop.play(graph, places)
         if timeline:
             spans.append(loop.spans(timeline))
         alone = replace(graph, request=graph.request - np.int32(first))
         unloaded.append(play(alone, places, np.zeros(stop - first), 1, contention=False).finish)
-    bits = _scratchpad_bits(templates, recorder, requests)
+    bits = _scratchpad_bits(templates, recorder, dealer.turns)
     hosts = sum(isinstance(s, HostSegment) for s in program.segments)
     return Simulation(
         program,
         target,
         arrivals,
+        dispatch,
+        dealer.turns,
         templates,
         loop.result(_places(templates[0], link_buffer)),
         Spans.together(spans),
@@ -312,16 +328,19 @@ def simulate_visits(
     )
 
 
-def _scratchpad_bits(templates: list[Template], recorder: Recorder, requests: int) -> dict[int, float]:
+def _scratchpad_bits(
+    templates: list[Template], recorder: Recorder, turns: NDArray[np.int64]
+) -> dict[int, float]:
     """Tile -> mean bits per request through its scratchpad."""
     bits: dict[int, float] = {}
+    requests = max(len(turns), 1)
     for turn, template in enumerate(templates):
-        mine = np.arange(turn, requests, len(templates))
+        mine = np.flatnonzero(turns == turn)
         for tile, amount in template.scratchpad_bits.items():
-            bits[tile] = bits.get(tile, 0.0) + amount * len(mine) / max(requests, 1)
+            bits[tile] = bits.get(tile, 0.0) + amount * len(mine) / requests
         for site in template.sites:
             total = float(port_bits(site, recorder.of(site.key))[mine].sum())
-            bits[site.home] = bits.get(site.home, 0.0) + total / max(requests, 1)
+            bits[site.home] = bits.get(site.home, 0.0) + total / requests
     return bits
 
 

@@ -51,7 +51,7 @@ def trace_events(simulation: Simulation) -> dict[str, Any]:
         events.append(_named("thread_name", pid, number + 1, row))
     columns = (spans.unit, spans.request, spans.instruction, spans.start, spans.hold)
     for number, request, instruction, start, hold in zip(*(c.tolist() for c in columns), strict=True):
-        template = templates[request % len(templates)]
+        template = templates[simulation.turns[request]]
         text, tile = template.texts[instruction], template.places[instruction]
         args = {"request": request, "instruction": text, "tile": tile}
         name = f"request {request}: {text.split(' ', 1)[0]}"

@@ -136,3 +136,12 @@ def test_limit_and_senseless_options(tiny: Tiny, program: Path) -> None:
         done = call("simulate", program, "--inputs", tiny.requests, *args)
         assert done.code == 2
         assert "cli.usage" in done.err
+
+
+def test_dispatch(tiny: Tiny, program: Path) -> None:
+    args = ["simulate", program, "--inputs", tiny.requests, "--in-flight", 6]
+    turn, least = (json.loads(call(*args, *more, "--json").out) for more in ([], ["--dispatch", "least"]))
+    assert (turn["simulation"]["dispatch"], least["simulation"]["dispatch"]) == ("turn", "least")
+    assert least["energy_pj"] == turn["energy_pj"]
+    assert "those with the fewest requests under way" in call(*args, "--dispatch", "least").out
+    assert call(*args, "--dispatch", "random").code == 2

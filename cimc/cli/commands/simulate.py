@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -19,6 +20,7 @@ from cimc.cli.path_options import READ, WRITTEN, Command
         "cimc simulate dlrm.cimc --inputs requests.npz --in-flight 16",
         "cimc simulate dlrm.cimc --inputs requests.npz --rate 500000 --arrivals poisson --seed 1",
         "cimc simulate dlrm.cimc --inputs requests.npz --in-flight 64 --p99-us 20 --baseline cpu.json",
+        "cimc simulate dlrm.cimc --inputs requests.npz --rate 2e7 --arrivals poisson --dispatch least",
         "cimc simulate dlrm.cimc --inputs requests.npz --in-flight 8 --timeline t.json --plot load.svg",
     ),
 )
@@ -30,6 +32,13 @@ from cimc.cli.path_options import READ, WRITTEN, Command
     "--arrivals",
     type=click.Choice(["fixed", "poisson"]),
     help="With --rate: at equal distances (the default), or at random.",
+)
+@click.option(
+    "--dispatch",
+    type=click.Choice(["turn", "least"]),
+    default="turn",
+    show_default=True,
+    help="Instances that a request uses: in turn, or those with the fewest requests under way.",
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Simulate the first N requests only.")
 @click.option(
@@ -71,6 +80,7 @@ def command(
     in_flight: int | None,
     rate: float | None,
     arrivals: str | None,
+    dispatch: Literal["turn", "least"],
     limit: int | None,
     scratchpad_gbps: float | None,
     link_buffer: int | None,
@@ -126,6 +136,7 @@ def command(
             loaded.target,
             arrays,
             how,
+            dispatch=dispatch,
             scratchpad_gbps=scratchpad_gbps,
             link_buffer=link_buffer,
             timeline=timeline_requests if timeline is not None else 0,
@@ -158,7 +169,7 @@ def command(
 
         with output.progress("rates", "rates") as advance:
             bounded = throughput_at_p99(
-                loaded.data, loaded.target, arrays, p99_us * 1e3, cost.throughput_rps, seed, advance
+                loaded.data, loaded.target, arrays, p99_us * 1e3, cost.throughput_rps, seed, advance, dispatch
             )
         payload["at_p99"] = bounded.to_json()
         blocks += bounded.blocks()

@@ -10,7 +10,7 @@ from cimc.report.blocks import Block, facts
 from cimc.support.progress import Advance
 from cimc.support.quantities import count, rate, seconds
 from cimc.target.spec import Target
-from cimc.timing import Arrivals, simulate
+from cimc.timing import Arrivals, Dispatch, simulate
 from cimc.workload.request_rules import Arrays
 
 STEPS = 8
@@ -69,15 +69,17 @@ def throughput_at_p99(
     most: float | None,
     seed: int,
     progress: Advance | None = None,
+    dispatch: Dispatch = "turn",
 ) -> BoundedLoad:
     """Bisect the rate of Poisson arrivals (drawn from ``seed``) between 0 and ``most`` requests a second.
 
     ``most``: the bound of the busiest unit, which no load exceeds for long; ``None``: the chip does nothing.
+    ``dispatch``: as of :func:`cimc.timing.simulate`.
 
     Raises:
         RequestError: when the arrays do not fit the model.
     """
-    alone, _ = simulate(program, target, arrays, Arrivals("closed", 1))
+    alone, _ = simulate(program, target, arrays, Arrivals("closed", 1), dispatch=dispatch)
     found, p99 = None, alone.percentile(99)
     if most is None or p99 > bound_ns:
         return BoundedLoad(bound_ns, None, p99, alone.requests)
@@ -86,7 +88,8 @@ def throughput_at_p99(
         if progress is not None:
             progress(step, STEPS, "rates")
         middle = (low + high) / 2
-        load, _ = simulate(program, target, arrays, Arrivals("poisson", rate=middle, seed=seed))
+        how = Arrivals("poisson", rate=middle, seed=seed)
+        load, _ = simulate(program, target, arrays, how, dispatch=dispatch)
         if load.percentile(99) <= bound_ns:
             low = found = middle
             p99 = load.percentile(99)
