@@ -95,17 +95,16 @@ def capped(trace: TableTrace, rows: int = 4096, pairs: int = 65_536) -> RowBags:
     name = np.full(trace.rows, -1, np.int64)
     name[hot] = np.arange(len(hot))
     bags = trace.kept.renamed(name)
-    counts = np.zeros(len(hot) ** 2, np.int64)
+    seen = []
     for length in np.unique(bags.lengths).tolist():
         of = bags.starts[:-1][bags.lengths == length]
         held = bags.rows[of[:, None] + np.arange(length)]
         first, second = np.triu_indices(length, 1)
-        for chunk in np.array_split(held, max(1, held.size * length // 10**7)):
-            at = chunk[:, first] * len(hot) + chunk[:, second]
-            counts += np.bincount(at.reshape(-1), minlength=counts.size)
+        seen.append((held[:, first] * len(hot) + held[:, second]).reshape(-1))
+    pair, counts = np.unique(np.concatenate(seen), return_counts=True)
     best = np.argsort(-counts, kind="stable")[:pairs]
-    best = best[counts[best] > 0]
-    return RowBags.of_pairs(hot[np.stack([best // len(hot), best % len(hot)], axis=1)], counts[best])
+    pair = np.stack([pair[best] // len(hot), pair[best] % len(hot)], axis=1)
+    return RowBags.of_pairs(hot[pair], counts[best])
 
 
 def touched(slots: IntArray, height: int, bags: RowBags) -> FloatArray:

@@ -88,12 +88,13 @@ class ChipAssignment(Record):
     """How tables got to chips (``place{chips=...}``).
 
     Attributes:
-        policy: ``load``, ``solve`` or ``near``.
+        policy: ``load``, ``solve``, ``near``, ``torchrec``, ``recshard`` or ``neuroshard``.
         tables_together: of ``near``: tables that stay whole.
         crossing_bits: of ``near``: expected to cross between chips, per request.
-        bottleneck_ns: of ``solve``: time of the slowest chip per request; ``bound_ns``: lower bound on it.
+        bottleneck_ns: of ``solve`` and the planners: time of the slowest chip per request;
+            ``bound_ns``: lower bound on it.
         optimal: of ``solve``: whether it is proven that there is nothing better.
-        produced_by, effort: of ``solve``: by which method, and what it counted of its work.
+        produced_by, effort: of ``solve`` and the planners: by which method, and what it counted of its work.
     """
 
     policy: str

@@ -8,14 +8,18 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.errors import InfeasibleError, Shortage
+from cimc.errors import InfeasibleError, PassError, Shortage
+from cimc.mapping.sharding.plan import SHARDINGS
 from cimc.remarks import ChipAssignment
 from cimc.target.spec import Target
 from cimc.transforms.place.interchip_traffic import Demand, interchip_traffic
 from cimc.transforms.place.pack_arrays import ArrayGroup, arrays_of
 from cimc.transforms.place.shard_list import Places
+from cimc.transforms.place.shard_to_chips import shard_to_chips
 
 Ints = NDArray[np.int64]
+CHIP_POLICIES = ("load", "solve", "near", "torchrec", "recshard", "neuroshard")
+"""What :func:`assign_chips` accepts."""
 _NO_LINK = 1e12
 """Gb/s of a link that costs no time."""
 
@@ -53,6 +57,8 @@ def assign_chips(
       less when they stay together and the lookup's reduction tile is with them: with ``demand``, those are
       dealt as by ``load`` after the first chip is full of the others, or else all are, where that crosses
       less.
+    * ``torchrec``, ``recshard``, ``neuroshard``: published planners on this project's costs
+      (:mod:`cimc.mapping.sharding`); they need ``demand``.  Copies of blocks follow as by ``load``.
 
     Raises:
         InfeasibleError: the arrays of all chips together are too few.
@@ -63,6 +69,11 @@ def assign_chips(
         return ChipPlacement(of_item, of_group, remark)
     if policy == "near":
         of_item, remark = _nearest(places, items, groups, target, demand)
+        return ChipPlacement(of_item, of_group, remark)
+    if policy in SHARDINGS:
+        if demand is None:
+            raise PassError("place.option", f"chips={policy} prices what requests ask for: `demand`")
+        of_item, remark = _planned(policy, places, items, chips, demand, target, seed)
         return ChipPlacement(of_item, of_group, remark)
     filling = _Filling(places, items, chips, target)
     for run in _tables(places, items):
@@ -198,6 +209,36 @@ def _solved(
         optimal=solution.optimal,
         produced_by=solution.produced_by,
         effort=dict(solution.effort),
+    )
+
+
+def _planned(
+    policy: str,
+    places: Places,
+    items: Ints,
+    chips: list[ChipRoom],
+    demand: Demand,
+    target: Target,
+    seed: int,
+) -> tuple[Ints, ChipAssignment]:
+    """Blocks as a published planner says; then copies, each to the least loaded chip with room."""
+    first = np.flatnonzero(places.copy_of[items] < 0)
+    room = np.array([chip.free for chip in chips], np.int64)
+    plan = shard_to_chips(policy, places, items[first], room, demand, target, seed)
+    filling = _Filling(places, items, chips, target)
+    for chip in range(len(chips)):
+        mine = first[plan.chip == chip]
+        if filling.take(chip, mine) < len(mine):
+            raise _full(sum(c.free for c in chips) + 1, target)  # a plan counts at least these arrays
+    copies = np.flatnonzero(places.copy_of[items] >= 0)
+    for copy in copies[np.argsort(-places.load[items[copies]], kind="stable")].tolist():
+        filling.deal(np.array([copy]))
+    return filling.of_item, ChipAssignment(
+        policy,
+        bottleneck_ns=plan.bottleneck_ns,
+        bound_ns=plan.bound_ns,
+        produced_by=plan.produced_by,
+        effort=dict(plan.effort),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,27 @@ class InterchipTraffic:
     whole: Floats
 
 
+class Answers(NamedTuple):
+    """What blocks send where their rows are asked for by another chip, per block.
+
+    Attributes:
+        seen: float64, expected answers per request: rows of one block are added before.
+        bits: float64, of one answer.
+    """
+
+    seen: Floats
+    bits: Floats
+
+
+def expected_answers(places: Places, items: Ints, demand: Demand) -> Answers:
+    """Answers of the places ``items``."""
+    reads, uses = demand.reads[places.matrix[items]], places.uses[items]
+    share = np.divide(uses, reads, out=np.zeros(len(items)), where=reads > 0)
+    seen = (1.0 - (1.0 - np.minimum(share, 1.0)) ** np.maximum(reads, 1.0)) * np.minimum(reads, 1.0)
+    bits = np.divide(places.traffic[items], uses, out=np.zeros(len(items)), where=uses > 0)
+    return Answers(seen, bits)
+
+
 def interchip_traffic(
     places: Places, items: Ints, chip: Ints, demand: Demand, target: Target
 ) -> InterchipTraffic:
@@ -74,11 +96,7 @@ def interchip_traffic(
     reduction tile on another chip than the first, where layers are, sends the results there.
     """
     table, tables, chips = places.matrix[items], len(places.names), target.system.chips
-    reads = demand.reads[table]
-    share = np.divide(places.uses[items], reads, out=np.zeros(len(items)), where=reads > 0)
-    seen = (1.0 - (1.0 - np.minimum(share, 1.0)) ** np.maximum(reads, 1.0)) * np.minimum(reads, 1.0)
-    uses = places.uses[items]
-    vector = np.divide(places.traffic[items], uses, out=np.zeros(len(items)), where=uses > 0)
+    uses, (seen, vector) = places.uses[items], expected_answers(places, items, demand)
     at = table * chips + chip
     cells = tables * chips
     asked = np.bincount(at, uses * demand.id_bits[table] + seen * HEADER_BITS, cells)

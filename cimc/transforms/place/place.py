@@ -21,7 +21,7 @@ from cimc.remarks import ChipAssignment, MatrixPlacement, PlacementRemarks
 from cimc.target.positions import middle_tile
 from cimc.target.spec import Target
 from cimc.transforms.chosen_options import Choice, ChoosingPass
-from cimc.transforms.place.assign_chips import assign_chips
+from cimc.transforms.place.assign_chips import CHIP_POLICIES, assign_chips
 from cimc.transforms.place.interchip_traffic import Demand
 from cimc.transforms.place.layers_on_mesh import DensePlacement, place_dense
 from cimc.transforms.place.memory_remarks import residency
@@ -35,7 +35,7 @@ from cimc.transforms.place.zones import chips_beside
 from cimc.transforms.quantise.room import no_room
 
 Ints = NDArray[np.int64]
-_CHIPS = ("flat", "load", "solve", "near")
+_CHIPS = ("flat", *CHIP_POLICIES)
 _MOST_TILES = 4
 """Tiles of an instance that are tried where its scratchpads are too small."""
 

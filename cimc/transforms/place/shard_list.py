@@ -31,6 +31,7 @@ class Places:
         nbytes: bytes, where it lies in SRAM or DRAM.
         uses: expected row reads per request; copies share those of their block evenly.
         traffic: bits per request that come from it: a row of results with a header for each read.
+        tile: first column of it in its table: tables wider than an array have several column tiles.
     """
 
     names: tuple[str, ...]
@@ -42,6 +43,12 @@ class Places:
     nbytes: Ints
     uses: Floats
     traffic: Floats
+    tile: Ints | None = None
+
+    @property
+    def column(self) -> Ints:
+        """``tile``, or 0 where it is not given."""
+        return np.zeros(self.count, np.int64) if self.tile is None else self.tile
 
     @property
     def count(self) -> int:
@@ -86,14 +93,18 @@ class Places:
                     places[:, cim.ROWS] * row_bits(cols, matrix.bits.value.data) // 8,
                     each,
                     each * (HEADER_BITS + cols * WORD_BITS),
+                    places[:, cim.COL0],
                 )
             )
             before += len(blocks)
-        columns = [np.concatenate([p[i] for p in parts]) if parts else np.zeros(0) for i in range(8)]
+        columns = [np.concatenate([p[i] for p in parts]) if parts else np.zeros(0) for i in range(9)]
         number, entry, block, residence, width, nbytes = (c.astype(np.int64) for c in columns[:6])
         names = tuple(m.sym_name.data for m in tables)
-        uses, traffic = (c.astype(np.float64) for c in columns[6:])
-        return cls(names, number, entry, block, residence.astype(np.int8), width, nbytes, uses, traffic)
+        uses, traffic = (c.astype(np.float64) for c in columns[6:8])
+        return cls(
+            names, number, entry, block, residence.astype(np.int8), width, nbytes, uses, traffic,
+            columns[8].astype(np.int64),
+        )  # fmt: skip
 
 
 def expected_uses(matrix: cim.TableOp, data: CompilerContext) -> Floats:

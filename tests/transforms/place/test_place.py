@@ -20,7 +20,7 @@ from cimc.sim.executor import Simulator
 from cimc.target import load_target
 from cimc.target.overrides import with_overrides
 from cimc.transforms.pipeline import Pipeline
-from cimc.transforms.place.assign_chips import assign_chips
+from cimc.transforms.place.assign_chips import CHIP_POLICIES, assign_chips
 from cimc.transforms.place.interchip_traffic import Demand
 from cimc.transforms.place.pack_arrays import (
     arrays_of,
@@ -331,7 +331,7 @@ def test_memories_near_the_first_chip() -> None:
     assert abs(load[0] - load[1]) <= 2
 
 
-@pytest.mark.parametrize("chips", ["near", "load", "solve"])
+@pytest.mark.parametrize("chips", CHIP_POLICIES)
 def test_many_copies_of_one_block_on_small_chips(chips: str) -> None:
     """More copies of the hottest block than a chip has arrays: the first chip is not given all of them."""
     small = {"system.chips": 6, "chip.mesh": (2, 1), "tile.arrays": 4}
