@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import InfeasibleError, PassError, Shortage
-from cimc.mapping.sharding.plan import SHARDINGS
+from cimc.mapping.sharding.plan_shards import SHARDINGS
 from cimc.remarks import ChipAssignment
 from cimc.target.spec import Target
 from cimc.transforms.place.interchip_traffic import Demand, interchip_traffic

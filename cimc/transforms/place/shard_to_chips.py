@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.isa.link_widths import HEADER_BITS
-from cimc.mapping.sharding.plan import ShardingPlan, plan_shards
+from cimc.mapping.sharding.plan_shards import ShardingPlan, plan_shards
 from cimc.mapping.sharding.sharding_problem import ShardingProblem
 from cimc.target.spec import Target
 from cimc.transforms.place.interchip_traffic import Demand, expected_answers
@@ -23,7 +23,7 @@ def shard_to_chips(
     """The chip of each of the places ``items``, none of them a copy.
 
     Args:
-        policy: a name of :data:`cimc.mapping.sharding.plan.SHARDINGS`.
+        policy: a name of :data:`cimc.mapping.sharding.plan_shards.SHARDINGS`.
         places, items: the blocks.
         room: arrays free on each chip.
         demand: of requests.

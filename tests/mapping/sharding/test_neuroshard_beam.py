@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cimc.mapping.sharding.neuroshard_beam import _halved
-from cimc.mapping.sharding.plan import plan_shards
+from cimc.mapping.sharding.plan_shards import plan_shards
 from tests.mapping.sharding.instances import drawn
 
 

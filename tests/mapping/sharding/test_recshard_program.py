@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from cimc.mapping.sharding.plan import plan_shards
+from cimc.mapping.sharding.plan_shards import plan_shards
 from cimc.mapping.sharding.recshard_program import _cuts
 from tests.mapping.sharding.instances import drawn
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cimc.mapping.sharding import torchrec_planner
-from cimc.mapping.sharding.plan import plan_shards
+from cimc.mapping.sharding.plan_shards import plan_shards
 from tests.mapping.sharding.instances import drawn
 
 

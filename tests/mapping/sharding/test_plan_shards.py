@@ -9,7 +9,7 @@ import pytest
 
 from cimc.errors import InfeasibleError, PassError
 from cimc.mapping.dtypes import IntArray
-from cimc.mapping.sharding.plan import SHARDINGS, plan_shards
+from cimc.mapping.sharding.plan_shards import SHARDINGS, plan_shards
 from cimc.mapping.sharding.sharding_problem import ShardingProblem
 from tests.mapping.sharding.instances import drawn, least
 
