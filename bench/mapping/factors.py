@@ -20,16 +20,15 @@ POLICIES = {
     "pimcomp": "policy=pimcomp",
     "pimcomp, windows, balance 0.5": f"policy=pimcomp windows={IN_FLIGHT}",
     "pimcomp, windows, balance 0": f"policy=pimcomp windows={IN_FLIGHT} margin=0.0",
-    "pimcomp, windows, W0H0": f"policy=pimcomp windows={IN_FLIGHT} replicator=W0H0",
     "pimcomp, windows, uniform": f"policy=pimcomp windows={IN_FLIGHT} replicator=uniform",
     "pimcomp, windows, genetic HT": f"policy=pimcomp windows={IN_FLIGHT} replicator=genetic",
-    "pimcomp, windows, genetic LL": f"policy=pimcomp windows={IN_FLIGHT} replicator=genetic fitness=LL",
     "pimsyn_sa, windows": f"policy=pimsyn_sa windows={IN_FLIGHT}",
 }
 """Options of ``allocate``.
 
 ``default`` is this compiler's joint decision; ``pimcomp`` is literal, from its code; the others have
-requests in flight as windows, which is ours, and are from code otherwise.
+requests in flight as windows, which is ours, and are from code otherwise (``W0H0`` is ``uniform`` where all
+layers have equal windows).
 """
 
 
@@ -93,7 +92,7 @@ def crossed(chips: bool) -> Iterator[Cell]:
     levels = (
         ("wide", "best"),
         ("once", "best"),
-        ("consumer", "spread"),
+        ("spread", "consumer"),
         ("flat", "near") if chips else ("near",),
     )
     for policy in POLICIES:
