@@ -108,7 +108,8 @@ class Bench:
             field, factor = CONSTANTS[constants]
             part, name = field.split(".")
             now = getattr(getattr(target, part), name)
-            target = with_overrides(target, {field: type(now)(now * factor)})
+            changed = float(now) * factor
+            target = with_overrides(target, {field: int(changed) if isinstance(now, int) else changed})
         line, weights = growing(pipeline(cell)), "generated:0" if SETS[self.instance.set].shape else None
         program = compile_model(str(self.model), target, self.calib, line, weights=weights)
         self.made = key, program
