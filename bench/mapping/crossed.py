@@ -208,7 +208,7 @@ def compare(bench: Bench, orders: int, sensitivity: bool, ablation: bool) -> dic
     rates = {name: [row["throughput_rps"] for row in rows] for name, rows in runs.items()}
     found: dict[str, Any] = {
         "instance": bench.instance.name,
-        "cells": [{**cell._asdict(), **row} for cell, row in cells],
+        "cells": [{**row, **cell._asdict()} for cell, row in cells],
         "policies": {
             name: {
                 "cell": best[name]._asdict(),
@@ -277,9 +277,23 @@ def shown(found: dict[str, Any]) -> str:
         table.setdefault(cell["policy"], {})[_level(cell)] = text
     for name, row in table.items():
         lines.append("| " + " | ".join((name, *(row[level] for level in _levels(found)))) + " |")
-    for title in ("sensitivity", "variants"):
-        for name, row in found.get(title, {}).items():
-            lines.append(f"\n{title}, {name}: {json.dumps(row)}")
+    if "sensitivity" in found:
+        names = list(next(iter(found["sensitivity"].values())))
+        lines += ["", "| M requests/s with | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
+        for constants, rates in found["sensitivity"].items():
+            cells = [f"{rate / 1e6:.2f}" if rate else "does not fit" for rate in rates.values()]
+            lines.append("| " + " | ".join((constants, *cells)) + " |")
+    if "variants" in found:
+        lines += ["", "| default but for | throughput | nJ |", "|---|---:|---:|"]
+        for variant, row in found["variants"].items():
+            if "error" in row:
+                lines.append(f"| {variant} | {row['error']} | |")
+                continue
+            ratio = row["relative"]
+            lines.append(
+                f"| {variant} | {ratio['value']:.3f} ({ratio['low']:.3f} to {ratio['high']:.3f}) "
+                f"| {row['energy_pj'] / 1e3:.0f} |"
+            )
     return "\n".join(lines)
 
 
