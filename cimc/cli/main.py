@@ -32,6 +32,7 @@ COMMANDS = {
     "baseline": "cimc.cli.commands.baseline",
     "simulate": "cimc.cli.commands.simulate",
     "trace": "cimc.cli.commands.trace",
+    "plan": "cimc.cli.commands.plan",
     "bench": "cimc.cli.commands.bench",
     "opt": "cimc.cli.commands.opt",
     "disasm": "cimc.cli.commands.disasm",

@@ -118,3 +118,8 @@ def _boundary(graph: MachineGraph, side: set[str]) -> tuple[list[tuple[str, str]
         (a, b) for a, b, kind in graph.edges(data="kind") if kind == "link" and (a in side) != (b in side)
     ]
     return [e for e in links if e[0] in side], [e for e in links if e[1] in side]
+
+
+def links_round_ports(target: Target) -> int:
+    """Links of a chip that lead from the tiles of ports to others, in one direction."""
+    return len(dict(cuts(target.graph(chips=1)))["links from the ports"])

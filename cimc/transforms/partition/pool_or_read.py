@@ -146,24 +146,36 @@ def _touched(shares: NDArray[np.float64], ids: float) -> float:
 
 
 def _activations(shares: NDArray[np.float64], ids: float, chunk: int) -> float:
-    """Expected ``sum over blocks of ceil(rows / chunk)``, the rows of a block binomial."""
-    return sum(w * _expected_chunks(shares, n, chunk) for n, w in _mixture(ids))
+    """Expected ``sum over blocks of ceil(rows / chunk)``."""
+    return float(chunks(shares, ids, chunk).sum())
 
 
-def _expected_chunks(shares: NDArray[np.float64], n: int, chunk: int) -> float:
+def chunks(shares: NDArray[np.float64], ids: float, chunk: int) -> NDArray[np.float64]:
+    """Expected ``ceil(rows / chunk)`` of each block, the rows of a block binomial; float64 ``[n]``.
+
+    ``shares``: of the ids, that each block has (0..1).
+    """
+    found: NDArray[np.float64] = np.zeros(len(shares))
+    for n, weight in _mixture(ids):
+        found += weight * _expected_chunks(shares, n, chunk)
+    return found
+
+
+def _expected_chunks(shares: NDArray[np.float64], n: int, chunk: int) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = n * shares
     if chunk == 1 or n <= 1:
-        return float(n)
-    whole = int((shares >= 1.0).sum())
-    total = float(whole * -(-n // chunk))
-    rest = shares[shares < 1.0]
+        return found
+    found[shares >= 1.0] = -(-n // chunk)
+    some = np.flatnonzero((shares > 0.0) & (shares < 1.0))
     k = np.arange(n + 1, dtype=np.float64)
     ways = math.lgamma(n + 1) - np.array([math.lgamma(i + 1) + math.lgamma(n - i + 1) for i in range(n + 1)])
-    chunks = np.ceil(k / chunk)
+    steps = np.ceil(k / chunk)
     size = max(1, _PROBABILITIES // (n + 1))
-    for at in range(0, len(rest), size):
-        p = rest[at : at + size, np.newaxis]
-        total += float((np.exp(ways + k * np.log(p) + (n - k) * np.log1p(-p)) @ chunks).sum())
-    return total
+    for at in range(0, len(some), size):
+        mine = some[at : at + size]
+        p = shares[mine, np.newaxis]
+        found[mine] = np.exp(ways + k * np.log(p) + (n - k) * np.log1p(-p)) @ steps
+    return found
 
 
 # --------------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""A model planned from statistics alone: chips, copies, requests per second, watts, and what crosses."""
