@@ -183,12 +183,14 @@ class Proposal:
         produced_by: which method gave the assignment; empty means the strategy's own name.
         effort: deterministic counts of the work done (never seconds).
         prices: multipliers for a bound on the hops, from strategies that have them.
+        proven: a bound that a solver proved, from strategies that ask one.
     """
 
     assignment: IntArray
     produced_by: str = ""
     effort: Mapping[str, int | float] = field(default_factory=dict)
     prices: Prices | None = None
+    proven: HopsCertificate | None = None
 
 
 @dataclass(frozen=True, eq=False)

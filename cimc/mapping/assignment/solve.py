@@ -9,7 +9,7 @@ from cimc.mapping.assignment import strategy_registry
 from cimc.mapping.assignment.bounds import balanced_hops_bound
 from cimc.mapping.assignment.feasibility import require_room
 from cimc.mapping.assignment.judge import evaluate, settle
-from cimc.mapping.assignment.problem import Evaluation, HopsCertificate, PlacementProblem, Prices, Solution
+from cimc.mapping.assignment.problem import Evaluation, HopsCertificate, PlacementProblem, Proposal, Solution
 from cimc.support.registry import guarded
 
 
@@ -52,16 +52,21 @@ def solve(
         strategy=strategy,
         produced_by=proposal.produced_by or strategy,
         effort=dict(proposal.effort),
-        certificate=_certificate(problem, proposal.prices, evaluation),
+        certificate=_certificate(problem, proposal, evaluation),
     )
 
 
 def _certificate(
-    problem: PlacementProblem, prices: Prices | None, evaluation: Evaluation
+    problem: PlacementProblem, proposal: Proposal, evaluation: Evaluation
 ) -> HopsCertificate | None:
-    if prices is None:
+    """The larger of what the prices and a solver prove; both at one limit."""
+    prices, proven = proposal.prices, proposal.proven
+    if prices is None and proven is None:
         return None
-    bound = balanced_hops_bound(problem, prices)
-    if evaluation.bottleneck <= prices.limit:
+    bounds = [] if prices is None else [balanced_hops_bound(problem, prices)]
+    bounds += [] if proven is None else [proven.hops_bound]
+    limit = proven.limit if prices is None and proven is not None else prices.limit if prices else 0.0
+    bound = max(bounds)
+    if evaluation.bottleneck <= limit:
         bound = settle(bound, evaluation.hops)
-    return HopsCertificate(prices.limit, bound)
+    return HopsCertificate(limit, bound)

@@ -29,6 +29,7 @@ STRATEGIES: Registry[Strategy] = Registry(
     "placement strategy",
     {
         "round_robin": _METHODS + "round_robin:round_robin",
+        "exact": _METHODS + "exact:exact",
         "first_fit": _METHODS + "first_fit:first_fit",
         "greedy": _METHODS + "greedy:greedy",
         "anneal": _METHODS + "anneal:anneal",

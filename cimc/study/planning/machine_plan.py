@@ -276,15 +276,17 @@ class _Classes:
 
     def _least(self, target: Target, wanted: float) -> int:
         """The fewest chips whose period is so short by the linear program, within a five-hundredth."""
-        low = least_chips(self.items, self.dense, target)
-        high = low
-        while high < MOST_CHIPS and (found := self.spread(target, high)) and found.period_ns > wanted:
+        low = high = least_chips(self.items, self.dense, target)
+        while high < MOST_CHIPS and not self._serves(target, high, wanted):
             low, high = high, 2 * high
         while high - low > max(low // 500, 1):
             middle = (low + high) // 2
-            found = self.spread(target, middle)
-            low, high = (middle, high) if found is None or found.period_ns > wanted else (low, middle)
+            low, high = (low, middle) if self._serves(target, middle, wanted) else (middle, high)
         return high
+
+    def _serves(self, target: Target, chips: int, wanted: float) -> bool:
+        found = self.spread(target, chips)
+        return found is not None and found.period_ns <= wanted
 
     def plan(self, target: Target, rate: float | None) -> Plan:
         """The plan for a machine."""
@@ -292,7 +294,10 @@ class _Classes:
         spread = self.spread(target, chips)
         if spread is None:
             most = target.n_arrays
-            raise InfeasibleError(Shortage("arrays", most + 1, most, "arrays", (f"--chips {chips + 1}",)))
+            raise InfeasibleError(
+                Shortage("arrays", most + 1, most, "arrays", (f"--chips {chips + 1}",)),
+                subject=f"{self.model.name}, with what packing leaves empty,",
+            )
         took = roles(self.model, spread, _with_chips(target, 1), self.seed, self.homes)
         busy = took.busy(spread.homes, chips)
         unit, ns = next(iter(busy.items()))

@@ -128,7 +128,7 @@ def decide(
     best: Spread | None = None
     bound = np.inf
     answers = (float(items.answers.sum()) + bits_in) / float(target.tile.link_gbps)
-    for homes in sorted({max(chips // fewer, 1) for fewer in _FEWER}, reverse=True):
+    for homes in sorted({1, *(max(chips // fewer, 1) for fewer in _FEWER)}, reverse=True):
         for each in _MORE if homes == chips else (1,):
             if each * dense_arrays > target.tiles_per_chip * target.tile.arrays:
                 break

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cimc.cost.cost_model import LOOKUPS, CostModel
+from cimc.cost.cost_model import COST_ONLY, LOOKUPS, CostModel
 from cimc.cost.energy import Energy, energy_of
 from cimc.cost.events import Events, count_model
 from cimc.cost.list_schedule import time_model
@@ -78,8 +78,9 @@ class Homes:
         self, model: Description, shares: Mapping[str, Floats], target: Target, seed: int, line: str
     ) -> Data:
         """As :func:`cimc.study.planning.detail.compiled`, for machines of one structure."""
+        structure = tuple(entry for entry in target.structure() if entry[0] not in COST_ONLY)
         of_tables = tuple((name, share.tobytes()) for name, share in shares.items())
-        key = (model.model_dump_json(), of_tables, tuple(target.structure()), seed, line)
+        key = (model.model_dump_json(), of_tables, structure, seed, line)
         if key not in self._known:
             self._known[key] = compiled(model, shares, target, seed, line).data
         return self._known[key]
