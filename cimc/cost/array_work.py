@@ -1,7 +1,8 @@
-"""Work of ``mvm``, and the cost of one array operation, which lookups share."""
+"""Work of ``mvm`` and ``search``, and the cost of one array operation, which lookups share."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -141,3 +142,71 @@ def mvm_work(item: Instr, matrix: Matrix, tile: int, program: Program, target: T
     work.count("mvm.blocks", len(blocks))
     work.ns = bus_ns + busiest
     return work
+
+
+# -- searches ----------------------------------------------------------------------------------------
+
+
+def insertions(items: int, k: int) -> float:
+    """How many of ``items`` enter a running list of ``k``, were they in random order.
+
+    The ``i``-th is among the best ``k`` so far with probability ``k / i``: ``k (1 + H(items) - H(k))``.
+    """
+    if items <= k:
+        return float(items)
+    return k * (1 + math.log((items + 0.5) / (k + 0.5)))
+
+
+def search_work(item: Instr, tile: int, program: Program, target: Target) -> Work:
+    """Work of one ``search``: query over the bus, all blocks (those of one array in turn), sums over the bus.
+
+    The vector unit makes scores of sums (convert and multiply where items have factors, add where they have
+    biases; else sums themselves are compared), compares each with the last of the list, and puts those that
+    are better in their place: as many comparisons as a binary search takes, and a hit read and written for
+    each.  All this goes on while arrays convert, so that the slowest of arrays, bus and vector unit counts.
+    Factors and biases lie in the tile's memory and are read once a query.
+    """
+    first, count, k = item.number("first"), item.number("count"), item.number("k")
+    matrix = program.matrices[item.index("matrix").base]
+    blocks = blocks_of(matrix, program, target, 0)[first : first + count]
+    phases = target.input_phases(matrix.input_bits, matrix.input_signed)
+    times = np.full(len(blocks), phases, np.int64)
+    items, dims = blocks[:, ROWS], blocks[:, COLS]
+    work = Work()
+    count_array_events(work, "search", target, items * matrix.slices, times, dims * phases)
+    across = blocks.copy()  # an item is a column of its array
+    across[:, COLS] = items
+    busiest = hold_arrays(work, across, times, np.full(len(blocks), matrix.slices, np.int64), target)
+    total = int(items[blocks[:, COL0] == 0].sum())
+    inputs = covered(blocks[:, COL0], dims)
+    bits_in, bits_out = inputs * matrix.input_bits, total * item.number("width")
+    bus = float(target.tile.bus_gbps)
+    work.hold(Unit("bus", tile), (bits_in + bits_out) / bus)
+    work.count("bus.bits", bits_in + bits_out)
+    work.count("bus.in_bits", bits_in)
+    additions = int(items.sum()) - total
+    if weight_offset(matrix, target):
+        additions += int((items + dims).sum())
+    work.count("accumulate.adds", additions)
+    work.count("search.blocks", len(blocks))
+    lanes = _choose(work, matrix, program, total, k)
+    work.count("scratchpad.read_bits", inputs * BYTE)
+    vector = math.ceil(lanes / target.tile.vector_lanes) * float(target.tile.vector_op_ns)
+    work.hold(Unit("vector", tile), vector)
+    work.ns = bits_in / bus + max(busiest, bits_out / bus, vector)
+    return work
+
+
+def _choose(work: Work, matrix: Matrix, program: Program, items: int, k: int) -> float:
+    """Count what keeping the best takes; its lane operations."""
+    own = [f"{matrix.name}.{part}" in program.data for part in ("row_scales", "row_biases")]
+    entering = insertions(items, k)
+    comparisons = items + entering * math.ceil(math.log2(k + 1))
+    lanes = comparisons + items * (2 * own[0] + own[1]) + 2 * entering
+    work.count("search.comparisons", comparisons)
+    work.count("vector.ops", lanes)
+    work.count("vector.ops.search", lanes)
+    hit = 2 * WORD_BITS
+    work.count("scratchpad.read_bits", items * WORD_BITS * sum(own) + entering * hit)
+    work.count("scratchpad.write_bits", (k + entering) * hit)
+    return lanes

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from cimc.cost.array_work import mvm_work
+from cimc.cost.array_work import mvm_work, search_work
 from cimc.cost.lookup_work import lookup_work
 from cimc.cost.transfer_work import transfer_work
 from cimc.cost.vector_work import vector_work
@@ -162,6 +162,8 @@ class CostModel:
         place, other = self._where(segment, tile, step, turn)
         if item.name == "mvm":
             work = mvm_work(item, program.matrices[matrix], place, program, target, turn)
+        elif item.name == "search":
+            work = search_work(item, place, program, target)
         elif item.name in LOOKUPS:
             site, instances = (number, place, step.position), len(segment.places(tile))
             requests = self.activity.requests_of(turn % instances, instances)
@@ -173,7 +175,7 @@ class CostModel:
         else:
             work = transfer_work(item, place, other, segment.gate(place, target), headers, target)
         work.count("instructions", 1)
-        if item.name != "mvm":  # it reads rows of its blocks only, and counts them itself
+        if item.name not in ("mvm", "search"):  # they read what their blocks cover, and count that themselves
             _count_memory(work, item, program)
         return work
 

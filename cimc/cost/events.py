@@ -52,6 +52,10 @@ EVENTS: Mapping[str, str] = MappingProxyType(
             f"vector.ops.{n}": f"lane operations of {n} at its reduction tile"
             for n in ("bag", "lookup", "lookupw")
         },
+        "vector.ops.search": "lane operations of searches: scores, comparisons, lists",
+        "search.blocks": "blocks of corpora driven by searches",
+        "search.comparisons": "comparisons of scores, those of merging lists apart",
+        **{f"{name}.search": f"{text}, by searches" for name, text in _PER_USE.items()},
     }
 )
 """Names of all events and what they count."""

@@ -44,6 +44,8 @@ def lane_operations(item: Instr) -> int:
         return 2 * number("n") * number("dim")
     if name == "matmul":
         return 2 * number("m") * number("k") * number("n")
+    if name == "merge":  # for each hit one comparison, and two words moved
+        return 3 * number("k")
     if name == "copy":
         return number("n0") * number("n1") * number("n2")
     assert name == "gather", name

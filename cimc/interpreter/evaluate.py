@@ -6,6 +6,7 @@ that an ideal array gives.  ``--check-each``, calibration and tests use it; it k
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ from xdsl.ir import Operation, SSAValue
 
 from cimc.errors import Location, PassError, RequestError
 from cimc.host.choices import Recorder
-from cimc.interpreter import numerics
+from cimc.interpreter import hits, numerics
 from cimc.interpreter.bags import Bags, RowScales, averaged, bags_of, check_ids, pooled_integers, pooled_rows
 from cimc.ir import cim, rec
 from cimc.ir.context import CompilerContext, Requests
@@ -234,6 +235,38 @@ class _Evaluator:
         bias = store[symbol(op.bias)] if op.bias else None
         return numerics.dequantize(args[0], store[symbol(op.factors)], bias)
 
+    def corpus(self, op: rec.SearchOp, args: list[Array]) -> Array:
+        store, k, items = self.ctx.store, op.k.value.data, op.items.value.data
+        corpus = store[symbol(op.corpus)]
+        rows = corpus.T if op.transposed.value.data else corpus
+        bias = None if op.bias is None else store[symbol(op.bias)]
+
+        def scores(part: slice) -> Array:
+            found = args[0].astype(np.float32) @ np.asarray(rows[part], np.float32).T
+            found = found if bias is None else found + bias[part]
+            return np.where(np.isnan(found), -np.inf, found)  # what is no number is not among the best
+
+        found = hits.searched(len(args[0]), range(items), k, scores)
+        release(corpus)
+        return found
+
+    def search(self, op: cim.SearchOp, args: list[Array]) -> Array:
+        matrix, corpus = self.matrix(symbol(op.matrix), cim.CorpusOp)
+        rows = slice(0, len(corpus))
+        if op.first is not None:
+            rows, _ = group_extent(matrix.block_table(self.ctx.store)[op.blocks()])
+        store, query = self.ctx.store, args[0].astype(np.float64)
+        own = [
+            None if name is None else store[symbol(name)] for name in (matrix.row_scales, matrix.row_biases)
+        ]
+
+        def scores(part: slice) -> Array:
+            sums = (query @ corpus[part].astype(np.float64).T).astype(np.int64)
+            sums = hits.as_sums(sums, *op.bus)
+            return hits.as_scores(sums, *(None if of is None else of[part] for of in own))
+
+        return hits.searched(len(query), range(rows.start, rows.stop), op.k.value.data, scores)
+
     def host(self, op: rec.HostOp, args: list[Array]) -> list[Array]:
         from cimc.frontend.export_graph import export_host
         from cimc.host.runtime import run_onnx
@@ -336,6 +369,16 @@ def _concat(run: _Evaluator, op: rec.ConcatOp, args: list[Array]) -> Array:
     return np.concatenate(wide, axis=op.axis.value.data)
 
 
+def _merge(run: _Evaluator, op: cim.MergeOp, args: list[Array]) -> Array:
+    return functools.reduce(hits.merged, args)
+
+
+def _hits(run: _Evaluator, op: rec.HitsOp, args: list[Array]) -> Array:
+    if op.kind.data == "scores":
+        return hits.scores_of(args[0])
+    return hits.ids_of(args[0]).astype(np.int64)
+
+
 def _add(run: _Evaluator, op: cim.AddOp, args: list[Array]) -> Array:
     total = args[0]
     for part in args[1:]:
@@ -363,6 +406,10 @@ _HANDLERS: dict[type[Operation], Callable[..., Any]] = {
     rec.PadOp: _pad,
     rec.CastOp: lambda run, op, args: numerics.cast(args[0], element_to_dtype(op.result.type.element_type)),
     rec.HostOp: _Evaluator.host,
+    rec.SearchOp: _Evaluator.corpus,
+    rec.HitsOp: _hits,
+    cim.SearchOp: _Evaluator.search,
+    cim.MergeOp: _merge,
     cim.LookupOp: _Evaluator.lookup,
     cim.QuantizeOp: lambda run, op, args: numerics.quantize(
         args[0], op.scale.value.data, op.bits.value.data, op.signed

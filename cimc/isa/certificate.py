@@ -42,7 +42,7 @@ def certify(
     plan = phase_plan(input_bits, signed, array.dac_bits, array.signed_inputs)
     drive = max((1 << phase.width) - 1 for phase in plan.phases)
     low, high = array.adc_codes
-    sums = _DigitSums(array, weight_bits)
+    sums = DigitSums(array, weight_bits)
     units = []
     for (row0, rows, col0, cols), steps in zip(blocks[:, :4].tolist(), ranges, strict=True):
         fine = (steps == 1).all(axis=1)
@@ -85,7 +85,7 @@ def _split(bits: NDArray[np.bool_], widths: list[int], slices: int) -> Iterator[
         at += slices * width
 
 
-class _DigitSums:
+class DigitSums:
     """Sums over rows of the positive and of the negative digits of weights, of every slice.
 
     Four slices at a time: a table gives, for a weight's byte, their digits in 16 bits each of one integer.

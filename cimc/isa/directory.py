@@ -1,4 +1,4 @@
-"""The row directory of a table: from ids to the places that hold their rows.
+"""Where rows are: the row directory of a table, from ids to the places that hold their rows, and corpora.
 
 An id becomes a *slot* (its storage row; ``NAME.slots``, or the id itself), a slot a *row block*, and a row
 block, together with the number of the request, one *entry* for each group of columns: the primary block or
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.ir.cim import ARRAY, BLOCK_FIELDS, OFFSET, REPLICA_FIELDS, ROW0, TILE
+from cimc.ir.cim import ARRAY, BLOCK_FIELDS, OFFSET, REPLICA_FIELDS, ROW0, ROWS, TILE
 from cimc.ir.residence import Residence, dram_chip, residence_of
 from cimc.isa.program import Matrix, Program
 from cimc.target.spec import Target
@@ -129,3 +129,15 @@ def serving_tiles(entries: Ints, target: Target) -> Ints:
     port = dram_chip(entries[:, TILE]) * target.tiles_per_chip + target.port_tile(0, 0)
     tiles: Ints = np.where(residence_of(entries) == int(Residence.DRAM), port, entries[:, TILE])
     return tiles
+
+
+def lines_of(blocks: int, stack: int, dim: int) -> NDArray[np.int32]:
+    """First word line of each block where ``stack`` after one another share an array, int32 ``[blocks]``."""
+    found: NDArray[np.int32] = (np.arange(blocks, dtype=np.int32) % stack) * np.int32(dim)
+    return found
+
+
+def items_of(program: Program, matrix: Matrix, first: int, count: int) -> range:
+    """The items that a range of blocks holds."""
+    blocks = program.data[f"{matrix.name}.blocks"][first : first + count]
+    return range(int(blocks[:, ROW0].min()), int((blocks[:, ROW0] + blocks[:, ROWS]).max()))

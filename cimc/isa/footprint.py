@@ -78,6 +78,15 @@ def accesses(item: Instr, program: Program) -> tuple[Access, ...]:
     if name == "mvm":
         rows, columns = mvm_extent(item, program)
         return (_dense(item.ref("src"), rows, align=1), _dense(item.ref("dst"), 4 * columns, True))
+    if name == "search":
+        corpus = program.matrices[item.index("matrix").base]
+        return (
+            _dense(item.ref("src"), corpus.cols, align=1),
+            _dense(item.ref("dst"), 8 * item.number("k"), True),
+        )
+    if name == "merge":
+        size = 8 * item.number("k")
+        return (_dense(item.ref("a"), size), _dense(item.ref("b"), size), _dense(item.ref("dst"), size, True))
     if name in ("bag", "lookup", "lookupw"):
         cols = program.matrices[item.index("matrix").base].cols
         if name == "bag":

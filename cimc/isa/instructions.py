@@ -164,6 +164,13 @@ _TABLE: tuple[tuple[str, int, str, str, str], ...] = (
         "f32 dst = weighted sum of n rows, dropped like those of lookup; f32 weights",
     ),
     (
+        "search",
+        0x24,
+        "arrays",
+        "dst:dest src:source matrix:matrix first:count count:count k:count width:count shift:count",
+        "dst = list of the k best items in blocks first..first+count-1 of a corpus for the 8-bit query src",
+    ),
+    (
         "quant",
         0x30,
         "vector",
@@ -235,6 +242,13 @@ _TABLE: tuple[tuple[str, int, str, str, str], ...] = (
         "vector",
         "dst:dest src:source n:count to:i32|f32",
         "dst = src converted: f32 to i32 towards zero, or i32 to f32",
+    ),
+    (
+        "merge",
+        0x3C,
+        "vector",
+        "dst:dest a:source b:source k:count",
+        "dst = list of the k best hits of the lists a and b of k hits each",
     ),
 )
 

@@ -78,3 +78,9 @@ def host_headers(segment: ChipSegment, target: Target, turn: int = 0) -> dict[tu
         if out is not None:
             found[tile, out] = Headers(HEADER_BITS, HEADER_BITS)
     return found
+
+
+def sum_bits(dim: int, weight_bits: int, input_bits: int, signed: bool) -> int:
+    """Bits, with the sign, that hold the sum of any query and item."""
+    largest = (1 << (input_bits - signed)) - 1
+    return (dim * largest * (1 << (weight_bits - 1))).bit_length() + 1

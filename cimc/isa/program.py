@@ -22,6 +22,12 @@ FORMAT_VERSION = 5
 """Version of the artifact format and instruction encoding; a simulator refuses any other."""
 
 
+CORPUS = "corpus"
+"""Kind of a matrix that is searched: a row an item, which stands along the bit lines of its arrays."""
+MOST_HITS = 1 << 16
+"""Hits of a list at most."""
+
+
 @dataclass(frozen=True)
 class Port:
     """Where a value enters or leaves a chip segment.

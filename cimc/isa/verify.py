@@ -13,7 +13,8 @@ from cimc.isa.certificate import certify
 from cimc.isa.footprint import accesses
 from cimc.isa.instructions import Index, Instr, Kind, Ref
 from cimc.isa.link_widths import MOST_ID_BITS, id_bits
-from cimc.isa.program import ChipSegment, Program
+from cimc.isa.program import CORPUS, MOST_HITS, ChipSegment, Program
+from cimc.isa.verify_places import wrong_search
 from cimc.isa.verify_structure import check_program
 from cimc.target.spec import Target
 
@@ -128,6 +129,8 @@ class _Stream:
                 assert isinstance(value, Index)
                 for i in range(iterations):
                     self.matrix(item, value.at(i))
+        if item.name in ("search", "merge") and not 1 <= item.number("k") <= MOST_HITS:
+            raise self.fail(f"a list has 1 to {MOST_HITS} hits")
         if item.name == "binary" and (item.word("fn"), item.word("type")) == ("pow", "i32"):
             raise self.fail("powers are of f32")
         if item.name == "reduce" and item.word("fn") in ("max", "min") and item.number("n") < 1:
@@ -137,9 +140,9 @@ class _Stream:
         if not 0 <= number < len(self.program.matrices):
             raise self.fail(f"there is no matrix {number}")
         matrix = self.program.matrices[number]
-        if (matrix.kind == "dense") != (item.name == "mvm"):
+        if matrix.kind != {"mvm": "dense", "search": CORPUS}.get(item.name, "table"):
             raise self.fail(f"matrix {matrix.name} is a {matrix.kind} one")
-        if item.name != "mvm":
+        if item.name not in ("mvm", "search"):
             width = item.number("idbits")
             if not id_bits(matrix.rows) <= width <= MOST_ID_BITS:
                 raise self.fail(
@@ -156,6 +159,10 @@ class _Stream:
             raise self.fail(f"matrix {matrix.name} has {len(blocks)} blocks")
         if (blocks[first : first + count, TILE] != self.tile).any():
             raise self.fail(f"not all of these blocks of {matrix.name} are on tile {self.tile}")
+        if item.name == "search":
+            why = wrong_search(item, matrix, blocks)
+            if why:
+                raise self.fail(why)
 
     def memory(self, item: Instr, iterations: int) -> None:
         for access in accesses(item, self.program):

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.errors import printable
-from cimc.ir.cim import ARRAY, COLS, OFFSET, REPLICA_FIELDS, ROWS, TILE
+from cimc.ir.cim import ARRAY, COL0, COLS, OFFSET, REPLICA_FIELDS, ROW0, ROWS, TILE, WIDTHS
 from cimc.ir.residence import Residence, dram_chip, residence_of, row_bits
 from cimc.isa.directory import places_of, with_replicas
-from cimc.isa.program import Matrix, Program
+from cimc.isa.instructions import Instr
+from cimc.isa.program import CORPUS, Matrix, Program
 from cimc.target.spec import Target
 
 Ints = NDArray[np.int64]
@@ -25,8 +26,8 @@ def wrong_place(places: Ints, matrix: Matrix, target: Target) -> str:
     kinds = residence_of(places)
     tiles, arrays, offset = places[:, TILE], places[:, ARRAY], places[:, OFFSET]
     cells, sram, dram = (kinds == int(k) for k in Residence)
-    if matrix.kind == "dense" and not cells.all():
-        return "is a layer, and has a block outside of crossbar cells"
+    if matrix.kind != "table" and not cells.all():
+        return f"is a {matrix.kind} matrix, and has a block outside of crossbar cells"
     on_tile = (tiles >= 0) & (tiles < target.n_tiles)
     if (cells & ~(on_tile & (arrays >= 0) & (arrays < target.tile.arrays))).any():
         return "has a block on no array of the target"
@@ -35,6 +36,8 @@ def wrong_place(places: Ints, matrix: Matrix, target: Target) -> str:
     chips = dram_chip(tiles)
     if (dram & ((chips < 0) | (chips >= target.system.chips) | (arrays != -1))).any():
         return "has a block in the DRAM of no chip of the target"
+    if matrix.kind == CORPUS:  # stands across: its verifier looks at word lines and columns
+        return "is a corpus, and has a block with an offset" if (offset != 0).any() else ""
     ends = offset + places[:, COLS] * matrix.slices
     if (cells & ((offset < 0) | (ends > target.array.cols) | (places[:, ROWS] > target.array.rows))).any():
         return "has a block that is larger than its array"
@@ -83,6 +86,11 @@ def wrong_sharing(program: Program, target: Target) -> str:
         outside = kinds == int(Residence.DRAM)
         np.add.at(dram, dram_chip(places[outside, TILE]), size[outside])
         here = places[kinds == int(Residence.RRAM)]
+        if matrix.kind == CORPUS:  # its arrays hold nothing else
+            own = np.unique(here[:, TILE] * target.tile.arrays + here[:, ARRAY])
+            wide = np.full(len(own), target.array.cols)
+            cells.append(np.stack([own, np.zeros_like(own), wide, np.full(len(own), number)], axis=1))
+            continue
         key = here[:, TILE] * target.tile.arrays + here[:, ARRAY]
         ends = here[:, OFFSET] + here[:, COLS] * matrix.slices
         cells.append(np.stack([key, here[:, OFFSET], ends, np.full(len(here), number)], axis=1))
@@ -107,3 +115,49 @@ def wrong_sharing(program: Program, target: Target) -> str:
     tile, array = divmod(int(whole[clash[0], 0]), target.tile.arrays)
     names = [printable(program.matrices[int(whole[clash[0] + i, 3])].name) for i in (0, 1)]
     return f"array {array} of tile {tile}: blocks of {names[0]} and {names[1]} share columns"
+
+
+def wrong_lines(matrix: Matrix, blocks: NDArray[np.int64], lines: NDArray[Any] | None, target: Target) -> str:
+    """What is wrong with the word lines of a corpus, or nothing."""
+    if lines is None or lines.dtype.kind != "i" or lines.shape != (len(blocks),):
+        return f"has no first word lines of its {len(blocks)} blocks"
+    ends = lines.astype(np.int64) + blocks[:, COLS]
+    if (lines < 0).any() or (ends > target.array.rows).any():
+        return "has a block beyond the word lines of its array"
+    if (blocks[:, ROWS] * matrix.slices > target.array.cols).any():
+        return "has a block that is wider than its array"
+    order = np.lexsort((lines, *blocks[:, 5:3:-1].T))
+    at, low, high = blocks[order, 4:6], lines[order], ends[order]
+    same = (at[1:] == at[:-1]).all(axis=1)
+    return "has two blocks on the same word lines" if (same & (low[1:] < high[:-1])).any() else ""
+
+
+def wrong_order(matrix: Matrix, blocks: NDArray[np.int64]) -> str:
+    """What is wrong with the order of blocks: by items, then numbers, and each number of each item once."""
+    parts = int((blocks[:, ROW0] == blocks[0, ROW0]).sum())
+    if len(blocks) % parts:
+        return "has another number of blocks than its items need"
+    table = blocks.reshape(-1, parts, blocks.shape[1])
+    starts, sizes = table[:, 0, ROW0], table[:, 0, ROWS]
+    cols0, cols = table[0, :, COL0], table[0, :, COLS]
+    right = (
+        (table[:, :, ROW0] == starts[:, None]).all()
+        and (table[:, :, ROWS] == sizes[:, None]).all()
+        and (table[:, :, COL0] == cols0).all()
+        and (table[:, :, COLS] == cols).all()
+        and (starts == np.cumsum(sizes) - sizes).all()
+        and (cols0 == np.cumsum(cols) - cols).all()
+        and (int(sizes.sum()), int(cols.sum())) == (matrix.rows, matrix.cols)
+    )
+    return "" if right else "has blocks out of order, or that do not cover it once"
+
+
+def wrong_search(item: Instr, matrix: Matrix, blocks: NDArray[Any]) -> str:
+    """What is wrong with blocks and sums of a ``search``, or nothing: it has all numbers of its items."""
+    first, count = item.number("first"), item.number("count")
+    parts = int((blocks[:, ROW0] == blocks[0, ROW0]).sum())
+    if first % parts or count % parts:
+        return "parts of items are on another tile"
+    if item.number("width") not in WIDTHS or not 0 <= item.number("shift") < 32:
+        return f"sums have {' or '.join(map(str, WIDTHS))} bits, less than 32 of them rounded off"
+    return ""

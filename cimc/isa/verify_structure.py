@@ -16,9 +16,16 @@ from cimc.ir.cim import BLOCK_FIELDS, COL0, COLS, OFFSET, ROW0, ROWS
 from cimc.ir.rec import LAYOUTS
 from cimc.isa.directory import with_replicas
 from cimc.isa.instructions import Instr
-from cimc.isa.program import ChipSegment, HostSegment, Matrix, Port, Program
+from cimc.isa.program import CORPUS, ChipSegment, HostSegment, Matrix, Port, Program
 from cimc.isa.verify_copies import wrong_copies
-from cimc.isa.verify_places import wrong_place, wrong_replicas, wrong_sharing, wrong_slots
+from cimc.isa.verify_places import (
+    wrong_lines,
+    wrong_order,
+    wrong_place,
+    wrong_replicas,
+    wrong_sharing,
+    wrong_slots,
+)
 from cimc.target.cell_encoding import phase_plan, slices_for
 from cimc.target.spec import Target
 from cimc.workload.request_rules import OPAQUE
@@ -163,8 +170,8 @@ def _matrix(matrix: Matrix, program: Program, target: Target) -> None:
     def fail(why: str) -> NoReturn:
         _fail(f"matrix {printable(matrix.name)} {why}")
 
-    dense = matrix.kind == "dense"
-    if matrix.kind not in ("dense", "table"):
+    driven = matrix.kind in ("dense", CORPUS)
+    if matrix.kind not in ("dense", "table", CORPUS):
         fail(f"is of the unknown kind '{printable(matrix.kind)}'")
     if min(matrix.rows, matrix.cols, matrix.block_rows, matrix.pool_rows) < 1 or not 2 <= matrix.bits <= 8:
         fail("has no rows, columns or bits")
@@ -184,13 +191,13 @@ def _matrix(matrix: Matrix, program: Program, target: Target) -> None:
         or not len(blocks)
     ):
         fail("has no block table")
-    why = _blocks(blocks.astype(np.int64), matrix, target)
+    why = _blocks(blocks.astype(np.int64), matrix, target, program.data.get(f"{matrix.name}.lines"))
     if why:
         fail(why)
     why = _residency(matrix, program, target, blocks)
     if why:
         fail(why)
-    if dense:
+    if driven:
         if not 2 <= matrix.input_bits <= 8:
             fail(f"takes inputs of {matrix.input_bits} bits")
         dac_bits, scheme = target.array.dac_bits, target.array.signed_inputs
@@ -203,7 +210,7 @@ def _matrix(matrix: Matrix, program: Program, target: Target) -> None:
         fail(why)
     if ranges.dtype.kind != "i" or ranges.shape != shape or int(ranges.min(initial=1)) < 1:
         fail(f"has ADC steps that are not {list(shape)} integers of at least 1")
-    if not dense and matrix.pool_rows > 1:
+    if not driven and matrix.pool_rows > 1:
         highest = matrix.pool_rows * target.array.digit_bounds[1]
         if int(ranges[0]) != 1 or highest > target.array.adc_codes[1]:  # sums are taken to read exactly
             fail(f"adds up {matrix.pool_rows} rows at a time, which its converters cannot read exactly")
@@ -214,8 +221,8 @@ def _row_scales(matrix: Matrix, program: Program) -> str:
     scales, biases = (program.data.get(f"{matrix.name}.{p}") for p in ("row_scales", "row_biases"))
     if scales is None:
         return "" if biases is None else "has biases of its rows without scales"
-    if matrix.kind != "table" or matrix.pool_rows != 1:
-        return "has scales of its rows, but is no table whose rows are read one at a time"
+    if matrix.kind not in ("table", CORPUS) or matrix.pool_rows != 1:
+        return "has scales of its rows, but is no table whose rows are read one at a time, nor a corpus"
     for array in (scales, biases):
         if array is not None and (array.dtype != np.float32 or array.shape != (matrix.rows,)):
             return f"has scales or biases of rows that are not float32 {[matrix.rows]}"
@@ -229,8 +236,8 @@ def _array(array: NDArray[Any] | None) -> NDArray[Any]:
     return array
 
 
-def _blocks(blocks: NDArray[np.int64], matrix: Matrix, target: Target) -> str:
-    """What is wrong with a block table, or nothing."""
+def _blocks(blocks: NDArray[np.int64], matrix: Matrix, target: Target, lines: NDArray[Any] | None) -> str:
+    """What is wrong with a block table, or nothing; ``lines``: first word lines, of a corpus."""
     ends = {ROW0: blocks[:, ROW0] + blocks[:, ROWS], COL0: blocks[:, COL0] + blocks[:, COLS]}
     if (blocks[:, (ROW0, COL0, OFFSET)] < 0).any() or (blocks[:, (ROWS, COLS)] < 1).any():
         return "has an empty block"
@@ -239,6 +246,8 @@ def _blocks(blocks: NDArray[np.int64], matrix: Matrix, target: Target) -> str:
     why = wrong_place(blocks, matrix, target)
     if why:
         return why
+    if matrix.kind == CORPUS:
+        return wrong_order(matrix, blocks) or wrong_lines(matrix, blocks, lines, target)
     if int((blocks[:, ROWS] * blocks[:, COLS]).sum()) != matrix.rows * matrix.cols:
         return "is not covered by its blocks, each row and column once"
     return _directory(blocks, matrix) if matrix.kind == "table" else _disjoint(blocks)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cimc.errors import ProgramError
 from cimc.interpreter import numerics
 from cimc.interpreter.bags import Bags, check_ids, chosen, without
-from cimc.ir.cim import COLS
+from cimc.ir.cim import COLS, ROWS
 from cimc.isa.footprint import link_bits
 from cimc.isa.instructions import Instr
 from cimc.isa.link_widths import HEADER_BITS, Headers, bag_form, host_headers
@@ -25,6 +25,7 @@ from cimc.sim.devices.noisy_dense import Inputs
 from cimc.sim.devices.noisy_mode import local_use, port_use
 from cimc.sim.inputs import bind
 from cimc.sim.instruction_streams import Steps
+from cimc.sim.kernels.searches.running_best import Running
 from cimc.sim.memory import Memory
 from cimc.sim.messages import (
     packed,
@@ -211,6 +212,37 @@ class ChipRun:
         except ValueError as error:
             raise ProgramError("sim.bad-operand", f"matrix {matrix.name}: {error}") from None
 
+    def search(self, tile: _Tile, item: Instr, i: int, at: int) -> None:
+        matrix = self.program.matrices[item.index("matrix").at(i)]
+        if self.state.noise is not None:
+            raise ProgramError(
+                "sim.noisy-search",
+                f"corpus {matrix.name}: searches are not simulated in the cells of a device",
+                hint="use --mode exact or adc",
+            )
+        raw = tile.memory.raw(item.ref("src"), i, matrix.cols)
+        given: Inputs = raw.view(np.int8) if matrix.input_signed else raw
+        first, count, k = item.number("first"), item.number("count"), item.number("k")
+        self._searched(matrix, first, count)
+        out = tile.memory.i32(item.ref("dst"), i, 2 * k)
+        best = Running(len(out), k, item.number("width"), item.number("shift"))
+        x: Any = np.broadcast_to(given, (len(out), matrix.cols))
+        try:
+            self.state.prepared.corpus(matrix).search(
+                x, first, count, best, self.state.mode, self.state.threads
+            )
+        except ValueError as error:
+            raise ProgramError("sim.bad-operand", f"matrix {matrix.name}: {error}") from None
+        out[...] = best.lists()
+
+    def _searched(self, matrix: Matrix, first: int, count: int) -> None:
+        """Count what the converters of a ``search`` do for all requests of the block."""
+        target = self.state.prepared.target
+        blocks = self.program.data[f"{matrix.name}.blocks"][first : first + count]
+        times = self.rows * target.input_phases(matrix.input_bits, matrix.input_signed)
+        columns = blocks[:, ROWS].astype(np.int64) * matrix.slices
+        self.state.activity.traffic.convert(target, columns, np.full(count, times, np.int64))
+
     def _converted(self, matrix: Matrix, first: int, count: int) -> None:
         """Count what the converters of an ``mvm`` do for all requests of the block."""
         target = self.state.prepared.target
@@ -290,5 +322,5 @@ class ChipRun:
 
 _EXECUTE: dict[str, Callable[[ChipRun, _Tile, Instr, int, int], None]] = {
     name: getattr(ChipRun, name)
-    for name in ("load", "loadq", "store", "send", "recv", "mvm", "bag", "lookup", "lookupw")
+    for name in ("load", "loadq", "store", "send", "recv", "mvm", "search", "bag", "lookup", "lookupw")
 }

@@ -13,6 +13,7 @@ from cimc.sim.devices.noisy_dense import Conditions
 from cimc.sim.devices.noisy_mode import Noise
 from cimc.sim.instruction_streams import Streams
 from cimc.sim.kernels.dense.mvm import DenseKernel
+from cimc.sim.kernels.searches.corpus_sums import Corpus
 from cimc.sim.reading import TableReader
 from cimc.support.once import Once
 from cimc.target.spec import Target
@@ -25,6 +26,7 @@ class Prepared:
         self.program, self.target = program, target
         self.constants: NDArray[np.uint8] = program.constants.reshape(1, -1)
         self._kernels: Once[Matrix, DenseKernel] = Once()
+        self._corpora: Once[Matrix, Corpus] = Once()
         self._directories: Once[Matrix, RowDirectory] = Once()
         self._readers: Once[Matrix, TableReader] = Once()
         self._streams: Once[int, Streams] = Once()
@@ -34,6 +36,10 @@ class Prepared:
     def kernel(self, matrix: Matrix) -> DenseKernel:
         """The kernel of a dense matrix."""
         return self._kernels.get(matrix, self._make_kernel)
+
+    def corpus(self, matrix: Matrix) -> Corpus:
+        """The kernels of a corpus."""
+        return self._corpora.get(matrix, lambda each: Corpus(self.program, each, self.target))
 
     def reader(self, matrix: Matrix) -> TableReader:
         """What reads the rows of a table."""

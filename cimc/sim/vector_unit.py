@@ -16,6 +16,7 @@ from cimc.interpreter import numerics
 from cimc.ir.rec import COMPARISONS
 from cimc.isa.instructions import Instr, Ref
 from cimc.sim.kernels import vector_arithmetic
+from cimc.sim.kernels.searches import running_best
 from cimc.sim.memory import Memory
 
 
@@ -146,8 +147,14 @@ def cast(memory: Memory, item: Instr, i: int) -> None:
         memory.f32(dst, i, n)[...] = memory.i32(item.ref("src"), i, n)
 
 
+def merge(memory: Memory, item: Instr, i: int) -> None:
+    n = 2 * item.number("k")
+    a, b = memory.i32(item.ref("a"), i, n), memory.i32(item.ref("b"), i, n)
+    memory.i32(item.ref("dst"), i, n)[...] = running_best.merged(a, b)
+
+
 VECTOR: dict[str, Callable[[Memory, Instr, int], None]] = {
     f.__name__: f
-    for f in (quant, dequant, iadd, unary, binary, reduce, dots, matmul, copy, gather, fill, cast)
+    for f in (quant, dequant, iadd, unary, binary, reduce, dots, matmul, copy, gather, fill, cast, merge)
 }
 """Instruction name -> what it does to the memory of its tile in loop iteration ``i``."""

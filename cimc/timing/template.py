@@ -261,6 +261,8 @@ class _Segment:
             )
             self.wanted.setdefault((item.number("tile"), tile, item.number("tag")), []).append(task)
             now = Issued(task, [End(task, END, 0.0)])
+        elif item.name == "search":
+            now = self.search(place, work.holds, work.events["bus.in_bits"] / work.events["bus.bits"], number)
         elif item.name == "mvm":
             now = self.mvm(place, work.holds, work.events["bus.in_bits"] / work.events["bus.bits"], number)
         else:
@@ -319,6 +321,15 @@ class _Segment:
                 task = self.made.task(unit, ns, number)
                 self.made.edges += [(first, task, END, 0.0), (task, last, END, 0.0)]
         return Issued(first, [End(last, END, 0.0)])
+
+    def search(self, tile: int, holds: dict[Unit, float], inward: float, number: int) -> Issued:
+        """Queries over the bus; then arrays, sums over the bus and comparisons, side by side."""
+        bus = holds.get(Unit("bus", tile), 0.0)
+        first = self.made.task(Unit("bus", tile), bus * inward, number)
+        beside = {**holds, Unit("bus", tile): bus * (1 - inward)}
+        tasks = [self.made.task(unit, ns, number) for unit, ns in beside.items()]
+        self.made.edges += [(first, task, END, 0.0) for task in tasks]
+        return Issued(first, [End(task, END, 0.0) for task in tasks])
 
     def lookup(self, tile: int, place: int, step: Step, iteration: int, number: int) -> Issued:
         """The parts of a lookup at its reduction tile; owners come per request."""

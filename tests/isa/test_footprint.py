@@ -33,6 +33,7 @@ def simple() -> Iterator[Instr]:
     yield instr("matmul", dst=OUT, a=A, b=B, m=2, k=3, n=4)
     yield instr("gather", dst=OUT, src=A, index=B, n=3, inner=2)
     yield instr("dots", dst=OUT, src=A, pairs=B, n=3, features=2, dim=5)
+    yield instr("merge", dst=OUT, a=A, b=B, k=3)
 
 
 def written(item: Instr) -> set[int]:
@@ -61,6 +62,7 @@ def test_dense_instructions_write_what_they_say(item: Instr) -> None:
         (instr("matmul", dst=OUT, a=A, b=B, m=2, k=3, n=4), {A: 24, B: 48}),
         (instr("dots", dst=OUT, src=A, pairs=B, n=3, features=2, dim=5), {A: 40, B: 24}),
         (instr("dequant", dst=OUT, src=A, factors=B, bias=C, n=5), {A: 20, B: 20, C: 20}),
+        (instr("merge", dst=OUT, a=A, b=B, k=3), {A: 24, B: 24}),
         (instr("send", tile=1, tag=0, src=A, bytes=7, bits=4), {A: 7}),
         (instr("store", port=0, src=A, n=3), {A: 12}),
         (instr("recv", tile=1, tag=0, dst=OUT, bytes=7, bits=4, sign="signed"), {}),

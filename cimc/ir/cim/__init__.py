@@ -34,7 +34,9 @@ from cimc.ir.cim.decisions import (
     ShardsOp,
 )
 from cimc.ir.cim.histograms import Histogram, block_shapes, by_value, copied, places
+from cimc.ir.cim.hit_lists import WIDTHS, MergeOp, SearchOp
 from cimc.ir.cim.matrices import (
+    CorpusOp,
     MatrixOp,
     TableOp,
     WeightsOp,
@@ -56,6 +58,7 @@ CIM = Dialect(
     [
         WeightsOp,
         TableOp,
+        CorpusOp,
         *DECISIONS,
         AllocationOp,
         CopiesOp,
@@ -65,6 +68,8 @@ CIM = Dialect(
         AddOp,
         DequantizeOp,
         LookupOp,
+        SearchOp,
+        MergeOp,
         TransferOp,
         LoadOp,
         LoadQuantizedOp,
@@ -87,10 +92,12 @@ __all__ = [
     "ROWS",
     "TILE",
     "TILE_ATTR",
+    "WIDTHS",
     "AdcOp",
     "AddOp",
     "AllocationOp",
     "CopiesOp",
+    "CorpusOp",
     "DecisionOp",
     "DequantizeOp",
     "Histogram",
@@ -99,6 +106,7 @@ __all__ = [
     "LoadQuantizedOp",
     "LookupOp",
     "MatrixOp",
+    "MergeOp",
     "MvmOp",
     "NumbersAttr",
     "PlacementOp",
@@ -107,6 +115,7 @@ __all__ = [
     "ReplicasOp",
     "ResidenceOp",
     "RowOrderOp",
+    "SearchOp",
     "ShardsOp",
     "TableOp",
     "TransferOp",

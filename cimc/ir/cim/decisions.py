@@ -38,7 +38,7 @@ class Declaration(IRDLOperation):
     """Base of the operations that declare a matrix."""
 
     ROLE: ClassVar[str]
-    """What it is: ``weights`` or ``table``."""
+    """What it is: ``weights``, ``table`` or ``corpus``."""
 
     sym_name = prop_def(StringAttr)
     rows = prop_def(IntegerAttr[I64])
@@ -57,7 +57,7 @@ class DecisionOp(IRDLOperation):
     """The pass that decides."""
     MISSING: ClassVar[str]
     """Code of the error where the decision is needed and that pass did not run."""
-    ABOUT: ClassVar[tuple[str, ...]] = ("weights", "table")
+    ABOUT: ClassVar[tuple[str, ...]] = ("weights", "table", "corpus")
     """Roles of the matrices that it can be about."""
 
     matrix = prop_def(SymbolRefAttr)
@@ -134,20 +134,26 @@ class RowOrderOp(DecisionOp):
 @irdl_op_definition
 class ShardsOp(DecisionOp):
     """The matrix cut into blocks of array size: ``int32[blocks, 4]``, see the first columns of
-    :data:`cimc.ir.block_fields.BLOCK_FIELDS`; each weight in ``slices`` bit slices."""
+    :data:`cimc.ir.block_fields.BLOCK_FIELDS`; each weight in ``slices`` bit slices.
+
+    Of a corpus ``stack`` blocks, one after the other in the table, share the columns of each array: each has
+    word lines of its own there, as many as it has columns of the matrix.
+    """
 
     name = "cim.shards"
     PASS: ClassVar[str] = "shard"
     MISSING: ClassVar[str] = "pass.needs-shard"
     slices = prop_def(IntegerAttr[I64])
+    stack = opt_prop_def(IntegerAttr[I64])
     blocks = prop_def(NumbersAttr)
-    assembly_format = "$matrix `slices` $slices `blocks` $blocks attr-dict"
+    assembly_format = "$matrix `slices` $slices (`stack` $stack^)? `blocks` $blocks attr-dict"
 
-    def __init__(self, matrix: str, slices: int, blocks: NumbersAttr) -> None:
+    def __init__(self, matrix: str, slices: int, blocks: NumbersAttr, stack: int | None = None) -> None:
         super().__init__(
             properties={
                 "matrix": SymbolRefAttr(matrix),
                 "slices": IntegerAttr(slices, 64),
+                "stack": None if stack is None else IntegerAttr(stack, 64),
                 "blocks": blocks,
             }
         )
@@ -157,6 +163,11 @@ class ShardsOp(DecisionOp):
         """Number of blocks."""
         return self.blocks.shape[0]
 
+    @property
+    def stacked(self) -> int:
+        """Blocks that share the columns of an array."""
+        return 1 if self.stack is None else self.stack.value.data
+
     def verify_about(self, matrix: Declaration) -> None:
         if len(self.blocks.shape) != 2 or self.blocks.shape[1] != 4:
             raise VerifyException(
@@ -164,6 +175,8 @@ class ShardsOp(DecisionOp):
             )
         if self.slices.value.data < 1:
             raise VerifyException("a weight takes at least one slice")
+        if (self.stack is not None) != (matrix.ROLE == "corpus") or self.stacked < 1:
+            raise VerifyException("blocks of a corpus, and no others, are stacked, at least one on an array")
         blocks = self.blocks.inline
         if blocks is None:
             return
@@ -187,7 +200,7 @@ class AdcOp(DecisionOp):
     name = "cim.adc"
     PASS: ClassVar[str] = "choose-adc-steps"
     MISSING: ClassVar[str] = "pass.needs-choose-adc-steps"
-    ABOUT: ClassVar[tuple[str, ...]] = ("weights",)
+    ABOUT: ClassVar[tuple[str, ...]] = ("weights", "corpus")
     kind = prop_def(StringAttr)
     steps = prop_def(NumbersAttr)
     certified = prop_def(IntegerAttr[I64])
@@ -305,6 +318,7 @@ class ReplicasOp(DecisionOp):
     name = "cim.replicas"
     PASS: ClassVar[str] = "replicate"
     MISSING: ClassVar[str] = "pass.needs-replicate"
+    ABOUT: ClassVar[tuple[str, ...]] = ("weights", "table")
     blocks = prop_def(NumbersAttr)
     assembly_format = "$matrix `of` $blocks attr-dict"
 

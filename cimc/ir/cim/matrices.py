@@ -55,7 +55,7 @@ class MatrixOp(Declaration):
 
     @property
     def kind(self) -> str:
-        """What a program calls it: ``dense`` or ``table``."""
+        """What a program calls it: ``dense``, ``table`` or ``corpus``."""
         return "dense" if self.ROLE == "weights" else self.ROLE
 
     # -- decisions ----------------------------------------------------------------------------------
@@ -235,6 +235,63 @@ class TableOp(MatrixOp):
         """Storage row of each row, ``int32[rows]``; ``None`` where rows keep their order."""
         order = self.find(RowOrderOp)
         return None if order is None else order.slots.array(store, np.int32)
+
+
+@irdl_op_definition
+class CorpusOp(MatrixOp):
+    """Items to search, one a row, driven by queries of ``input_bits`` bits; ``scales``: ``float32[1]``.
+
+    It may have ``row_scales`` (``float32[rows]``, the factor of each item in its score) and with them
+    ``row_biases`` (likewise, added to its score).  Items stand along the bit lines of arrays.
+    """
+
+    name = "cim.corpus"
+    ROLE: ClassVar[str] = "corpus"
+    input_bits = prop_def(IntegerAttr[I64])
+    input_signed = prop_def(IntegerAttr[I64])
+    row_scales = opt_prop_def(SymbolRefAttr)
+    row_biases = opt_prop_def(SymbolRefAttr)
+    assembly_format = (
+        "$sym_name `items` $rows `dim` $cols `bits` $bits `data` $data `scales` $scales "
+        "`inputs` $input_bits `signed` $input_signed (`row_scales` $row_scales^)? "
+        "(`row_biases` $row_biases^)? attr-dict"
+    )
+
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[int, int],
+        bits: int,
+        data: str,
+        scales: str,
+        *,
+        inputs: tuple[int, bool],
+        row_scales: str | None = None,
+        row_biases: str | None = None,
+    ) -> None:
+        super().__init__(
+            properties={
+                **_declared(name, shape, bits, data, scales),
+                "input_bits": IntegerAttr(inputs[0], 64),
+                "input_signed": IntegerAttr(int(inputs[1]), 64),
+                "row_scales": None if row_scales is None else SymbolRefAttr(row_scales),
+                "row_biases": None if row_biases is None else SymbolRefAttr(row_biases),
+            }
+        )
+
+    def verify_(self) -> None:
+        super().verify_()
+        if self.row_biases is not None and self.row_scales is None:
+            raise VerifyException("biases of items go with factors of items")
+
+    @property
+    def inputs(self) -> tuple[int, bool]:
+        """Width of queries in bits, and whether they are signed."""
+        return self.input_bits.value.data, bool(self.input_signed.value.data)
+
+    def adc(self) -> AdcOp:
+        """The converter steps; see :meth:`require`."""
+        return self.require(AdcOp)
 
 
 def _declared(name: str, shape: tuple[int, int], bits: int, data: str, scales: str) -> dict[str, Attribute]:

@@ -39,6 +39,7 @@ from cimc.ir.rec.base import (
     shape,
     unpack,
 )
+from cimc.ir.rec.best_items import HitsOp, SearchOp, list_type
 from cimc.ir.rec.embedding import EmbeddingBagOp, bag_type
 from cimc.ir.rec.grid import Grid
 from cimc.ir.rec.host_segment import HostOp, YieldOp
@@ -60,6 +61,7 @@ __all__ = [
     "EmbeddingBagOp",
     "ExpandOp",
     "Grid",
+    "HitsOp",
     "HostOp",
     "LinearOp",
     "MatmulOp",
@@ -67,6 +69,7 @@ __all__ = [
     "RecOp",
     "ReduceOp",
     "ReshapeOp",
+    "SearchOp",
     "Shape",
     "SliceOp",
     "TakeOp",
@@ -79,6 +82,7 @@ __all__ = [
     "elements",
     "ints",
     "join",
+    "list_type",
     "shape",
     "unpack",
 ]
@@ -102,6 +106,8 @@ REC = Dialect(
         ExpandOp,
         PadOp,
         CastOp,
+        SearchOp,
+        HitsOp,
         HostOp,
         YieldOp,
     ],

@@ -125,7 +125,7 @@ class Segment:
     def receive(self, value: SSAValue, tile: int) -> None:
         """Emit the pending ``recv`` of a value right before its first use."""
         op = value.owner
-        while isinstance(op, rec.ReshapeOp | rec.SliceOp) and (value, tile) not in self.waiting:
+        while isinstance(op, rec.ReshapeOp | rec.SliceOp | rec.HitsOp) and (value, tile) not in self.waiting:
             value = op.x
             op = value.owner
         pending = self.waiting.pop((value, tile), None)

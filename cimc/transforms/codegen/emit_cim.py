@@ -69,6 +69,25 @@ def _mvm(seg: Segment, op: cim.MvmOp) -> list[Instr]:
     return vector_ops.looped(vectors, [body])
 
 
+def _search(seg: Segment, op: cim.SearchOp) -> list[Instr]:
+    blocks, (width, shift) = op.blocks(), op.bus
+    return [
+        instr(
+            "search", dst=seg.ref(op.result), src=seg.ref(op.x), matrix=seg.shared.numbers[symbol(op.matrix)],
+            first=blocks.start, count=blocks.stop - blocks.start, k=op.k.value.data, width=width, shift=shift,
+        )
+    ]  # fmt: skip
+
+
+def _merge(seg: Segment, op: cim.MergeOp) -> list[Instr]:
+    dst, k = seg.ref(op.result), seg.size(op.result) // 2
+    code, best = [], seg.ref(op.parts[0])
+    for part in op.parts[1:]:
+        code.append(instr("merge", dst=dst, a=best, b=seg.ref(part), k=k))
+        best = dst
+    return code
+
+
 def _dequantize(seg: Segment, op: cim.DequantizeOp) -> list[Instr]:
     store = seg.shared.store
     factors = store[symbol(op.factors)].astype(np.float32)
@@ -149,6 +168,8 @@ EMITTERS: dict[type[Operation], Emitter] = {
     cim.LoadQuantizedOp: _load_quantized,
     cim.TransferOp: _transfer,
     cim.MvmOp: _mvm,
+    cim.SearchOp: _search,
+    cim.MergeOp: _merge,
     cim.DequantizeOp: _dequantize,
     cim.QuantizeOp: _quantize,
     cim.AddOp: _add,

@@ -161,6 +161,7 @@ EMITTERS: dict[type[Operation], Emitter] = {
     rec.UnaryOp: _unary,
     rec.BinaryOp: _binary,
     rec.ReshapeOp: _reshape,
+    rec.HitsOp: lambda seg, op: [],
     rec.CastOp: _cast,
     rec.ConcatOp: _concat,
     rec.TransposeOp: _transpose,

@@ -21,6 +21,7 @@ from cimc.ir.context import CompilerContext, compiler_context, target_of
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.types import symbol
 from cimc.isa.artifact import canonical_json
+from cimc.isa.directory import lines_of
 from cimc.isa.program import ChipSegment, Header, HostSegment, Matrix, Program
 from cimc.isa.verify import verify_program
 from cimc.support.plugins.origin import records
@@ -114,6 +115,12 @@ class _Lowering:
             inputs = op.inputs
             parts["ranges"] = op.adc().steps.array(store, np.int32)
             parts["certificate"] = op.adc().certificate.array(store, np.uint8)
+        elif isinstance(op, cim.CorpusOp):
+            inputs = op.inputs
+            parts["ranges"] = op.adc().steps.array(store, np.int32)
+            parts["lines"] = lines_of(op.shards().count, op.shards().stacked, op.cols.value.data)
+            parts["row_scales"] = None if op.row_scales is None else store[symbol(op.row_scales)]
+            parts["row_biases"] = None if op.row_biases is None else store[symbol(op.row_biases)]
         elif isinstance(op, cim.TableOp):
             pooled = op.pooling().rows.value.data
             parts["ranges"] = np.array([op.pooling().step.value.data], np.int32)

@@ -20,7 +20,7 @@ from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx import marks as m
 from cimc.transforms.matching.failure import MatchFailure
 
-ANCHORS = (rec.EmbeddingBagOp, rec.LinearOp, rec.DotInteractionOp, rec.MatmulOp)
+ANCHORS = (rec.EmbeddingBagOp, rec.LinearOp, rec.DotInteractionOp, rec.MatmulOp, rec.SearchOp)
 """Operations worth a trip to the chip; everything else is there only to keep them company."""
 
 

@@ -137,12 +137,19 @@ def _calibrate(
     if not len(open_s):
         return steps
     slices, phases = np.unique(open_s), np.unique(open_p)
-    sums = column_sums(drive[phases], digits[slices])
+    here = np.ix_(slices, phases)
+    steps[here] = fitted_steps(column_sums(drive[phases], digits[slices]), steps[here], array)
+    return steps
+
+
+def fitted_steps(sums: NDArray[np.int64], coarsest: NDArray[np.int64], array: Array) -> NDArray[np.int64]:
+    """The steps ``[S, P]`` of least squared error over ``sums [S, P, n]``, none above ``coarsest [S, P]``."""
+    steps = np.minimum(coarsest, array.adc_max_lsb)
     candidates = _candidates(array.adc_min_lsb, steps)
     errors = _squared_errors(sums, candidates, array.adc_codes)
-    for s, p in zip(open_s, open_p, strict=True):
+    for s, p in zip(*np.nonzero(steps > array.adc_min_lsb), strict=True):
         allowed = np.searchsorted(candidates, steps[s, p], side="right")
-        error = errors[np.searchsorted(slices, s), np.searchsorted(phases, p), :allowed]
+        error = errors[s, p, :allowed]
         steps[s, p] = candidates[np.flatnonzero(error == error.min())[-1]]
     return steps
 

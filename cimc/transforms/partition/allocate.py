@@ -94,6 +94,9 @@ class Allocate(ChoosingPass):
             matrix.refuse(cim.ShardsOp)
         if self.most == 0:
             return
+        if any(isinstance(matrix, cim.CorpusOp) for matrix in cim.matrices_of(op)):
+            data.notes.append("allocate: the model searches a corpus; of such there is one of everything")
+            return
         problem = self._problem(op, data, target)
         if problem is None:
             data.notes.append("allocate: the arrays do not hold all rows once; nothing is copied")

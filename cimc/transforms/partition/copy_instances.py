@@ -56,6 +56,10 @@ class Copy(ModulePass):
         for matrix in matrices:
             matrix.shards()
             matrix.refuse(cim.ReplicasOp, cim.PlacementOp)
+        if instances > 1 and any(isinstance(matrix, cim.CorpusOp) for matrix in matrices):
+            raise PassError(
+                "copy.option", f"instances={instances}: a corpus to search exists once", hint="instances=1"
+            )
         if places > 1:
             _copy_tables(op, matrices, instances, places, data, target)
         if instances == 1:

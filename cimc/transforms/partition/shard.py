@@ -25,7 +25,7 @@ from cimc.ir.types import symbol
 from cimc.isa.link_widths import WORD_BITS
 from cimc.remarks import ShardingRemarks, TablePooling
 from cimc.target.spec import Target
-from cimc.transforms.partition import pool_or_read
+from cimc.transforms.partition import pool_or_read, shard_corpus
 from cimc.transforms.partition.converter_parallelism import Layer, widths
 from cimc.transforms.place.shard_list import row_block_reads
 
@@ -46,6 +46,10 @@ class Shard(ModulePass):
     ``converter_parallelism`` is the share of the arrays that tables and layers leave free which layers may
     take to work on more converters at once (:mod:`cimc.transforms.partition.converter_parallelism`).
 
+    Items of corpora are stacked ``stack`` groups high (by default as many as an array's rows hold), a shard
+    of them a tile; their lists are merged ``fan_in`` at a time (by default what is fastest), and sums cross
+    the bus in ``score_bits`` (:mod:`cimc.transforms.partition.shard_corpus`).
+
     Precondition: matrices without blocks.  Postcondition: every matrix has its ``cim.shards``, a table its
     ``cim.pooling``; :class:`~cimc.remarks.ShardingRemarks`.
     """
@@ -53,6 +57,9 @@ class Shard(ModulePass):
     name = "shard"
     pool: str = "auto"
     converter_parallelism: int | float = 0.0
+    stack: int | None = None
+    fan_in: int | None = None
+    score_bits: int | None = None
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         data = compiler_context(ctx, self.name)
@@ -79,6 +86,8 @@ class Shard(ModulePass):
                 groups[name] = _layer(matrix, columns[name], data, target)
             elif isinstance(matrix, cim.TableOp):
                 self._table(matrix, uses.get(name, []), data, target, tables)
+            elif isinstance(matrix, cim.CorpusOp):
+                self._corpus(op, matrix, data, target)
         data.remark(ShardingRemarks(tuple(tables)))
         for mvm in [o for o in main_function(op).body.block.ops if isinstance(o, cim.MvmOp)]:
             name = symbol(mvm.matrix)
@@ -94,7 +103,9 @@ class Shard(ModulePass):
                 for layer in found
             }
         for matrix in matrices:
-            if not isinstance(matrix, cim.WeightsOp):
+            if isinstance(matrix, cim.CorpusOp):
+                cells += shard_corpus.arrays_of(matrix, self.stack, target) * target.array.cols
+            elif not isinstance(matrix, cim.WeightsOp):
                 rows, cols, slices = (
                     matrix.rows.value.data,
                     matrix.cols.value.data,
@@ -106,6 +117,20 @@ class Shard(ModulePass):
         return widths(
             found, max(0, int(free * self.converter_parallelism)), _answer_steps(module, target), target
         )
+
+    def _corpus(self, module: ModuleOp, matrix: cim.CorpusOp, data: CompilerContext, target: Target) -> None:
+        """Shard a corpus, and what searches it."""
+        dim = matrix.cols.value.data
+        stack = shard_corpus.stack_of(dim, self.stack, target)
+        width = _width(matrix.bits.value.data, target)
+        blocks, shards = shard_corpus.corpus_blocks(matrix.rows.value.data, dim, stack, width, target)
+        matrix.decide(_shards(matrix, data, target, blocks, stack))
+        bus = shard_corpus.bus_of(matrix, self.score_bits)
+        if self.fan_in is not None and self.fan_in < 2:
+            raise PassError("shard.bad-option", f"fan_in={self.fan_in}: two lists at least become one")
+        for search in shard_corpus.searches_of(module, matrix.symbol):
+            fan_in = self.fan_in or shard_corpus.fan_in_of(len(shards), search.k.value.data, target)
+            shard_corpus.split_search(search, shards, bus, fan_in)
 
     def _table(
         self,
@@ -150,7 +175,7 @@ def _layer(
 
 def _require_integers(module: ModuleOp) -> None:
     for op in main_function(module).body.block.ops:
-        if isinstance(op, rec.LinearOp | rec.EmbeddingBagOp):
+        if isinstance(op, rec.LinearOp | rec.EmbeddingBagOp | rec.SearchOp):
             raise PassError(
                 "pass.needs-quantize",
                 f"{op.name} works on floats, which pass 'quantize' turns into integers",
@@ -207,11 +232,15 @@ def _width(bits: int, target: Target) -> int:
 
 
 def _shards(
-    matrix: cim.MatrixOp, data: CompilerContext, target: Target, blocks: NDArray[np.int32]
+    matrix: cim.MatrixOp,
+    data: CompilerContext,
+    target: Target,
+    blocks: NDArray[np.int32],
+    stack: int | None = None,
 ) -> cim.ShardsOp:
     cuts = np.ascontiguousarray(blocks[:, : cim.TILE])
     numbers = cim.NumbersAttr.of(cuts, data.store, f"{matrix.symbol}.blocks", cim.block_shapes)
-    return cim.ShardsOp(matrix.symbol, target.slices(matrix.bits.value.data), numbers)
+    return cim.ShardsOp(matrix.symbol, target.slices(matrix.bits.value.data), numbers, stack)
 
 
 def _cuts(total: int, size: int) -> list[tuple[int, int]]:

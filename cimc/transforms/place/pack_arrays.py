@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 
 from cimc.interpreter.evaluate import main_function
-from cimc.ir import cim
+from cimc.ir import cim, rec
 from cimc.ir.context import CompilerContext
 from cimc.ir.types import symbol
 from cimc.isa.link_widths import WORD_BITS
@@ -24,13 +24,23 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ArrayGroup:
-    """Blocks ``first .. first + count - 1`` of a layer, which share a tile and own ``count`` arrays."""
+    """Blocks from ``first`` on of a layer or corpus, which share a tile and own ``count`` arrays.
+
+    Each array has a block of a layer, or ``stack`` of a corpus, the last one of ``blocks`` in all maybe less.
+    """
 
     matrix: str
     first: int
     count: int
     load: float
     traffic: float
+    stack: int = 1
+    blocks: int = 0
+
+    @property
+    def held(self) -> slice:
+        """Its blocks in the block table."""
+        return slice(self.first, self.first + (self.blocks or self.count))
 
 
 @dataclass(frozen=True)
@@ -68,10 +78,14 @@ class Packing:
 
 
 def array_groups_of(module: ModuleOp, data: CompilerContext, target: Target) -> list[ArrayGroup]:
-    """The distinct block ranges that ``cim.mvm`` operations fire together."""
+    """The distinct block ranges that ``cim.mvm`` and ``cim.search`` operations fire together."""
     seen: dict[tuple[str, int], ArrayGroup] = {}
+    corpora = {m.symbol: m for m in cim.matrices_of(module) if isinstance(m, cim.CorpusOp)}
     declared = {m.symbol: m for m in cim.matrices_of(module) if isinstance(m, cim.WeightsOp)}
     for op in main_function(module).body.block.ops:
+        if isinstance(op, cim.SearchOp):
+            found = _shard_of(op, corpora[symbol(op.matrix)], data, target)
+            seen[found.matrix, found.first] = found
         if not isinstance(op, cim.MvmOp):
             continue
         name, mine = symbol(op.matrix), op.blocks()
@@ -86,6 +100,19 @@ def array_groups_of(module: ModuleOp, data: CompilerContext, target: Target) -> 
         )
         seen[name, mine.start] = ArrayGroup(name, mine.start, len(blocks), load, traffic)
     return list(seen.values())
+
+
+def _shard_of(op: cim.SearchOp, matrix: cim.CorpusOp, data: CompilerContext, target: Target) -> ArrayGroup:
+    """The arrays of a shard of a corpus."""
+    mine, shards = op.blocks(), matrix.shards()
+    blocks = matrix.block_table(data.store)[mine]
+    columns = int(blocks[:, cim.ROWS].sum()) * shards.slices.value.data
+    load = float(target.input_phases(*matrix.inputs) * columns)
+    traffic = float(
+        matrix.cols.value.data * matrix.input_bits.value.data + rec.shape(op.result)[-1] * WORD_BITS
+    )
+    arrays = -(-len(blocks) // shards.stacked)
+    return ArrayGroup(matrix.symbol, mine.start, arrays, load, traffic, shards.stacked, len(blocks))
 
 
 def pack(

@@ -319,15 +319,15 @@ def _in_cells(
         {
             m.symbol: np.full((m.shards().count, 3), -1, np.int64)
             for m in matrices
-            if isinstance(m, cim.WeightsOp)
+            if isinstance(m, cim.WeightsOp | cim.CorpusOp)
         }
         for _ in range(instances)
     ]
     for g, group in enumerate(groups):
         tile = int(tiles[packing.arrays + g])
         first = used.get(tile, 0)
-        mine = layers[g // instance if instance else 0][group.matrix][group.first : group.first + group.count]
-        mine[:, 0], mine[:, 1], mine[:, 2] = tile, np.arange(first, first + group.count), 0
+        mine = layers[g // instance if instance else 0][group.matrix][group.held]
+        mine[:, 0], mine[:, 1], mine[:, 2] = tile, first + np.arange(len(mine)) // group.stack, 0
         used[tile] = first + group.count
     return layers
 
@@ -347,7 +347,7 @@ def _write(
         return cim.NumbersAttr.of(array, data.store, name, lambda a: cim.places(a, target.tiles_per_chip))
 
     for matrix in matrices:
-        if isinstance(matrix, cim.WeightsOp):
+        if isinstance(matrix, cim.WeightsOp | cim.CorpusOp):
             name, first = matrix.symbol, layers[0][matrix.symbol]
             # copies in the order of cim.replicas: block by block, one an instance
             more = [x[name] for x in layers[1:]]

@@ -135,7 +135,8 @@ class _Watch:
         self.data, self.widths, self.seen = data, widths, Seen()
         self.ids: dict[str, list[NDArray[np.int64]]] = {}
         self.requests = 0
-        layers = [o for o in main_function(module).body.block.ops if isinstance(o, rec.LinearOp)]
+        driving = rec.LinearOp | rec.SearchOp
+        layers = [o for o in main_function(module).body.block.ops if isinstance(o, driving)]
         self.wanted = {v for o in layers for part in parts_of(o.x) for v in (part, whole_of(part))}
         self.ranges: dict[SSAValue, Range] = {}
 
@@ -144,7 +145,7 @@ class _Watch:
             if value in self.wanted and value not in self.ranges and array.dtype.kind in "fiub":
                 percentile = 100.0 if is_given(value) else self.widths.percentile
                 self.ranges[value] = range_of(as_rows(array), percentile)
-        if isinstance(op, rec.LinearOp):
+        if isinstance(op, rec.LinearOp | rec.SearchOp):
             self.layer(op, args[0])
         elif isinstance(op, rec.EmbeddingBagOp):
             used = args[0].reshape(-1).astype(np.int64)
@@ -154,7 +155,7 @@ class _Watch:
             slots = args[0] if op.offsets is None else args[1]
             self.requests = max(self.requests, int(slots.shape[0]))
 
-    def layer(self, op: rec.LinearOp, x: NDArray[Any]) -> None:
+    def layer(self, op: rec.LinearOp | rec.SearchOp, x: NDArray[Any]) -> None:
         rows = as_rows(x)
         if not np.isfinite(rows).all():
             require_finite(self.data.calibration or {}, "calibration input")
@@ -172,10 +173,10 @@ class _Watch:
         found = self.range(op)
         self.seen.ranges[op] = found
         self.seen.samples[op] = rows[sampled(rows, x.ndim > 2)].astype(np.float32)
-        if found.reach < found.largest and op.grid is None:
+        if found.reach < found.largest and isinstance(op, rec.LinearOp) and op.grid is None:
             self.seen.clipping[op] = clipping(rows, found, self.widths, not non_negative(op.x))
 
-    def range(self, op: rec.LinearOp) -> Range:
+    def range(self, op: rec.LinearOp | rec.SearchOp) -> Range:
         """Of the parts that the input is put together from; of what they were cut from if all are zero."""
         parts = [self.ranges[v] for v in parts_of(op.x)]
         if not any(r.largest for r in parts):

@@ -27,6 +27,7 @@ from cimc.support.io.generated import GeneratedArray, GeneratedIntegers
 from cimc.support.io.streaming import blocks
 from cimc.transforms.quantise.calibration import CLIP_COST_DB, LARGEST, Seen, Widths, non_negative, observe
 from cimc.transforms.quantise.imported_scales import Drive, drive_of, fitted_table, largest_of
+from cimc.transforms.quantise.quantize_corpora import declared, rescaled, searching
 from cimc.transforms.quantise.room import require_room
 from cimc.transforms.quantise.scale_rows import fitted_rows, narrowest, quantize_rows
 
@@ -40,7 +41,8 @@ class Quantize(ModulePass):
 
     Symmetric throughout.  Weights get one scale per output column, tables one per table (rows are pooled in
     the array, which needs one), or with ``rowwise`` one per row (more exact, but rows are then read one by
-    one); the largest magnitude maps to the largest integer that the target's cells
+    one); corpora to search one, or one per item (``item_scales``; else where their items are uneven).  The
+    largest magnitude maps to the largest integer that the target's cells
     represent.  Activations get one scale per tensor, from the ``percentile`` of their magnitudes other than
     zero over the calibration requests (:mod:`cimc.transforms.quantise.calibration`); inputs of the graph,
     one-hot vectors and what only moves, masks or scales them are never clipped.  Activations are unsigned
@@ -50,8 +52,8 @@ class Quantize(ModulePass):
     what the cells or the input width do not hold is quantised again, and a note says so.  Such tables take
     no more bits than their integers need.
 
-    Precondition: no bare ``onnx`` operation.  Postcondition: no ``rec.linear`` or ``rec.embedding_bag``;
-    :class:`~cimc.remarks.QuantisationRemarks`: the layers that lose more than
+    Precondition: no bare ``onnx`` operation.  Postcondition: no ``rec.linear``, ``rec.embedding_bag`` or
+    ``rec.search``; :class:`~cimc.remarks.QuantisationRemarks`: the layers that lose more than
     :data:`~cimc.transforms.quantise.calibration.CLIP_COST_DB` by clipping.
     """
 
@@ -61,6 +63,7 @@ class Quantize(ModulePass):
     tables: int = 0
     rowwise: bool = False
     percentile: int | float = 99.99
+    item_scales: bool | None = None
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         data = compiler_context(ctx, self.name)
@@ -81,7 +84,8 @@ class Quantize(ModulePass):
             )
         layers = [o for o in function.body.block.ops if isinstance(o, rec.LinearOp)]
         bags = [o for o in function.body.block.ops if isinstance(o, rec.EmbeddingBagOp)]
-        if not layers and not bags:
+        searches = [o for o in function.body.block.ops if isinstance(o, rec.SearchOp)]
+        if not layers and not bags and not searches:
             return
         require_room(op, data, target, self.weights, self.table_bits)
         seen = observe(op, data, Widths(float(self.percentile), self.acts))
@@ -92,6 +96,8 @@ class Quantize(ModulePass):
             tool.linear(layer)
         for bag in bags:
             tool.bag(bag)
+        for search in searches:
+            tool.search(search)
         apply_trace(data, tool.tables())
         tool.forget_floats()
 
@@ -120,6 +126,7 @@ class _Rewriter:
         self.singly: set[str] = set()
         self.layers: dict[Key, cim.WeightsOp] = {}
         self.bags: dict[Key, cim.TableOp] = {}
+        self.corpora: dict[Key, cim.CorpusOp] = {}
         self.taken: set[str] = set()
         self.replaced: set[str] = set()
 
@@ -186,10 +193,36 @@ class _Rewriter:
         result = cim.DequantizeOp(product.result, store.add(f"{name}.factors", factors), bias)
         _replace(op, [*before_it, driven, product, result])
 
-    def drive(self, op: rec.LinearOp) -> Drive:
+    def search(self, op: rec.SearchOp) -> None:
+        store, options, source = self.data.store, self.options, symbol(op.corpus)
+        drive = self.drive(op)
+
+        def make() -> cim.CorpusOp:
+            return declared(
+                op, self.unique(source), store, drive, bits=(options.weights, options.acts),
+                largest=self.weight_max, each=options.item_scales,
+            )  # fmt: skip
+
+        bias = "" if op.bias is None else f"{store.digest(symbol(op.bias))} {drive.scale!r}"
+        key = (source, "signed" if drive.signed else "unsigned", f"{op.transposed.value.data}", bias)
+        matrix = self.declare(self.corpora, key, make)
+        if op.bias is not None:
+            self.replaced.add(symbol(op.bias))
+        samples = quantize(self.seen.samples[op], drive.scale, options.acts, drive.signed).astype(np.int32)
+        before = self.data.samples.get(matrix.symbol)
+        self.data.samples[matrix.symbol] = samples if before is None else np.concatenate([before, samples])
+        factor = drive.scale * float(store[symbol(matrix.scales)][0])
+        for user in [u.operation for u in op.result.uses]:
+            if isinstance(user, rec.HitsOp) and user.kind.data == "scores":
+                hits = rec.HitsOp("scores", user.x)
+                _replace(user, [hits, *rescaled(hits, factor, store, matrix.symbol)])
+        _replace(op, searching(op, matrix, drive))
+
+    def drive(self, op: rec.LinearOp | rec.SearchOp) -> Drive:
         """How the input of a layer is quantised: by the model's own grid, else by calibration."""
-        bits, label = self.options.acts, onnx.name_of(op) or symbol(op.weight)
-        if (grid := op.grid) is not None:
+        bits = self.options.acts
+        label = onnx.name_of(op) or symbol(op.weight if isinstance(op, rec.LinearOp) else op.corpus)
+        if isinstance(op, rec.LinearOp) and (grid := op.grid) is not None:
             found = drive_of(grid, bits)
             if found is not None:
                 return found

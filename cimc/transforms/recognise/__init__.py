@@ -8,6 +8,7 @@ matches wins.
 from collections.abc import Collection
 
 from cimc.support.registry import Registry
+from cimc.transforms.recognise.corpora.top_items import TopItems
 from cimc.transforms.recognise.embedding_bags.gather import GatherBag, PooledGatherBag
 from cimc.transforms.recognise.embedding_bags.loop import LoopBag
 from cimc.transforms.recognise.embedding_bags.masked import MaskedBag, MaskedMax, MaskedMean
@@ -33,6 +34,7 @@ from cimc.transforms.recognise.vector.reduce import GlobalPool, Reduce, Softmax
 from cimc.transforms.recognise.vector.scan import Product, RunningSum
 
 _BUILT_IN: tuple[type[Recogniser], ...] = (
+    TopItems,
     LoopBag,
     SegmentBag,
     OneHotSegmentBag,

@@ -101,7 +101,7 @@ def assign_tiles(
     middle = middle_tile(target) if allowed is None else allowed[0]
     declared = {m.symbol: m for m in cim.matrices_beside(chip)}
     fixed: dict[Operation, int] = {
-        op: _tile_of_blocks(op, declared, data) for op in chip if isinstance(op, cim.MvmOp)
+        op: _tile_of_blocks(op, declared, data) for op in chip if isinstance(op, cim.MvmOp | cim.SearchOp)
     }
     busy = {(stages[op], tile) for op, tile in fixed.items()}
     short: Shortage | None = None
@@ -228,7 +228,7 @@ def _is_view(op: Operation) -> bool:
     """Whether the result of ``op`` is a part of its operand's memory."""
     if isinstance(op, rec.SliceOp):
         return all(extent == 1 for extent in rec.shape(op.x)[1 : op.axis.value.data])
-    return isinstance(op, rec.ReshapeOp)
+    return isinstance(op, rec.ReshapeOp | rec.HitsOp)
 
 
 def _joined_in(value: SSAValue, stage: int, stages: Stages, target: Target) -> Operation | None:
@@ -250,7 +250,9 @@ def _first(ranked: list[int], room: Callable[[int], bool], allowed: list[int], t
     return next((t for t in ordered if room(t)), None)
 
 
-def _tile_of_blocks(op: cim.MvmOp, matrices: dict[str, cim.MatrixOp], data: CompilerContext) -> int:
+def _tile_of_blocks(
+    op: cim.MvmOp | cim.SearchOp, matrices: dict[str, cim.MatrixOp], data: CompilerContext
+) -> int:
     first = op.blocks().start
     places = matrices[symbol(op.matrix)].placement().blocks.array(data.store, np.int32)
     return int(places[first, 0])

@@ -377,7 +377,14 @@ def lane_operations(op: Operation) -> int:
     if isinstance(op, rec.ReduceOp):
         return request_bytes(op.x) // element_bytes(op.x)
     if isinstance(
-        op, cim.MvmOp | cim.LookupOp | cim.LoadQuantizedOp | rec.ReshapeOp | rec.ConcatOp | rec.SliceOp
+        op,
+        cim.MvmOp
+        | cim.LookupOp
+        | cim.LoadQuantizedOp
+        | rec.ReshapeOp
+        | rec.ConcatOp
+        | rec.SliceOp
+        | rec.HitsOp,
     ):
         return 0  # mostly no more than another name for the same memory
     return 3 * elements if isinstance(op, cim.DequantizeOp) else elements

@@ -295,6 +295,8 @@ def _allocate(
 def _place_result(op: Operation, result: SSAValue, buffers: Buffers, at: int) -> None:
     if isinstance(op, rec.ReshapeOp) and op.x in buffers:
         buffers.alias(result, op.x)
+    elif isinstance(op, rec.HitsOp) and op.x in buffers:
+        buffers.alias(result, op.x, request_bytes(result) if op.kind.data == "ids" else 0)
     elif isinstance(op, rec.SliceOp) and op.x in buffers and leading(op.x, op.axis.value.data) == 1:
         row = request_bytes(op.x) // max(rec.shape(op.x)[op.axis.value.data], 1)
         buffers.alias(result, op.x, op.start.value.data * row)

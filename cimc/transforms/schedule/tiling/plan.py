@@ -128,7 +128,7 @@ def _in_place(op: Operation, region: Region) -> bool:
         return volume(region[: op.axis.value.data - 1]) == 1
     if isinstance(op, rec.SliceOp):
         return volume(whole(op.x)[: op.axis.value.data - 1]) == 1
-    return isinstance(op, rec.ReshapeOp)
+    return isinstance(op, rec.ReshapeOp | rec.HitsOp)
 
 
 class Stuck(Exception):

@@ -1,0 +1,1 @@
+"""Sums of corpora with queries, and the best items of many requests."""
