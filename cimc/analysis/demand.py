@@ -24,7 +24,7 @@ class Demand:
     """What a model needs at least.
 
     Attributes:
-        layer_arrays: arrays of its layers; ``layer_weights``: their numbers.
+        layer_arrays: arrays of its layers and corpora; ``layer_weights``: their numbers.
         table_columns: columns of cells, each as high as an array, of its tables.
         table_weights: their numbers; ``table_bytes``: bytes in SRAM or DRAM.
         table_slices: the fewest cells that a number of a table takes; ``table_bits``: bits.
@@ -75,9 +75,12 @@ def demand_of(module: ModuleOp, target: Target, weights: int = 8, tables: int = 
     function = next(op for op in module.body.block.ops if isinstance(op, FuncOp))
     layers: dict[str, tuple[int, int]] = {}
     rows: dict[str, tuple[int, int, int]] = {}
+    corpora: dict[str, tuple[int, int]] = {}
     for op in function.body.block.ops:
         if isinstance(op, rec.LinearOp):
             layers[symbol(op.weight)] = rec.shape(op.x)[-1], op.units.value.data
+        elif isinstance(op, rec.SearchOp):
+            corpora[symbol(op.corpus)] = op.items.value.data, rec.shape(op.x)[-1]
         elif isinstance(op, rec.EmbeddingBagOp):
             integers = op.scale is not None or op.row_scales is not None
             bits = min(FEWEST_BITS, tables) if integers else tables
@@ -86,8 +89,9 @@ def demand_of(module: ModuleOp, target: Target, weights: int = 8, tables: int = 
     per_row = max(width // target.slices(weights), 1)
     widths = {bits for _, _, bits in rows.values()} or {tables}
     return Demand(
-        sum(-(-r // height) * -(-c // per_row) for r, c in layers.values()),
-        sum(r * c for r, c in layers.values()),
+        sum(-(-r // height) * -(-c // per_row) for r, c in layers.values())
+        + sum(_stacked(n, dim, height, per_row) for n, dim in corpora.values()),
+        sum(r * c for r, c in (*layers.values(), *corpora.values())),
         sum(-(-r // height) * c * target.slices(bits) for r, c, bits in rows.values()),
         sum(r * c for r, c, _ in rows.values()),
         sum(r * c * bits // 8 for r, c, bits in rows.values()),
@@ -95,3 +99,9 @@ def demand_of(module: ModuleOp, target: Target, weights: int = 8, tables: int = 
         min(widths),
         target,
     )
+
+
+def _stacked(items: int, dim: int, height: int, per_row: int) -> int:
+    """Arrays of a corpus: groups of ``per_row`` items, as many on an array as its rows hold."""
+    groups = -(-items // per_row)
+    return -(-groups // max(height // dim, 1)) * -(-dim // height)

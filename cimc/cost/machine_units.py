@@ -57,10 +57,10 @@ Contents = dict[tuple[int, int], list[str]]
 
 
 def contents(program: Program) -> Contents:
-    """What is programmed into each array: (tile, array) -> ``layer NAME`` or ``table NAME``, in order."""
+    """What is programmed into each array: (tile, array) -> ``layer NAME``, ``table NAME``, ..."""
     found: Contents = defaultdict(list)
     for matrix in program.matrices:
-        kind = "table" if matrix.kind == "table" else "layer"
+        kind = "layer" if matrix.kind == "dense" else matrix.kind
         places = places_of(program, matrix)
         cells = places[residence_of(places) == int(Residence.RRAM)]
         for tile, array in sorted(set(map(tuple, cells[:, (TILE, ARRAY)].tolist()))):

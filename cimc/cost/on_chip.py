@@ -171,7 +171,7 @@ def on_chip(program: Program, activity: Activity | None = None) -> OnChip:
         for stream in segment.streams.values():
             for step in steps(stream):
                 item = step.item
-                if item.name == "mvm":
+                if item.name in ("mvm", "search"):
                     arrays += sum(_weights(item, i, program) for i in range(step.loop))
                 elif item.name == "dots":
                     vector += step.loop * item.number("n") * item.number("dim")

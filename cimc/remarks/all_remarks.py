@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from cimc.errors import PassError, ProgramError, printable
 from cimc.remarks.allocation_remarks import AllocationRemarks
+from cimc.remarks.corpus_remarks import CorpusRemarks
 from cimc.remarks.model_remarks import RecognitionRemarks, SimplificationRemarks, SourceRemarks
 from cimc.remarks.placement_remarks import PlacementRemarks, ScheduleRemarks
 from cimc.remarks.record import json_key, json_of
@@ -41,6 +42,7 @@ class Remarks(Shown):
         placement: of ``place``.
         schedule: of ``schedule``.
         search: of a search, what was tried.
+        corpus: of ``lower``, where a corpus is searched.
         others: of passes of plug-ins, as JSON text by name, in the order of the names.
     """
 
@@ -57,6 +59,7 @@ class Remarks(Shown):
     placement: PlacementRemarks | None = None
     schedule: ScheduleRemarks | None = None
     search: SearchRemarks | None = None
+    corpus: CorpusRemarks | None = None
     others: tuple[tuple[str, str], ...] = ()
 
     def of(self, kind: type[R]) -> R | None:

@@ -144,7 +144,7 @@ def _nodes(imported: Imported, module: ModuleOp, ctx: CompilerContext) -> list[N
             for inner in op.body.block.ops:
                 _note(became, inner, HOST, "onnxruntime")
         else:
-            heavy = isinstance(op, rec.EmbeddingBagOp | rec.LinearOp)
+            heavy = isinstance(op, rec.EmbeddingBagOp | rec.LinearOp | rec.SearchOp)
             _note(became, op, ARRAYS if heavy else VECTOR, op.name)
     said = ctx.remarks.recognition
     reasons = {} if said is None else said.reasons
@@ -197,6 +197,9 @@ def _layers(module: ModuleOp) -> list[dict[str, Any]]:
             dims, units = rec.shape(op.x), op.units.value.data
             vectors = prod(dims[1:-1])
             out.append(_layer(symbol(op.weight), "linear", op, dims[-1], units, vectors, ARRAYS))
+        elif isinstance(op, rec.SearchOp):
+            items = op.items.value.data
+            out.append(_layer(symbol(op.corpus), "search", op, rec.shape(op.x)[-1], items, 1, ARRAYS))
         elif isinstance(op, rec.DotInteractionOp):
             dims = rec.shape(op.x)
             out.append(_layer("", "dot interaction", op, dims[-1], len(rec.unpack(op.lhs)), 1, VECTOR))

@@ -24,7 +24,7 @@ class MatrixPlace:
     """Where one matrix lives.
 
     Attributes:
-        kind: ``table`` or ``layer``.
+        kind: ``table``, ``layer`` or ``corpus``.
         tiles: tiles that hold a part of it in arrays or SRAM, ascending.
         arrays: arrays that hold a part of it (arrays of tables may be shared).
         cells: cells it occupies, copies of blocks included.
@@ -55,7 +55,7 @@ def matrix_places(program: Program, target: Target) -> tuple[MatrixPlace, ...]:
         found.append(
             MatrixPlace(
                 matrix.name,
-                "table" if matrix.kind == "table" else "layer",
+                "layer" if matrix.kind == "dense" else matrix.kind,
                 matrix.rows,
                 matrix.cols,
                 matrix.bits,

@@ -25,7 +25,7 @@ from cimc.sim.devices.noisy_dense import Inputs
 from cimc.sim.devices.noisy_mode import local_use, port_use
 from cimc.sim.inputs import bind
 from cimc.sim.instruction_streams import Steps
-from cimc.sim.kernels.searches.running_best import Running
+from cimc.sim.kernels.searches.running_best import AllScores, Running, Sink
 from cimc.sim.memory import Memory
 from cimc.sim.messages import (
     packed,
@@ -225,11 +225,17 @@ class ChipRun:
         first, count, k = item.number("first"), item.number("count"), item.number("k")
         self._searched(matrix, first, count)
         out = tile.memory.i32(item.ref("dst"), i, 2 * k)
-        best = Running(len(out), k, item.number("width"), item.number("shift"))
+        bus = item.number("width"), item.number("shift")
+        best = Running(len(out), k, *bus)
+        sinks: list[Sink] = [best]
+        if self.state.scores is not None:
+            shape = self.inputs.batch, matrix.rows
+            whole = self.state.scores.setdefault(matrix.name, np.zeros(shape, np.float32))
+            sinks.append(AllScores(whole[self.first : self.first + self.rows], *bus))
         x: Any = np.broadcast_to(given, (len(out), matrix.cols))
         try:
             self.state.prepared.corpus(matrix).search(
-                x, first, count, best, self.state.mode, self.state.threads
+                x, first, count, sinks, self.state.mode, self.state.threads
             )
         except ValueError as error:
             raise ProgramError("sim.bad-operand", f"matrix {matrix.name}: {error}") from None

@@ -16,6 +16,7 @@ from cimc.sim.chip import ChipRun
 from cimc.sim.devices.model.device import Device
 from cimc.sim.devices.noisy_mode import conditions_of
 from cimc.sim.host_counts import HostCounts
+from cimc.sim.kernels.searches.choices_of_searches import searched_choices
 from cimc.sim.prepared import Prepared
 from cimc.sim.run_state import MODES, Mode, Observer, Progress, Requests, Run
 from cimc.sim.scratchpads import Spares
@@ -102,11 +103,14 @@ class Simulator:
             run = Run(
                 self.prepared, mode, values, scratchpads, memory, threads, noise, observer, progress
             )  # fmt: skip
+            run.scores = None if choices is None else {}
             for number, segment in enumerate(self.program.segments):
                 if isinstance(segment, ChipSegment):
                     ChipRun(run, number).run()
                 else:
                     self._run_host(segment, run, choices)
+        if choices is not None:
+            choices.found += searched_choices(self.program, run.scores or {}, values)
         outputs = {name: values[value] for name, value in self.program.header.outputs}
         if not segments:
             run.activity.requests = _common_rows(outputs)

@@ -38,6 +38,7 @@ class Run:
         noise: the cells of the device in mode ``noisy``.
         observer, progress: told what happens.
         activity: what lookups did so far.
+        scores: all scores of each corpus that is searched, by its name; ``None`` where nobody asks for them.
     """
 
     prepared: Prepared
@@ -50,3 +51,4 @@ class Run:
     observer: Observer | None = None
     progress: Progress | None = None
     activity: Activity = field(default_factory=Activity)
+    scores: Requests | None = None

@@ -30,6 +30,7 @@ COSTS = [
     (quant(10, 0, 64), 10),
     (instr("dequant", dst=R, src=R, factors=R, bias=R, n=10), 30),
     (instr("iadd", dst=R, a=R, b=R, n=10), 10),
+    (instr("merge", dst=R, a=R, b=R, k=10), 30),
     (unary("relu"), 10),
     (unary("clip"), 20),
     (unary("softplus"), 30),

@@ -6,7 +6,18 @@ Scores fall; of equal ones the lower id comes first.  Places that no item fills 
 
 from __future__ import annotations
 
-from xdsl.dialects.builtin import I64, IntegerAttr, StringAttr, SymbolRefAttr, TensorType
+from collections.abc import Sequence
+
+from xdsl.dialects.builtin import (
+    I64,
+    ArrayAttr,
+    FloatAttr,
+    IntegerAttr,
+    StringAttr,
+    SymbolRefAttr,
+    TensorType,
+    f64,
+)
 from xdsl.ir import Attribute, SSAValue
 from xdsl.irdl import irdl_op_definition, operand_def, opt_prop_def, prop_def, result_def, traits_def
 from xdsl.traits import Pure
@@ -84,21 +95,55 @@ class SearchOp(RecOp):
 
 @irdl_op_definition
 class HitsOp(RecOp):
-    """The scores (f32) or the ids (i64) of a list of hits, ``[B, k]``: another name for its memory."""
+    """The scores (f32) or the ids (i64) of a list of hits, ``[B, k]``: another name for its memory.
+
+    ``choice`` is the operator of the model that chooses so (``TopK``, ``ArgMax``, ``ArgMin``), if any; what
+    it chooses by is ``scale`` times the score in the list, then the functions ``after``, the first one first.
+    """
 
     name = "rec.hits"
     x = operand_def(TensorType)
     kind = prop_def(StringAttr)
+    choice = opt_prop_def(StringAttr)
+    scale = opt_prop_def(FloatAttr)
+    after = opt_prop_def(ArrayAttr[StringAttr])
     result = result_def(TensorType)
     traits = traits_def(Pure())
-    assembly_format = "$kind $x attr-dict `:` type($x) `->` type($result)"
+    assembly_format = (
+        "$kind $x (`choice` $choice^)? (`scale` $scale^)? (`after` $after^)? attr-dict "
+        "`:` type($x) `->` type($result)"
+    )
 
-    def __init__(self, kind: str, x: SSAValue) -> None:
-        super().__init__(operands=[x], properties={"kind": StringAttr(kind)}, result_types=[tensor(())])
+    def __init__(
+        self,
+        kind: str,
+        x: SSAValue,
+        *,
+        choice: str | None = None,
+        scale: float | None = None,
+        after: Sequence[str] = (),
+    ) -> None:
+        super().__init__(
+            operands=[x],
+            properties={
+                "kind": StringAttr(kind),
+                "choice": None if choice is None else StringAttr(choice),
+                "scale": None if scale is None else FloatAttr(scale, f64),
+                "after": ArrayAttr(map(StringAttr, after)) if after else None,
+            },
+            result_types=[tensor(())],
+        )
         self.result._type = self.infer()
+
+    def rescale(self, factor: float) -> None:
+        """Scores in the list are smaller by ``factor`` than they were."""
+        if self.scale is not None:
+            self.properties["scale"] = FloatAttr(self.scale.value.data * factor, f64)
 
     def infer(self) -> TensorType[Attribute]:
         kind, dims = checked_kind(self.kind, HITS), shape(self.x)
         if element(self.x) != i32 or len(dims) != 2 or dims[1] < 2 or dims[1] % 2:
             raise VerifyException("a list of hits is i32, scores and as many ids a request")
+        if (self.choice is None) != (self.scale is None):
+            raise VerifyException("choice and scale are set together")
         return tensor((dims[0], dims[1] // 2), f32 if kind == "scores" else i64)

@@ -24,9 +24,11 @@ from cimc.isa.artifact import canonical_json
 from cimc.isa.directory import lines_of
 from cimc.isa.program import ChipSegment, Header, HostSegment, Matrix, Program
 from cimc.isa.verify import verify_program
+from cimc.remarks.corpus_remarks import CorpusRemarks
 from cimc.support.plugins.origin import records
 from cimc.transforms.codegen import emit_cim, emit_rec
 from cimc.transforms.codegen.chip_segment import Segment, Shared
+from cimc.transforms.codegen.searches_of import searched
 from cimc.transforms.schedule.schedule import STAGE_ATTR
 
 EMITTERS = {**emit_cim.EMITTERS, **emit_rec.EMITTERS}
@@ -100,6 +102,9 @@ class _Lowering:
         )  # fmt: skip
         matrices = tuple(self.matrix(m) for m in self.matrices)
         constants = self.shared.constants.array()
+        found = searched(self.function, self.shared)
+        if found:
+            self.data.remark(CorpusRemarks(found))
         return Program(header, tuple(segments), matrices, constants, self.program_data, self.data.remarks)
 
     def matrix(self, op: cim.MatrixOp) -> Matrix:

@@ -213,7 +213,10 @@ class _Rewriter:
         self.data.samples[matrix.symbol] = samples if before is None else np.concatenate([before, samples])
         factor = drive.scale * float(store[symbol(matrix.scales)][0])
         for user in [u.operation for u in op.result.uses]:
-            if isinstance(user, rec.HitsOp) and user.kind.data == "scores":
+            if not isinstance(user, rec.HitsOp):
+                continue
+            user.rescale(factor)
+            if user.kind.data == "scores":
                 hits = rec.HitsOp("scores", user.x)
                 _replace(user, [hits, *rescaled(hits, factor, store, matrix.symbol)])
         _replace(op, searching(op, matrix, drive))

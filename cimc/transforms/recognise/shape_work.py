@@ -36,6 +36,8 @@ def chip_work(function: FuncOp) -> ChipWork:
         if isinstance(op, rec.LinearOp):
             dims = rec.shape(op.x)
             arrays += dims[-1] * op.units.value.data * prod(dims[1:-1])
+        elif isinstance(op, rec.SearchOp):
+            arrays += rec.shape(op.x)[-1] * op.items.value.data
         elif isinstance(op, rec.DotInteractionOp):
             vector += rec.shape(op.x)[-1] * len(rec.unpack(op.lhs))
         elif isinstance(op, rec.MatmulOp):

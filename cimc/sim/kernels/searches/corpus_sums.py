@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cimc.ir.cim import BLOCK_FIELDS, COL0, COLS, ROW0, ROWS
 from cimc.isa.program import Matrix, Program
 from cimc.sim.kernels.dense.mvm import DenseKernel, Inputs
-from cimc.sim.kernels.searches.running_best import Running
+from cimc.sim.kernels.searches.running_best import Sink
 from cimc.support.once import Once
 from cimc.target.spec import Target
 
@@ -39,8 +39,10 @@ class Corpus:
         self.factors, self.biases = of("row_scales"), of("row_biases")
         self._layers: Once[tuple[int, int], DenseKernel] = Once()
 
-    def search(self, x: Inputs, first: int, count: int, best: Running, mode: str, threads: int = 1) -> None:
-        """Let ``best`` see the sums of queries ``x [B, dim]`` with the items of some blocks, in their order.
+    def search(
+        self, x: Inputs, first: int, count: int, sinks: Sequence[Sink], mode: str, threads: int = 1
+    ) -> None:
+        """Let ``sinks`` have the sums of queries ``x [B, dim]`` with the items of some blocks, in order.
 
         Raises:
             ValueError: for queries that the corpus does not take.
@@ -49,7 +51,8 @@ class Corpus:
             layer = self._layers.get(part, lambda key: self._layer(*key))
             product = layer.adc if mode == "adc" else layer.exact
             sums, item = product(x, 0, part[1], threads=threads), int(self.blocks[part[0], ROW0])
-            best.add(sums, item, *self._own(item, sums.shape[1]))
+            for sink in sinks:
+                sink.add(sums, item, *self._own(item, sums.shape[1]))
 
     def _own(self, first: int, count: int) -> tuple[Floats | None, Floats | None]:
         """Factors and biases of some items, as far as they have any."""

@@ -51,6 +51,22 @@ class Running:
         return hits.joined(self.scores, self.ids)
 
 
+class AllScores:
+    """All scores of many requests, ``[requests, items]``: for whoever judges what was chosen."""
+
+    def __init__(self, scores: Floats, width: int = 32, shift: int = 0) -> None:
+        self.scores, self.width, self.shift = scores, width, shift
+
+    def add(self, sums: Ints, first: int, factors: Floats | None, biases: Floats | None) -> None:
+        """Fill in the scores of items ``first ..``; arguments as for :meth:`Running.add`."""
+        made = hits.as_scores(hits.as_sums(sums, self.width, self.shift), factors, biases)
+        self.scores[:, first : first + sums.shape[1]] = made
+
+
+Sink = Running | AllScores
+"""What takes in sums."""
+
+
 def merged(one: Ints, other: Ints) -> Ints:
     """The best of two lists of different items; see :func:`cimc.interpreter.hits.merged`."""
     if backend() != "numba":

@@ -37,7 +37,8 @@ class Scores:
         items: how many.
         scale: other than 0.
         bias: float64 ``[items]``, or None.
-        after: functions of the vector unit whose composition is ``f``, the last one first.
+        after: functions whose composition is ``f``, the last one first: those of the vector unit, and
+            ``softmax`` and ``logsoftmax``.
     """
 
     x: SSAValue
@@ -84,7 +85,7 @@ def scores_of(value: SSAValue, graph: Graph, user: onnx.NodeOp, order_only: bool
         need(axis_of(op, rank, -1 if graph.opset >= 13 else 1) == rank - 1, "shares of another axis")
         found = scores_of(op.inputs[0], graph, op, order_only)
         need(order_only, f"the value of a {op.kind} takes the scores of all items")
-        found.after = ()
+        found.after = (op.kind.lower(), *found.after)
     else:
         found = _shifted(op, graph, order_only)
     need(all(u is user for u in users), "the scores are used elsewhere too")

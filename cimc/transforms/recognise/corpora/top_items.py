@@ -57,7 +57,15 @@ class TopItems(Recogniser):
         shape = (self.graph.rows(op.inputs[0])[0], *(1,) * (len(dims) - 2), k)
         if not top and not keeps_dims(op):
             shape = shape[:-1]
-        chosen = self._shaped(emit.add(rec.HitsOp("ids", hits)), shape, emit)
+        chosen = self._shaped(
+            emit.add(
+                rec.HitsOp(
+                    "ids", hits, choice=op.kind, scale=_factor(found, largest), after=found.after[::-1]
+                )
+            ),
+            shape,
+            emit,
+        )
         if not top:
             return [chosen]
         return [None if order_only else self._values(found, largest, hits, shape, emit), chosen]
@@ -91,7 +99,7 @@ class TopItems(Recogniser):
         self, found: Scores, largest: bool, hits: SSAValue, shape: Sequence[int], emit: Emitter
     ) -> SSAValue:
         value = emit.add(rec.HitsOp("scores", hits))
-        factor = abs(found.scale) * (1.0 if largest else -1.0)
+        factor = _factor(found, largest)
         if factor != 1.0:
             constant = emit.shared(np.array([[factor]], np.float32), "search.scale", 2)
             value = emit.add(rec.BinaryOp("mul", value, constant))
@@ -102,3 +110,8 @@ class TopItems(Recogniser):
     @staticmethod
     def _shaped(value: SSAValue, shape: Sequence[int], emit: Emitter) -> SSAValue:
         return value if len(shape) == 2 else emit.add(rec.ReshapeOp(value, tuple(shape)))
+
+
+def _factor(found: Scores, largest: bool) -> float:
+    """What scores of the search are multiplied with: those of the negated query where smaller is better."""
+    return abs(found.scale) * (1.0 if largest else -1.0)

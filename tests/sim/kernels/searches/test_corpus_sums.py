@@ -21,7 +21,7 @@ def test_parts_of_any_size_give_the_same(dim: int, items: int, monkeypatch: pyte
     (matrix,) = program.matrices
     best = Running(len(x), 7)
     blocks = len(program.data["items.blocks"])
-    Corpus(program, matrix, target).search(x, 0, blocks, best, "exact")
+    Corpus(program, matrix, target).search(x, 0, blocks, [best], "exact")
     sums = x.astype(np.int64) @ program.data["items.data"].astype(np.int64).T
     scores = sums.astype(np.float32) * program.data["items.row_scales"]
     np.testing.assert_array_equal(best.ids, np.argsort(-scores, axis=1, kind="stable")[:, :7])
