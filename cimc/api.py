@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
@@ -15,7 +17,8 @@ from cimc.analysis.access import accesses_of
 from cimc.analysis.shapes.engine import ShapeAnalysis
 from cimc.cost import Cost, estimate
 from cimc.cost.on_chip import OnChip, on_chip
-from cimc.errors import CimcError, PassError, ProgramError
+from cimc.errors import CimcError, PassError, ProgramError, RequestError
+from cimc.frontend.append_search import IDS, SCORES, CorpusFile, append_search
 from cimc.frontend.import_graph import import_model
 from cimc.frontend.preflight import judge
 from cimc.frontend.read.load_model import LoadedModel, load_model
@@ -223,6 +226,37 @@ class Program(Shown):
         notes = () if conditions is None else tuple(conditions.notes(self.target.name))
         return Result(outputs, activity, cost, self.placement, notes)
 
+    def search(
+        self, queries: Any, k: int | None = None, mode: Mode = "adc"
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The best items: ``scores`` float32 ``[B, k]`` and ``ids`` int64 ``[B, k]``, best first.
+
+        Args:
+            queries: an array per input of the model, or one array where it has one input; a single query may
+                lack the axis of requests.
+            k: how many, up to as many as the program keeps; all of these if absent.
+            mode: as for :meth:`run`.
+
+        Raises:
+            RequestError: ``search.none`` for a program that searches nothing, ``search.k`` for another k.
+        """
+        inputs = self.data.header.inputs
+        if {name for name, _ in self.data.header.outputs} != {SCORES, IDS}:
+            raise RequestError(
+                "search.none", "the program gives no scores and ids", hint="compile it with a corpus"
+            )
+        if not isinstance(queries, dict):
+            name, _, shape = inputs[0]
+            array = np.asarray(queries)
+            queries = {name: array[None] if array.ndim == len(shape) - 1 else array}
+        outputs = self.run(queries, mode).outputs
+        kept = outputs[IDS].shape[1]
+        if k is not None and not 1 <= k <= kept:
+            raise RequestError(
+                "search.k", f"k={k}: the program keeps the best {kept}", hint="compile for more"
+            )
+        return outputs[SCORES][:, :k], outputs[IDS][:, :k]
+
     def simulate(
         self,
         requests: Requests,
@@ -299,6 +333,7 @@ def compile(
     limits: Limits | None = None,
     weights: str | None = None,
     outputs: Sequence[str] | None = None,
+    corpus: CorpusFile | None = None,
     trace: str | Path | Trace | None = None,
     after: AfterPass | None = None,
     instrument: Sequence[Instrument] = (),
@@ -323,6 +358,8 @@ def compile(
             note of the program says; outputs then mean nothing, sizes and costs do.
         outputs: compile only what these outputs of the model need, one tower of a two-tower file say; all of
             them if absent.  The program then takes only the inputs that they need.
+        corpus: item vectors to search with the one output, a vector a request; the program then gives
+            ``scores`` and ``ids`` of the best, see :meth:`Program.search`.
         trace: accesses of the tables, or the file that ``cimc trace`` wrote of them; they decide where rows
             are placed instead of those of the calibration requests.
         after: called after each pass with the pass, the module, the context and the seconds taken.
@@ -356,9 +393,9 @@ def compile(
     with host_limits(limits or current_limits()), recording() as sources:
         module, ctx, line = prepare(
             model, target, calib, pipeline,
-            seed=seed, limits=limits, weights=weights, outputs=outputs, trace=trace,
+            seed=seed, limits=limits, weights=weights, outputs=outputs, corpus=corpus, trace=trace,
         )  # fmt: skip
-        with blaming_requests(Path(model), None if outputs or weights else calib):
+        with blaming_requests(Path(model), None if outputs or weights or corpus else calib):
             if judges(line, search):
                 line, tried = search_best(line, module, ctx, search, progress)
                 ctx.pipeline = str(line)
@@ -394,6 +431,7 @@ def prepare(
     limits: Limits | None = None,
     weights: str | None = None,
     outputs: Sequence[str] | None = None,
+    corpus: CorpusFile | None = None,
     trace: str | Path | Trace | None = None,
 ) -> tuple[ModuleOp, CompilerContext, Pipeline]:
     """Everything up to the first pass: the imported module, its context and the parsed pipeline."""
@@ -423,6 +461,8 @@ def prepare(
     if outputs:
         select_outputs(module, outputs, ctx)
         ctx.notes.append(f"compiled for these outputs alone: {', '.join(outputs)}")
+    if corpus is not None:
+        append_search(module, corpus, ctx)
     if calib is not None:
         use_calibration(module, ctx, calib)
     return module, ctx, line

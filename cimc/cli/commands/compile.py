@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         "cimc compile twotower.onnx -o user.cimc --calib requests.npz --select user_vec",
         "cimc compile dlrm.onnx -o dlrm.cimc --calib requests.npz --objective energy --rate 2000000",
         "cimc compile dlrm.onnx -o dlrm.cimc --calib requests.npz --load 128 --p99-us 5 --search 20",
+        "cimc compile twotower.onnx -o feed.cimc --select user_vec --corpus items.npy --top-k 100",
         "cimc compile dlrm.onnx -o dlrm.cimc \\",
         "    --pipeline 'frontend,quantize{weights=4 acts=8},shard,choose-adc-steps,place,schedule,lower'",
     ),
@@ -83,6 +84,16 @@ if TYPE_CHECKING:
     metavar="OUTPUT",
     help="Compile only what this output needs, one tower say; may be repeated.",
 )
+@click.option(
+    "--corpus", type=READ, metavar="ITEMS.npy", help="Search these vectors [items, dim] with the output."
+)
+@click.option("--ids", type=READ, metavar="IDS.npy", help="What items are called; by position if absent.")
+@click.option(
+    "--top-k", type=click.IntRange(min=1), default=100, show_default=True, help="How many items leave."
+)
+@click.option(
+    "--metric", default="ip", show_default=True, help="ip (dot, inner_product), cosine or l2 (l2sq)."
+)
 @click.option("--print-ir-after", metavar="all|NAME,...", help="Print the IR on stderr after these passes.")
 @click.option("--print-locations", is_flag=True, help="Printed IR names the ONNX node of each operation.")
 @click.option(
@@ -111,6 +122,10 @@ def command(
     seed: int,
     weights: str | None,
     select: tuple[str, ...],
+    corpus: Path | None,
+    ids: Path | None,
+    top_k: int,
+    metric: str,
     print_ir_after: str | None,
     print_locations: bool,
     dump_ir: Path | None,
@@ -125,6 +140,7 @@ def command(
     """
     import cimc
     from cimc.cli import output
+    from cimc.frontend.append_search import CorpusFile
     from cimc.instrument import CheckEach, DumpIR, PassProgress, PrintIR, Timings
     from cimc.transforms.passes import DEFAULT_PIPELINE
     from cimc.transforms.pipeline import Pipeline
@@ -136,6 +152,13 @@ def command(
         raise click.UsageError("--check-each compares whole models: leave out --select")
     if load is not None and rate is not None:
         raise click.UsageError("the load is either --load, requests in flight, or --rate, requests a second")
+    if corpus is not None and check_each:
+        raise click.UsageError(
+            "--check-each compares with the model, which searches nothing: leave out --corpus"
+        )
+    if ids is not None and corpus is None:
+        raise click.UsageError("--ids names the items of --corpus, which is not given")
+    items = None if corpus is None else CorpusFile.load(corpus, top_k, metric, ids)
     line = Pipeline.parse(pipeline or DEFAULT_PIPELINE)
     requests = load_requests(calib, max_request_bytes) if calib is not None else None
     times = Timings()
@@ -150,7 +173,7 @@ def command(
         watching += [checks] if checks is not None else []
         program = cimc.compile(
             model, target, requests, line,
-            seed=seed, weights=weights, outputs=select, trace=trace, instrument=watching,
+            seed=seed, weights=weights, outputs=select, corpus=items, trace=trace, instrument=watching,
             objective=objective, load=load, rate=rate, p99_us=p99_us, search=search, progress=advance,
         )  # fmt: skip
     program.save(path)
