@@ -17,10 +17,10 @@ from cimc.isa.certificate import certify, shares
 from cimc.remarks import ConverterRemarks, LayerRanges
 from cimc.support.blas import one_thread
 from cimc.target.spec import Target
-from cimc.transforms.partition import corpus_adc
 from cimc.transforms.partition.adc_quality import layer_ranges
 from cimc.transforms.partition.adc_steps import RANGES, choose_ranges
-from cimc.transforms.partition.shard_corpus import searches_of
+from cimc.transforms.partition.corpora import corpus_adc
+from cimc.transforms.partition.corpora.shard_corpus import searches_of
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ChooseAdcSteps(ModulePass):
     are the finest with which no input can clip.  The certificate says which column sums are converted
     without any loss (:mod:`cimc.isa.certificate`).
 
-    Steps of a corpus are fitted to the items that win (:mod:`cimc.transforms.partition.corpus_adc`).
+    Steps of a corpus are fitted to the items that win (:mod:`cimc.transforms.partition.corpora.corpus_adc`).
 
     Precondition: sharded layers without ADC steps.  Postcondition: every layer has its ``cim.adc``;
     :class:`~cimc.remarks.ConverterRemarks`.

@@ -25,8 +25,9 @@ from cimc.ir.types import symbol
 from cimc.isa.link_widths import WORD_BITS
 from cimc.remarks import ShardingRemarks, TablePooling
 from cimc.target.spec import Target
-from cimc.transforms.partition import pool_or_read, shard_corpus
+from cimc.transforms.partition import pool_or_read
 from cimc.transforms.partition.converter_parallelism import Layer, widths
+from cimc.transforms.partition.corpora import shard_corpus
 from cimc.transforms.place.shard_list import row_block_reads
 
 ArrayGroups = list[tuple[int, int]]
@@ -48,7 +49,7 @@ class Shard(ModulePass):
 
     Items of corpora are stacked ``stack`` groups high (by default as many as an array's rows hold), a shard
     of them a tile; their lists are merged ``fan_in`` at a time (by default what is fastest), and sums cross
-    the bus in ``score_bits`` (:mod:`cimc.transforms.partition.shard_corpus`).
+    the bus in ``score_bits`` (:mod:`cimc.transforms.partition.corpora.shard_corpus`).
 
     Precondition: matrices without blocks.  Postcondition: every matrix has its ``cim.shards``, a table its
     ``cim.pooling``; :class:`~cimc.remarks.ShardingRemarks`.

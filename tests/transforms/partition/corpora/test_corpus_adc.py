@@ -8,7 +8,7 @@ import pytest
 from cimc.metrics.ranking import recall
 from cimc.target.load_target import load_target
 from cimc.transforms.partition.adc_steps import choose_ranges
-from cimc.transforms.partition.corpus_adc import Corpus, clip_free, fit_steps, queries_of, winners
+from cimc.transforms.partition.corpora.corpus_adc import Corpus, clip_free, fit_steps, queries_of, winners
 from tests.searching import found_by, searching
 
 ARRAY = load_target("tsinghua28").array
@@ -55,7 +55,7 @@ def test_the_clip_free_step_holds_for_all_items_of_all_chunks(monkeypatch: pytes
     integers = np.zeros((50, 16), np.int8)
     integers[40] = 112  # one item needs them coarse
     whole = clip_free(integers, plan, ARRAY, 8)
-    monkeypatch.setattr("cimc.transforms.partition.corpus_adc._AT_A_TIME", 7)
+    monkeypatch.setattr("cimc.transforms.partition.corpora.corpus_adc._AT_A_TIME", 7)
     np.testing.assert_array_equal(clip_free(integers, plan, ARRAY, 8), whole)
     assert (whole > clip_free(integers[:40], plan, ARRAY, 8)).any()
 

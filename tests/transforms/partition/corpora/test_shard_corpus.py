@@ -11,7 +11,7 @@ from cimc.errors import PassError
 from cimc.ir import cim
 from cimc.isa.directory import lines_of
 from cimc.target.load_target import load_target
-from cimc.transforms.partition.shard_corpus import corpus_blocks, fan_in_of, stack_of
+from cimc.transforms.partition.corpora.shard_corpus import corpus_blocks, fan_in_of, stack_of
 from tests.searching import corpus_of, searching
 
 TARGET = load_target("tsinghua28")

@@ -1,0 +1,1 @@
+"""Corpora on arrays: shards, lists that are merged, and converter steps."""
