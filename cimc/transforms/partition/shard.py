@@ -47,9 +47,10 @@ class Shard(ModulePass):
     ``converter_parallelism`` is the share of the arrays that tables and layers leave free which layers may
     take to work on more converters at once (:mod:`cimc.transforms.partition.converter_parallelism`).
 
-    Items of corpora are stacked ``stack`` groups high (by default as many as an array's rows hold), a shard
-    of them a tile; their lists are merged ``fan_in`` at a time (by default what is fastest), and sums cross
-    the bus in ``score_bits`` (:mod:`cimc.transforms.partition.corpora.shard_corpus`).
+    Items of corpora are stacked ``stack`` groups high (by default as many as an array's rows hold, or fewer
+    where there is room), a shard of them a tile; their lists are merged ``fan_in`` at a time (by default what
+    is fastest), and sums cross the bus in ``score_bits``
+    (:mod:`cimc.transforms.partition.corpora.shard_corpus`).
 
     Precondition: matrices without blocks.  Postcondition: every matrix has its ``cim.shards``, a table its
     ``cim.pooling``; :class:`~cimc.remarks.ShardingRemarks`.
@@ -121,10 +122,10 @@ class Shard(ModulePass):
 
     def _corpus(self, module: ModuleOp, matrix: cim.CorpusOp, data: CompilerContext, target: Target) -> None:
         """Shard a corpus, and what searches it."""
-        dim = matrix.cols.value.data
-        stack = shard_corpus.stack_of(dim, self.stack, target)
+        items, dim = matrix.rows.value.data, matrix.cols.value.data
         width = _width(matrix.bits.value.data, target)
-        blocks, shards = shard_corpus.corpus_blocks(matrix.rows.value.data, dim, stack, width, target)
+        stack = shard_corpus.stack_of(items, dim, width, self.stack, target)
+        blocks, shards = shard_corpus.corpus_blocks(items, dim, stack, width, target)
         matrix.decide(_shards(matrix, data, target, blocks, stack))
         bus = shard_corpus.bus_of(matrix, self.score_bits)
         if self.fan_in is not None and self.fan_in < 2:

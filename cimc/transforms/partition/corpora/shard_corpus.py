@@ -24,6 +24,8 @@ from cimc.target.spec import Target
 
 Shards = list[tuple[int, int]]
 """First block, and number of blocks, of each tile that holds a part of a corpus."""
+ROOM = 0.25
+"""Share of the arrays up to which a corpus takes whole tiles."""
 FAN_INS = range(2, 17)
 """Lists merged at once that are looked at."""
 
@@ -34,11 +36,14 @@ def searches_of(module: ModuleOp, corpus: str) -> list[cim.SearchOp]:
     return [o for o in found if symbol(o.matrix) == corpus]
 
 
-def stack_of(dim: int, asked: int | None, target: Target) -> int:
-    """Groups of items that share the columns of an array: ``asked``, or as many as its rows hold.
+def stack_of(items: int, dim: int, width: int, asked: int | None, target: Target) -> int:
+    """Groups of ``width`` items that share the columns of an array: ``asked``, or as few as cost nothing.
+
+    As many as the rows of an array hold take the fewest arrays.  Fewer take as many steps in less time, so
+    where the machine has room (:data:`ROOM`) a corpus takes all arrays of the tiles that it needs anyway.
 
     Raises:
-        PassError: ``shard.bad-option`` for more than that.
+        PassError: ``shard.bad-option`` for more than fit.
     """
     most = max(target.array.rows // dim, 1)
     if asked is not None and not 1 <= asked <= most:
@@ -46,14 +51,22 @@ def stack_of(dim: int, asked: int | None, target: Target) -> int:
             "shard.bad-option",
             f"stack={asked}: an array of {target.array.rows} rows holds 1 to {most} groups of items of {dim}",
         )
-    return most if asked is None else asked
+    if asked is not None:
+        return asked
+    groups, each = -(-items // width), target.tile.arrays
+    tiles = -(-groups // (most * each))
+    if tiles * each > ROOM * target.n_arrays:
+        return most
+    return next(stack for stack in range(1, most + 1) if -(-groups // stack) <= tiles * each)
 
 
 def arrays_of(matrix: cim.CorpusOp, asked: int | None, target: Target) -> int:
     """Arrays that a corpus takes; see :func:`stack_of`."""
-    dim, width = matrix.cols.value.data, target.array.cols // target.slices(matrix.bits.value.data)
-    groups = -(-matrix.rows.value.data // max(width, 1))
-    return -(-groups // stack_of(dim, asked, target)) * -(-dim // target.array.rows)
+    items, dim = matrix.rows.value.data, matrix.cols.value.data
+    width = max(target.array.cols // target.slices(matrix.bits.value.data), 1)
+    stack = stack_of(items, dim, width, asked, target)
+    groups = -(-items // width)
+    return -(-groups // stack) * -(-dim // target.array.rows)
 
 
 def corpus_blocks(

@@ -20,7 +20,7 @@ TARGET = load_target("tsinghua28")
 @settings(max_examples=60, deadline=None)
 @given(items=st.integers(1, 40_000), dim=st.sampled_from([1, 64, 100, 512, 513, 2000]))
 def test_blocks_hold_each_number_of_each_item_once(items: int, dim: int) -> None:
-    stack = stack_of(dim, None, TARGET)
+    stack = stack_of(items, dim, 256, None, TARGET)
     blocks, shards = corpus_blocks(items, dim, stack, 256, TARGET)
     area = blocks[:, cim.ROWS].astype(np.int64) * blocks[:, cim.COLS]
     assert int(area.sum()) == items * dim
@@ -40,11 +40,18 @@ def test_blocks_hold_each_number_of_each_item_once(items: int, dim: int) -> None
 
 
 def test_eight_groups_of_64_share_the_columns_of_an_array_of_512_rows() -> None:
-    assert stack_of(64, None, TARGET) == 8
+    assert stack_of(1_000_000, 64, 256, None, TARGET) == 8
     blocks, shards = corpus_blocks(100_000, 64, 8, 256, TARGET)
     assert (len(blocks), len(shards)) == (391, 7)
     assert -(-len(blocks) // 8) == 49  # arrays
     assert lines_of(9, 8, 64).tolist() == [0, 64, 128, 192, 256, 320, 384, 448, 0]
+
+
+@pytest.mark.parametrize(("items", "stack"), [(256, 1), (2048, 1), (2049, 2), (16_384, 8), (100_000, 7)])
+def test_a_corpus_takes_all_arrays_of_the_tiles_that_it_needs(items: int, stack: int) -> None:
+    assert stack_of(items, 64, 256, None, TARGET) == stack
+    tiles = [len(corpus_blocks(items, 64, n, 256, TARGET)[1]) for n in (stack, 8)]
+    assert tiles[0] == tiles[1]
 
 
 def test_a_million_items_of_64_fit_one_chip() -> None:
