@@ -18,7 +18,7 @@ def made(chips: int, instances: int, reduction_tiles: str) -> Program:
     """With chips so small that rows are on all of them, and links so slow that routers are the busiest."""
     module, ctx = dlrm()
     assert ctx.target is not None
-    small = {"array.rows": 64, "array.physical_rows": 64, "array.cols": 64, "tile.arrays": 2}
+    small = {"array.rows": 32, "array.physical_rows": 32, "array.cols": 64, "tile.arrays": 2}
     ctx.target = with_overrides(
         ctx.target, {"system.chips": chips, "chip.mesh": (2, 1), "tile.link_gbps": 1.0, **small}
     )
@@ -28,16 +28,23 @@ def made(chips: int, instances: int, reduction_tiles: str) -> Program:
 
 
 def test_lookups_go_to_chips_without_an_instance() -> None:
-    spread, consumer = (made(9, 2, each) for each in ("spread", "consumer"))
+    spread, consumer = (made(30, 8, each) for each in ("spread", "consumer"))
     (group,) = spread.data.chip_segments[0].copies
-    chips = [{t // spread.target.tiles_per_chip for t in tiles} for tiles in group.instances]
-    assert {0} < chips[0] <= {0, 2, 4, 6}
-    assert {1} < chips[1] <= {1, 3, 5, 7}
+    for number, tiles in enumerate(group.instances):
+        chips = {tile // 2 for tile in tiles}
+        assert {number} < chips <= {number, number + 8, number + 16}
     (group,) = consumer.data.chip_segments[0].copies
-    assert [{t // 2 for t in tiles} for tiles in group.instances] == [{0}, {1}]
+    assert [{tile // 2 for tile in tiles} for tiles in group.instances] == [{n} for n in range(8)]
     requests = dlrm_requests(200, 1)
-    bounds = [p.run(requests, "exact").cost.throughput_rps for p in (spread, consumer)]
-    assert bounds[0] > 1.1 * bounds[1]
+    into = [
+        max(program.run(requests, "exact").cost.busy.get(f"tile {t} router input", 0.0) for t in (0, 1))
+        for program in (spread, consumer)
+    ]
+    assert into[0] < 0.8 * into[1]
+    assert spread.remarks.schedule is not None
+    moved = spread.remarks.schedule.reduction_tiles
+    assert moved is not None
+    assert moved.moved > 0
 
 
 @pytest.mark.parametrize("mode", ["exact", "adc"])
@@ -45,14 +52,19 @@ def test_results_are_the_same(mode: str) -> None:
     requests = dlrm_requests(50, 2)
     one, *others = (
         p.run(requests, mode).outputs  # type: ignore[arg-type]
-        for p in (made(9, 1, "consumer"), made(9, 2, "spread"), made(9, 2, "consumer"), made(12, 3, "spread"))
+        for p in (
+            made(30, 1, "consumer"),
+            made(30, 8, "spread"),
+            made(30, 8, "consumer"),
+            made(30, 5, "spread"),
+        )
     )
     for other in others:
         assert all(value.tobytes() == other[name].tobytes() for name, value in one.items())
 
 
 def test_the_simulation_sees_what_the_cost_model_says() -> None:
-    program, requests = made(9, 2, "spread"), dlrm_requests(100, 3)
+    program, requests = made(30, 8, "spread"), dlrm_requests(100, 3)
     busy = program.run(requests, "exact").cost.busy
     found = program.simulate(requests, Arrivals(in_flight=8))
     seen = {load.name: load.busy_ns / found.requests for load in found.loads}

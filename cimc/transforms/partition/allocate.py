@@ -254,9 +254,10 @@ def _tables(
     options.append((1, 0, _MARGIN * busy, _MARGIN * one, hop_pj(bits[0], _hops(far, target), target)))
     for count in _multiples(target, target.n_tiles)[1:]:
         near = max(target.n_tiles / count, 1.0)
-        for chosen in sorted({len(ns), *(int((ns > share * total / arrays).sum()) for share in _SHARES)}):
-            if not chosen:
-                continue
+        sets = {len(ns), *(int((ns > share * total / arrays).sum()) for share in _SHARES)}
+        if count < target.system.chips:  # room is left for copies of a few of so many arrays
+            sets |= set(_hottest(widths[order], (target.n_arrays - arrays) // count, target))
+        for chosen in sorted(sets - {0}):
             hot, cold = _arrays_of(widths[order[:chosen]], target), _arrays_of(widths[order[chosen:]], target)
             mine = float(ns[:chosen].sum())
             share = mine / total if total > 0 else 1.0
@@ -306,6 +307,13 @@ def _link_ns(bits: float, tiles: float, target: Target) -> float:
 def _hops(tiles: float, target: Target) -> float:
     """Mean hops within a part of the mesh: two thirds of its side."""
     return (2.0 / 3.0) * math.sqrt(min(tiles, target.tiles_per_chip))
+
+
+def _hottest(widths: NDArray[np.int64], spare: int, target: Target) -> list[int]:
+    """How many of the first blocks fill 1, 2, 4, ... arrays, up to ``spare``."""
+    filled = np.cumsum(widths)
+    sizes = [1 << k for k in range(max(spare, 0).bit_length())]
+    return [int(np.searchsorted(filled, arrays * target.array.cols, side="right")) for arrays in sizes]
 
 
 def _worthwhile(

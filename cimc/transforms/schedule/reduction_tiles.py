@@ -126,10 +126,11 @@ def deal_lookups(
     tiles: dict[Operation, int],
     lookups: list[cim.LookupOp],
     beside: list[int],
+    count: int,
     data: CompilerContext,
     target: Target,
 ) -> tuple[dict[Operation, int], MovedLookups | None]:
-    """Deal the ``lookups`` of an instance over the tile that needs their results and tiles ``beside`` it.
+    """Deal the ``lookups`` of each of ``count`` instances over the tile that needs them and tiles ``beside``.
 
     Those have nothing else to do; they are on chips of their own, by whose ports answers come in.  Of the
     lookups whose answers mostly come from other chips anyway the heaviest goes first, each to the tile whose
@@ -139,17 +140,19 @@ def deal_lookups(
         As :func:`spread_reduction_tiles`, of units of the instance alone.
     """
     others, enough = _others(chip, stages, tiles, lookups, target), _busiest_array_ns(chip, data, target)
-    flows = [_flow(op, data, target, turn_0=True) for op in lookups]
+    flows = [_flow(op, data, target) for op in lookups]
+    # rows with several places are at hand, others on the chip of one instance at the most
+    afar = [float(_flow(op, data, target, copied=False).back.sum()) * (1 - 1 / count) for op in lookups]
+    away = {
+        flow.op
+        for flow, far in zip(flows, afar, strict=True)
+        if far > float(flow.back.sum()) - far + flow.result
+    }
     busy = {t: others[:, t].copy() for t in {*(tiles[op] for op in lookups), *beside}}
 
     def work(flow: _Flow, at: int) -> Floats:
-        back = float(flow.back[flow.tile != at].sum())
+        back = float(flow.back.sum())
         return np.array([flow.bag + back, flow.result if at != tiles[flow.op] else 0.0, flow.pooling])
-
-    def crosses(flow: _Flow) -> bool:
-        home = tiles[flow.op] // target.tiles_per_chip
-        far = flow.tile // target.tiles_per_chip != home
-        return float(flow.back[far].sum()) > float(flow.back[~far].sum()) + flow.result
 
     whole = {t: b.copy() for t, b in busy.items()}
     for flow in flows:
@@ -163,7 +166,7 @@ def deal_lookups(
         consumer, size = tiles[flow.op], request_bytes(flow.op.result)
         room = _FILL * target.tile.scratchpad_bytes - size
         reach = {consumer: float((busy[consumer] + work(flow, consumer)).max())}
-        for t in (t for t in beside if held[t] <= room and crosses(flow)):
+        for t in (t for t in beside if held[t] <= room and flow.op in away):
             there = float((busy[t] + work(flow, t)).max())
             reach[t] = max(there, float(busy[consumer][_IN]) + flow.result)
         at = min(reach, key=lambda t: reach[t])
@@ -280,13 +283,14 @@ def _best_move(
     return None if best is None else best[2:]
 
 
-def _flow(op: cim.LookupOp, data: CompilerContext, target: Target, turn_0: bool = False) -> _Flow:
-    """The flow of a lookup: the mean over copies of blocks, or what request 0 sees (``turn_0``)."""
+def _flow(op: cim.LookupOp, data: CompilerContext, target: Target, copied: bool = True) -> _Flow:
+    """The flow of a lookup; without what it asks of blocks that have several places, if not ``copied``."""
     tables = tables_of(cim.matrices_beside([op]))
     matrix = next(m for m in tables if m.symbol == symbol(op.table))
     places, uses = _expected(matrix, data)
-    if turn_0:
-        places, uses = places[: matrix.shards().count], expected_uses(matrix, data)
+    if not copied:
+        several = np.concatenate([np.arange(matrix.shards().count), matrix.replica_table(data.store)[:, 0]])
+        uses = uses * (np.bincount(several)[several] == 1)
     total = float(uses[places[:, cim.COL0] == 0].sum())
     # DRAM and a tile of cells may share a router: they answer apart
     owner = serving_tiles(places, target) * 2 + (residence_of(places) == int(Residence.DRAM))

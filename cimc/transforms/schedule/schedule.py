@@ -30,6 +30,10 @@ from cimc.transforms.schedule.tiling.apply import split_large
 STAGE_ATTR = "cim.stage"
 
 
+_ALL_AT_A_TIME = 0.25
+"""Share of a scratchpad that results of lookups may take while they wait to be sent on."""
+
+
 @dataclass(frozen=True)
 class Schedule(ModulePass):
     """Assign operations to stages and tiles, make communication explicit, allocate scratchpads.
@@ -85,14 +89,14 @@ class Schedule(ModulePass):
             raise InfeasibleError(
                 short, subject=f"schedule{{fill={self._slack.fill} free={self._slack.free}}}"
             )
-        moved, remark = self._moved(chip, stages, tiles, data, target, allowed, beside)
+        moved, remark = self._moved(chip, stages, tiles, data, target, allowed, beside, cim.copies_of(op))
         tiles |= moved
         ordered = False
         if allowed is None:
             hoist(moved)
         else:
             ordered = order_by_start(function, stages, len(allowed), data, target)
-        _communicate(function, stages, tiles, frozenset(moved))
+        _communicate(function, stages, tiles, frozenset(moved) | _apart(chip, stages, tiles, target))
         if ordered and allowed is not None:
             loads_first(function, stages, len(allowed), target)
         try:
@@ -134,10 +138,11 @@ class Schedule(ModulePass):
         target: Target,
         allowed: list[int] | None,
         beside: list[int],
+        count: int,
     ) -> tuple[dict[Operation, int], MovedLookups | None]:
         """Lookups that get another reduction tile than the tile that needs their result.
 
-        Those of an instance may go to tiles ``beside`` it.
+        Those of one of ``count`` instances may go to tiles ``beside`` it.
         """
         if self.reduction_tiles not in ("consumer", "spread"):
             raise PassError(
@@ -147,7 +152,7 @@ class Schedule(ModulePass):
             return {}, None
         lookups = [o for o in chip if isinstance(o, cim.LookupOp) and streamed(o, stages[o], stages)]
         if allowed is not None:
-            return deal_lookups(chip, stages, tiles, lookups, beside, data, target)
+            return deal_lookups(chip, stages, tiles, lookups, beside, count, data, target)
         return spread_reduction_tiles(chip, stages, tiles, lookups, data, target)
 
 
@@ -174,6 +179,24 @@ def assign_stages(function: FuncOp) -> dict[Operation, int]:
 
 def _constant(value: SSAValue) -> bool:
     return isinstance(value.owner, rec.ConstantOp)
+
+
+def _apart(
+    chip: list[Operation], stages: dict[Operation, int], tiles: dict[Operation, int], target: Target
+) -> frozenset[Operation]:
+    """Lookups whose results go to another tile, of tiles that hold these results all at a time.
+
+    A send behind each of them would let every lookup wait for the one before it.
+    """
+    found: dict[tuple[int, int], list[Operation]] = {}
+    for op in chip:
+        if isinstance(op, cim.LookupOp) and streamed(op, stages[op], stages):
+            users = [use.operation for use in op.result.uses]
+            if any(user in tiles and tiles[user] != tiles[op] for user in users):
+                found.setdefault((stages[op], tiles[op]), []).append(op)
+    room = _ALL_AT_A_TIME * target.tile.scratchpad_bytes
+    fits = [ops for ops in found.values() if sum(request_bytes(op.results[0]) for op in ops) <= room]
+    return frozenset(op for ops in fits for op in ops)
 
 
 def _communicate(
