@@ -37,7 +37,7 @@ def test_json_of_compile(tiny: Tiny, tmp_path: Path) -> None:
     found = done.json
     assert set(found) == {
         "output", "bytes", "program", "on_chip", "placement", "certificate", "adc_ranges", "pooling",
-        "timings", "peak_growth", "checks",
+        "search", "timings", "peak_growth", "checks",
     }  # fmt: skip
     assert found["bytes"] == path.stat().st_size
     assert found["program"]["seed"] == 3
