@@ -25,7 +25,7 @@ class _Cut(NamedTuple):
 
 
 def recshard(
-    problem: ShardingProblem, /, *, seed: int, steps: int = 10, deterministic_time: float = 10.0
+    problem: ShardingProblem, /, *, seed: int, steps: int = 10, deterministic_time: float = 4.0
 ) -> tuple[IntArray, str, dict[str, int]]:
     """The mixed-integer program of RecShard (Sethi et al., ASPLOS 2022; known from its abstract) in CP-SAT.
 

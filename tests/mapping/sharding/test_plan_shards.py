@@ -17,9 +17,9 @@ POLICIES = ("neuroshard", "recshard", "torchrec")
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_plans_fit_are_no_better_than_the_best_and_are_equal_again(policy: str, seed: int) -> None:
-    problem = drawn(seed, [3, 2, 1, 1], columns=seed % 2 == 1)
+    problem = drawn(seed, [3, 2, 1], columns=seed % 2 == 1)
     found = plan_shards(problem, policy)
     assert np.all(problem.used(found.chip) <= problem.capacity)
     assert found.bottleneck_ns == pytest.approx(float(problem.times(found.chip).max()))
