@@ -44,6 +44,8 @@ from cimc.workload.first_requests import JaggedInputs
 from cimc.workload.request_file import load_requests
 
 ORDERS, VARIANT_ORDERS = 5, 2
+SCREEN, RUN = 512, 800
+"""Requests of a run that chooses among cells, start and end included, and of one with a steady state."""
 CONSTANTS = {
     f"{name} x{factor:g}": (field, factor)
     for name, field in (("links", "tile.link_gbps"), ("vector lanes", "tile.vector_lanes"))
@@ -52,11 +54,10 @@ CONSTANTS = {
 
 
 class Instance(NamedTuple):
-    """A set of :mod:`bench.mapping.standard` on a target; ``requests`` of each order."""
+    """A set of :mod:`bench.mapping.standard` on a target."""
 
     set: str
     target: str
-    requests: int
 
     @property
     def name(self) -> str:
@@ -65,10 +66,10 @@ class Instance(NamedTuple):
 
 
 INSTANCES = (
-    Instance("small", "tsinghua28", 512),
-    Instance("small", "isaac32", 512),
-    Instance("kaggle1", "tsinghua28", 512),
-    Instance("kaggle", "tsinghua28", 512),
+    Instance("small", "tsinghua28"),
+    Instance("small", "isaac32"),
+    Instance("kaggle1", "tsinghua28"),
+    Instance("kaggle", "tsinghua28"),
 )
 
 
@@ -83,8 +84,8 @@ class Bench:
         )
         self.made: tuple[str, Program] | None = None
 
-    def cell(self, cell: Cell, order: int, constants: str = "") -> Row:
-        """The row of a cell: an ``error``, or its figures on an order of requests."""
+    def cell(self, cell: Cell, order: int, constants: str = "", count: int = SCREEN) -> Row:
+        """The row of a cell: an ``error``, or its figures on ``count`` requests in an order."""
         key = " | ".join((self.instance.name, *cell, constants))
         twin = " | ".join((self.instance.name, *cell._replace(reduction="spread"), constants))
         if self.store.rows.get(twin, {}).get("instances", 1) > 1:
@@ -93,13 +94,12 @@ class Bench:
         row = self.store.rows.get(key) or self._compiled(key, cell, constants)
         if "error" in row:
             return row
-        count = self.instance.requests
         run = f"{self.instance.name} | {row['digest']} | {constants} | {count} requests, order {order}"
         if run not in self.store.rows:
             if self.made is None or self.made[0] != key:
                 self._compile(key, cell, constants)
             assert self.made is not None
-            self.store.add(run, self._simulated(self.made[1], order))
+            self.store.add(run, self._simulated(self.made[1], order, count))
         return {**row, **self.store.rows[run]}
 
     def _compile(self, key: str, cell: Cell, constants: str) -> Program:
@@ -133,18 +133,18 @@ class Bench:
         self.store.add(key, row)
         return row
 
-    def _simulated(self, program: Program, order: int) -> Row:
+    def _simulated(self, program: Program, order: int, count: int) -> Row:
         start = time.process_time()
         inputs = [name for name, _, _ in program.data.header.inputs]
         bags = jagged_in_program(program.data)
-        requests = drawn(self.requests, inputs, bags, self.instance.requests, order)
+        requests = drawn(self.requests, inputs, bags, count, order)
         timing, activity = simulate(program.data, program.target, requests, Arrivals(in_flight=IN_FLIGHT))
         cost = estimate(program.data, program.target, activity)
-        count = timing.requests
-        bound = machine_bounds({load.unit: load.busy_ns / count for load in timing.loads}, program.target)[0]
+        busy = {load.unit: load.busy_ns / timing.requests for load in timing.loads}
+        bound = machine_bounds(busy, program.target)[0]
         return {
-            "throughput_rps": timing.throughput_rps or count / timing.makespan_ns * 1e9,
-            "settled": timing.throughput_rps is not None,
+            "throughput_rps": timing.throughput_rps or timing.requests / timing.makespan_ns * 1e9,
+            "steady": not timing.steady.missing,
             **{f"p{p}_ns": timing.percentile(p) for p in (50, 99)},
             "energy_pj": cost.energy_pj,
             "bottleneck": timing.bottleneck,
@@ -204,7 +204,8 @@ def compare(bench: Bench, orders: int, sensitivity: bool, ablation: bool) -> dic
     own = Cell("default")
     # the default pipeline itself stands for its policy; its other cells are ablations
     best["default"] = own
-    runs = {name: [bench.cell(cell, k) for k in range(orders)] for name, cell in best.items()}
+    runs = {name: [bench.cell(cell, k, count=RUN) for k in range(orders)] for name, cell in best.items()}
+    screened = [bench.cell(own, k)["throughput_rps"] for k in range(VARIANT_ORDERS)]
     rates = {name: [row["throughput_rps"] for row in rows] for name, rows in runs.items()}
     found: dict[str, Any] = {
         "instance": bench.instance.name,
@@ -216,6 +217,7 @@ def compare(bench: Bench, orders: int, sensitivity: bool, ablation: bool) -> dic
                 "relative": mean([a / b for a, b in zip(rates[name], rates["default"], strict=True)]),
                 **{key: runs[name][0][key] for key in ("instances", "places", "chips")},
                 **{key: runs[name][0][key] for key in ("bottleneck", "bound")},
+                "steady": all(row["steady"] for row in runs[name]),
                 **{
                     key: float(np.mean([row[key] for row in runs[name]]))
                     for key in ("p50_ns", "p99_ns", "energy_pj", "bound_rps")
@@ -235,17 +237,17 @@ def compare(bench: Bench, orders: int, sensitivity: bool, ablation: bool) -> dic
         }
     if ablation:
         found["variants"] = {
-            variant: _variant(bench, own._replace(variant=variant), rates["default"]) for variant in VARIANTS
+            variant: _variant(bench, own._replace(variant=variant), screened) for variant in VARIANTS
         }
     return found
 
 
 def _variant(bench: Bench, cell: Cell, default: list[float]) -> dict[str, Any]:
-    rows = [bench.cell(cell, k) for k in range(min(len(default), VARIANT_ORDERS))]
+    rows = [bench.cell(cell, k) for k in range(len(default))]
     if "error" in rows[0]:
         return {"error": rows[0]["error"]}
     energy = float(np.mean([row["energy_pj"] for row in rows]))
-    relative = mean([row["throughput_rps"] / d for row, d in zip(rows, default, strict=False)])
+    relative = mean([row["throughput_rps"] / d for row, d in zip(rows, default, strict=True)])
     return {"relative": relative, "energy_pj": energy}
 
 
