@@ -15,7 +15,7 @@ INNER = """If<then_branch = t2 () => (float[] z3) { z3 = MatMul(h, w) },
 @pytest.mark.parametrize("extent", [1, 3])
 @pytest.mark.parametrize("nested", [False, True])
 def test_a_branch_that_shapes_choose(extent: int, nested: bool) -> None:
-    then = "s = Squeeze(h, k1)\n z = MatMul(s, w)" if not nested else "z = " + INNER
+    then = "s = ReduceSum<keepdims = 0>(h, k1)\n z = MatMul(s, w)" if not nested else "z = " + INNER
     found = fused(
         f"""m (float[B, {extent}, 4] x) => (float[] y) {{
             h = Add(x, x)
