@@ -5,6 +5,8 @@ completions (in a closed loop at least as many as are in flight, which all arriv
 the last arrival.  What remains must be long enough for ten batches: in a closed loop each at least one round
 of all that are in flight; at random arrivals fifty times the requests that an M/M/1 queue takes to forget its
 state, 1 / (1 - sqrt(rho))^2 (Cohen, The Single Server Queue, 1969), ``rho`` the use of the busiest unit.
+And no more may complete than the busiest unit can serve for long: where more do, with the whole interval,
+those that wait for it are still piling up while the others go by.
 """
 
 from __future__ import annotations
@@ -100,6 +102,10 @@ def steady_state(arrivals: Arrivals, arrival: F64, finish: F64, busiest: float) 
         rate = Estimate(1e9 * n / whole) if whole > 0 else None
         return SteadyState(missing, 0, 0, finish - arrival, rate, *_plain(latency))
     rates = rate_estimate(gaps * 1e-9)
+    whole = float(finish.max() - arrival.min())
+    if rates.low is not None and rates.low * busiest * whole > 1e9 * n * (1 + 1e-9):
+        missing = "the run is too short: more complete than the busiest unit serves, whose queue still grows"
+        return SteadyState(missing, 0, 0, finish - arrival, Estimate(1e9 * n / whole), *_plain(latency))
     found = {}
     for p in PERCENTILES:
         found[p] = quantile_estimate(kept, p / 100)

@@ -11,6 +11,8 @@ from cimc.isa.instructions import Ref, instr
 from cimc.timing import Arrivals
 from cimc.timing.steady_state import SteadyState, steady_state
 from tests.cost.cost_programs import program
+from tests.timing.test_dispatch import looks_up
+from tests.timing.test_dispatch import run as looked_up
 from tests.timing.test_simulation import chain, run
 
 SERVICE = 100.0
@@ -120,3 +122,15 @@ def test_a_chip_with_nothing_to_do() -> None:
     found = run(program({}), 500, in_flight=2).steady
     assert (found.missing, found.throughput) == ("the chip has nothing to do", None)
     assert found.to_json()["throughput_rps"] is None
+
+
+def test_a_queue_that_still_grows_is_no_steady_state() -> None:
+    """Long requests pile up at one of twelve instances; while others go by, more complete than it serves."""
+    lengths = np.where(np.arange(1500) % 12 == 1, 40, 1)
+    found = looked_up(looks_up({0: 12, 1: 12}), lengths, "turn", in_flight=100)
+    bound = found.requests * 1e9 / found.loads[0].busy_ns
+    low = found.steady.throughput.low if found.steady.throughput else None
+    assert low is None or low <= bound
+    assert "queue still grows" in found.steady.missing
+    assert found.throughput_rps == pytest.approx(found.requests * 1e9 / found.makespan_ns)
+    assert found.throughput_rps <= bound
