@@ -36,11 +36,11 @@ def dataflow(program: Program, target: Target, activity: Activity | None = None)
 
     * ``host 0``, ``host 1``, ...: the host before each chip segment, and after the last one, with ``nodes``,
       how many of the model's nodes it computes there;
-    * ``layer NAME on tile T``, ``lookup TABLE on tile T``, ``vector work on tile T``, ``transfer on tile T``
-      (numbered where there are several): a run of a tile's instructions.  ``segment``; ``tile``, that of
-      instance 0; ``tiles``, of all ``instances``; ``operand``, the layer or table; ``instructions`` executed;
-      ``ns``, what it takes of all units of a kind together, per request, kind -> ns; ``latency_ns``, its
-      instructions one after the other.
+    * ``layer NAME on tile T``, ``lookup TABLE on tile T``, ``search CORPUS on tile T``, ``vector work on tile
+      T``, ``transfer on tile T`` (numbered where there are several): a run of a tile's instructions.
+      ``segment``; ``tile``, that of instance 0; ``tiles``, of all ``instances``; ``operand``, the layer,
+      table or corpus; ``instructions`` executed; ``ns``, what it takes of all units of a kind together, per
+      request, kind -> ns; ``latency_ns``, its instructions one after the other.
 
     Edges, each with its ``kind``, with ``bits`` per request, and with ``ns``, the ``latency_ns`` of the stage
     that it leaves and the flight of a message:

@@ -11,6 +11,7 @@ from cimc.isa.program import ChipSegment, Program
 
 TAKES = ("load", "loadq", "recv")
 GIVES = ("store", "send")
+_KINDS = {"mvm": "layer", "search": "search", **dict.fromkeys(LOOKUPS, "lookup")}
 
 
 @dataclass
@@ -21,8 +22,9 @@ class Stage:
 
     Attributes:
         tile: as the streams name it.
-        kind: ``layer`` (``mvm``), ``lookup``, ``vector``, or ``transfer`` for one that only passes on.
-        operand: name of the layer or table.
+        kind: ``layer`` (``mvm``), ``lookup``, ``search``, ``vector``, or ``transfer`` for one that only
+            passes on.
+        operand: name of the layer, table or corpus.
         steps: instructions with the iteration of their loop, in order of execution.
     """
 
@@ -59,7 +61,5 @@ def _work(item: Instr, iteration: int, program: Program) -> tuple[str, str]:
     """Kind of stage that an instruction makes, and the matrix that it reads."""
     if item.name in (*TAKES, *GIVES):
         return "transfer", ""
-    if item.name == "mvm" or item.name in LOOKUPS:
-        matrix = program.matrices[item.index("matrix").at(iteration)]
-        return ("layer" if item.name == "mvm" else "lookup"), matrix.name
-    return "vector", ""
+    kind = _KINDS.get(item.name, "vector")
+    return kind, "" if kind == "vector" else program.matrices[item.index("matrix").at(iteration)].name

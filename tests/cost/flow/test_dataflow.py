@@ -19,6 +19,7 @@ from cimc.isa.link_widths import HEADER_BITS
 from cimc.transforms.passes import FRONTEND
 from models.tiny import tiny_dlrm
 from tests.cost.cost_programs import TSINGHUA, dense, layer, load, mvm, program, quant, relu, store
+from tests.searching import corpus_of, searching
 
 ONE_OF_EACH = (
     f"{FRONTEND},quantize,group,shard,choose-adc-steps,place,schedule{{reduction_tiles=spread}},lower"
@@ -128,6 +129,18 @@ def test_it_is_a_plain_graph(tiny: tuple[cimc.Program, cimc.Result]) -> None:
     np.testing.assert_array_less(
         0.0, [d["latency_ns"] for _, d in graph.nodes(data=True) if d["kind"] != "host"]
     )
+
+
+def test_a_search_is_a_stage() -> None:
+    queries = np.random.default_rng(2).normal(0, 1, (8, 16)).astype(np.float32)
+    made, target = searching(corpus_of(300, 16, 1), queries, 6)
+    graph = dataflow(made, target)
+    found = {(d["kind"], d["operand"]) for _, d in graph.nodes(data=True) if d["kind"] == "search"}
+    assert found == {("search", m.name) for m in made.matrices}
+    busy: dict[str, float] = {}
+    for unit, ns in time_program(made, target).busy.items():
+        busy[unit.kind] = busy.get(unit.kind, 0.0) + ns
+    assert totals(graph) == pytest.approx(busy)
 
 
 def test_lookups_need_activity(tiny: tuple[cimc.Program, cimc.Result]) -> None:
