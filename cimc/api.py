@@ -378,14 +378,14 @@ def compile(
 
     Raises:
         CimcError: for a model, target or pipeline that cannot be used.
-        CheckFailed: ``search.p99``, where no candidate keeps the bound on latency.
+        CheckFailed: ``candidates.p99``, where no candidate keeps the bound on latency.
         InternalError: when the compiler refuses what it made of the model: a bug.
     """
     from cimc.compare.blame import blaming_requests
     from cimc.search.search_pipelines import judges, search_best, with_goal
 
     if search < 1:
-        raise PassError("search.option", f"search={search}: at least one candidate, the pipeline itself")
+        raise PassError("candidates.option", f"search={search}: at least one candidate, the pipeline itself")
     if any(each is not None for each in (objective, load, rate, p99_us)):
         line = pipeline if isinstance(pipeline, Pipeline) else Pipeline.parse(pipeline)
         pipeline = with_goal(line, objective, load, rate, p99_us)

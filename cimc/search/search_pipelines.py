@@ -42,7 +42,7 @@ def with_goal(
     """``line`` with these options of its ``allocate``; what is ``None`` stays as it is.
 
     Raises:
-        PassError: ``search.no-allocate``.  What is wrong with the options ``allocate`` says.
+        PassError: ``candidates.no-allocate``.  What is wrong with the options ``allocate`` says.
     """
     options = {"objective": objective, "load": load, "rate": rate, "p99_us": p99_us}
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
@@ -50,7 +50,7 @@ def with_goal(
         return line
     if not any(isinstance(p, Allocate) for p in line.passes):
         raise PassError(
-            "search.no-allocate",
+            "candidates.no-allocate",
             f"{', '.join(given)}: the pipeline has no pass 'allocate', which decides by it",
             hint="put 'allocate' before 'shard' and 'copy' before 'place'",
         )
@@ -117,13 +117,13 @@ def search_best(
 
     Raises:
         CimcError: as ``line``, where it gives no program.
-        CheckFailed: ``search.p99``: no candidate keeps the bound on latency.
+        CheckFailed: ``candidates.p99``: no candidate keeps the bound on latency.
     """
     tell = advance or (lambda done, total, what: None)
     requests = ctx.calibration
     if requests is None:
         raise ctx.no_calibration or CimcError(
-            "search.no-requests", "there are no calibration requests to judge by"
+            "candidates.no-requests", "there are no calibration requests to judge by"
         )
     start = next((n for n, p in enumerate(line.passes) if p.name in _FIRST), 0)
     fork, (copy, own) = _Fork(start), _copy(module, ctx)
@@ -177,7 +177,7 @@ def _judged(
     candidate: Candidate, fitted: Pipeline, ctx: CompilerContext, requests: Requests, goal: Goal
 ) -> TriedPipeline:
     if ctx.program is None or ctx.target is None:
-        raise CimcError("search.no-program", f"pipeline '{fitted}' builds no program")
+        raise CimcError("candidates.no-program", f"pipeline '{fitted}' builds no program")
     found = estimated(ctx.program, ctx.target, requests, goal)
     instances = max((s.period for s in ctx.program.chip_segments), default=1)
     return TriedPipeline(candidate.changes, str(fitted), instances, None, found, None, False)
@@ -222,7 +222,7 @@ def _winner(tried: Sequence[TriedPipeline], goal: Goal) -> int:
     nearest, at = min(played, key=lambda one: (one[0].p99_ns, one[1]))
     what = tried[at].changes or "the pipeline itself"
     raise CheckFailed(
-        "search.p99",
+        "candidates.p99",
         f"none of {len(tried)} candidates keeps a p99 of {goal.p99_ns / 1e3:.6g} us; "
         f"the nearest has {nearest.p99_ns / 1e3:.4g} us at {nearest.throughput_rps:,.4g} requests/s: {what}",
         hint="try more candidates with --search N, a lower load, or a larger target",

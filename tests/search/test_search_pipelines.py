@@ -68,7 +68,7 @@ def test_a_bound_that_nothing_keeps_is_refused_with_the_nearest() -> None:
     module, ctx = dlrm()
     with pytest.raises(CheckFailed, match=r"none of 2 .* of 0\.1 us; the nearest has") as caught:
         search_best(with_goal(LINE, None, None, None, 0.1), module, ctx, 2)
-    assert caught.value.code == "search.p99"
+    assert caught.value.code == "candidates.p99"
     kept, said = search_best(with_goal(LINE, None, None, None, 1000.0), module, ctx, 1)
     assert "p99_us=1000" in str(kept)
     assert said.p99_ns == 1e6
@@ -83,7 +83,7 @@ def test_options_replace_those_of_allocate() -> None:
     assert "rate=" not in str(with_goal(one, None, 8, None, None))
     with pytest.raises(PassError) as caught:
         with_goal(Pipeline.parse("shard,place"), "energy", None, None, None)
-    assert caught.value.code == "search.no-allocate"
+    assert caught.value.code == "candidates.no-allocate"
 
 
 def test_programs_are_the_same_every_time(tiny: Tiny) -> None:
@@ -122,7 +122,7 @@ def test_the_command_line_says_the_same(tiny: Tiny) -> None:
     assert "Search: throughput with 8 in flight" in call(*line, "--search", 1, "--p99-us", 1000).out
     refused = call(*line, "--p99-us", 0.01, "--json")
     assert refused.code == 1
-    assert refused.json["error"]["code"] == "search.p99"
+    assert refused.json["error"]["code"] == "candidates.p99"
     assert call(*line, "--rate", 5).code == 2
     assert call(*line, "--objective", "speed").code == 2
 
@@ -132,4 +132,4 @@ def test_without_requests_there_is_nothing_to_judge_by() -> None:
     ctx.calibration = None
     with pytest.raises(CimcError) as caught:
         search_best(LINE, module, ctx, 2)
-    assert caught.value.code == "search.no-requests"
+    assert caught.value.code == "candidates.no-requests"

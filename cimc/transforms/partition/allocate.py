@@ -29,8 +29,13 @@ from cimc.remarks.allocation_remarks import AllocationRemarks
 from cimc.target.spec import Target
 from cimc.transforms.chosen_options import Choice, ChoosingPass
 from cimc.transforms.partition.copies_of_policy import copies_of_policy
-from cimc.transforms.partition.request_energy import hop_pj, power_of
-from cimc.transforms.partition.request_work import RequestWork, block_reads, request_work
+from cimc.transforms.partition.request_work import (
+    RequestWork,
+    block_reads,
+    hop_pj,
+    power_of,
+    request_work,
+)
 from cimc.transforms.partition.shard import layers_of
 from cimc.transforms.place.pack_arrays import first_fit_count
 from cimc.transforms.place.shard_list import tables_of

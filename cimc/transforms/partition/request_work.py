@@ -1,11 +1,13 @@
 """What a request asks of an instance and of what all share, as far as it is known before anything is placed.
 
 Figures are those of the cost model, in its terms; lookups are expected values over the accesses known to the
-compilation.
+compilation.  Energy has its large terms (arrays, vector units, links); what scratchpads and buses take is
+taken to be in proportion.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +20,15 @@ from cimc.ir import cim, rec
 from cimc.ir.context import CompilerContext
 from cimc.ir.types import symbol
 from cimc.isa.link_widths import HEADER_BITS, WORD_BITS, id_bits
-from cimc.target.spec import Target
+from cimc.mapping.allocation.allocation_problem import Power
+from cimc.target.spec import Constant, Target
+from cimc.transforms.partition.converter_parallelism import Layer
 from cimc.transforms.place.shard_list import Floats, expected_touched, row_block_reads, tables_of
 from cimc.transforms.schedule.chip_operations import is_chip
 from cimc.transforms.schedule.reduction_tiles import lane_operations
+
+_AROUND = 1.15
+"""Energy of a request over that of its arrays, vector units and links: scratchpads, buses, constants."""
 
 
 @dataclass(frozen=True)
@@ -128,3 +135,54 @@ def _reads(table: cim.TableOp, data: CompilerContext, target: Target) -> tuple[f
     """Ids per request, and different blocks of rows that they are in."""
     reads = block_reads(table, data, target)
     return float(reads.sum()), expected_touched(reads)
+
+
+def hop_pj(bits: float, hops: float, target: Target) -> float:
+    """Energy of bits on the mesh."""
+    return bits * hops * float(target.tile.router_pj_per_bit_hop)
+
+
+def power_of(layers: Iterable[Layer], work: RequestWork, target: Target) -> Power:
+    """Dynamic energy of a request but for answers of lookups, and static power of the target's parts."""
+    array, tile = target.array, target.tile
+    pj = 0.0
+    for layer in layers:
+        often = layer.uses * layer.phases
+        columns, blocks = layer.cols * layer.slices, -(-layer.rows // array.rows)
+        pj += often * _activation_pj(columns, layer.rows, blocks, target)
+    for lookup in work.lookups:
+        times = lookup.ids if lookup.single else lookup.touched
+        pj += times * _activation_pj(lookup.cells, 1, 1, target)
+    width, height = target.chip.mesh
+    pj += work.lane_operations * float(tile.vector_op_pj)
+    outside = work.bits_in + work.bits_out + 2 * HEADER_BITS
+    pj += outside * float(target.chip.host_link_pj_per_bit)
+    pj += hop_pj(outside, (width + height) / 3, target)
+    chips = target.system.chips
+    return Power(
+        _AROUND * pj,
+        _mw(target, "array.static_mw"),
+        _mw(target, "tile.scratchpad_static_mw")
+        + _mw(target, "tile.router_static_mw")
+        + _mw(target, "tile.clock_mw")
+        + _mw(target, "tile.vector_lane_static_mw") * tile.vector_lanes,
+        _mw(target, "chip.host_link_static_mw") * chips,
+    )
+
+
+def _activation_pj(columns: int, rows: int, blocks: int, target: Target) -> float:
+    """Energy of one activation of ``rows`` word lines in ``blocks`` arrays, all ``columns`` of cells."""
+    array = target.array
+    steps = -(-columns // array.columns_per_step)
+    converted = columns if array.gate_unused_adc else steps * array.columns_per_step
+    return (
+        steps * rows * float(array.row_pj)
+        + blocks * (converted * float(array.conversion_pj) + steps * float(array.step_pj))
+        + blocks * columns * float(target.tile.shift_add_pj)
+    )
+
+
+def _mw(target: Target, path: str) -> float:
+    """A constant of static power; 0 where the target gives none."""
+    found = {name: value for name, value, _ in target.fields()}.get(path)
+    return float(found) if isinstance(found, Constant) else 0.0

@@ -15,8 +15,7 @@ from cimc.target.overrides import with_overrides
 from cimc.timing import Arrivals
 from cimc.transforms.partition.allocate import Allocate, _multiples
 from cimc.transforms.partition.copies_of_policy import copies_of_policy
-from cimc.transforms.partition.request_energy import power_of
-from cimc.transforms.partition.request_work import LookupWork, block_reads, request_work
+from cimc.transforms.partition.request_work import LookupWork, block_reads, power_of, request_work
 from cimc.transforms.partition.shard import layers_of
 from cimc.transforms.pipeline import Pipeline
 from tests.build import dlrm, dlrm_requests
