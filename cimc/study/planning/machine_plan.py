@@ -332,10 +332,11 @@ class _Classes:
             took.crossing_bits,
             link * at * 1e-9,
             _by_kind(names),
-            tuple(self._classes(spread, target)),
+            tuple(self.classes(spread, target)),
         )
 
-    def _classes(self, spread: Spread, target: Target) -> list[ClassPlan]:
+    def classes(self, spread: Spread, target: Target) -> list[ClassPlan]:
+        """What becomes of each class of tables."""
         items, found = self.items, []
         for number, (each, near) in enumerate(zip(self.model.tables, spread.near, strict=True)):
             mine = items.of == number
@@ -356,6 +357,21 @@ class _Classes:
                 )
             )
         return found
+
+
+def decided(model: Description, target: Target, chips: int) -> tuple[Spread, float]:
+    """What the linear program decides over classes on so many chips, and bits that then cross, per request.
+
+    Raises:
+        InfeasibleError: they cannot hold the model.
+    """
+    items, dense = items_of(model, target), _dense_arrays(model, target)
+    planner, machine = _Classes(model, items, dense, 0, Homes()), _with_chips(target, chips)
+    spread = planner.spread(target, chips)
+    if spread is None:
+        most = machine.n_arrays
+        raise InfeasibleError(Shortage("arrays", most + 1, most, "arrays", (f"--chips {chips + 1}",)))
+    return spread, sum(each.crossing_bits for each in planner.classes(spread, machine))
 
 
 def _with_chips(target: Target, chips: int) -> Target:
