@@ -128,7 +128,10 @@ def decide(
     best: Spread | None = None
     bound = np.inf
     answers = (float(items.answers.sum()) + bits_in) / float(target.tile.link_gbps)
-    for homes in sorted({1, *(max(chips // fewer, 1) for fewer in _FEWER)}, reverse=True):
+    one = _FULL * target.tiles_per_chip * target.tile.arrays
+    most = int((chips * one - float(items.arrays.sum())) / dense_arrays)  # with no copies of rows
+    counts = {1, min(max(most, 1), chips), *(max(chips // fewer, 1) for fewer in _FEWER)}
+    for homes in sorted(counts, reverse=True):
         for each in _MORE if homes == chips else (1,):
             if each * dense_arrays > target.tiles_per_chip * target.tile.arrays:
                 break
