@@ -238,12 +238,12 @@ class Program(Shown):
             mode: as for :meth:`run`.
 
         Raises:
-            RequestError: ``search.none`` for a program that searches nothing, ``search.k`` for another k.
+            RequestError: ``corpus.none`` where nothing is searched, ``corpus.too-many`` for another ``k``.
         """
         inputs = self.data.header.inputs
         if {name for name, _ in self.data.header.outputs} != {SCORES, IDS}:
             raise RequestError(
-                "search.none", "the program gives no scores and ids", hint="compile it with a corpus"
+                "corpus.none", "the program gives no scores and ids", hint="compile it with a corpus"
             )
         if not isinstance(queries, dict):
             name, _, shape = inputs[0]
@@ -253,7 +253,7 @@ class Program(Shown):
         kept = outputs[IDS].shape[1]
         if k is not None and not 1 <= k <= kept:
             raise RequestError(
-                "search.k", f"k={k}: the program keeps the best {kept}", hint="compile for more"
+                "corpus.too-many", f"k={k}: the program keeps the best {kept}", hint="compile for more"
             )
         return outputs[SCORES][:, :k], outputs[IDS][:, :k]
 

@@ -188,7 +188,7 @@ def search_work(item: Instr, tile: int, program: Program, target: Target) -> Wor
     if weight_offset(matrix, target):
         additions += int((items + dims).sum())
     work.count("accumulate.adds", additions)
-    work.count("search.blocks", len(blocks))
+    work.count("searches.blocks", len(blocks))
     lanes = _choose(work, matrix, program, total, k)
     work.count("scratchpad.read_bits", inputs * BYTE)
     vector = math.ceil(lanes / target.tile.vector_lanes) * float(target.tile.vector_op_ns)
@@ -203,7 +203,7 @@ def _choose(work: Work, matrix: Matrix, program: Program, items: int, k: int) ->
     entering = insertions(items, k)
     comparisons = items + entering * math.ceil(math.log2(k + 1))
     lanes = comparisons + items * (2 * own[0] + own[1]) + 2 * entering
-    work.count("search.comparisons", comparisons)
+    work.count("searches.comparisons", comparisons)
     work.count("vector.ops", lanes)
     work.count("vector.ops.search", lanes)
     hit = 2 * WORD_BITS

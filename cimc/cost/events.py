@@ -53,8 +53,8 @@ EVENTS: Mapping[str, str] = MappingProxyType(
             for n in ("bag", "lookup", "lookupw")
         },
         "vector.ops.search": "lane operations of searches: scores, comparisons, lists",
-        "search.blocks": "blocks of corpora driven by searches",
-        "search.comparisons": "comparisons of scores, those of merging lists apart",
+        "searches.blocks": "blocks of corpora driven by searches",
+        "searches.comparisons": "comparisons of scores, those of merging lists apart",
         **{f"{name}.search": f"{text}, by searches" for name, text in _PER_USE.items()},
     }
 )

@@ -39,7 +39,7 @@ def test_stacking_takes_the_same_conversions_in_an_eighth_of_the_arrays() -> Non
             found["array.steps.search"] == (39 * 8 + 1) * 4
         )  # 256 items are 512 columns, the last 16 are 32
         assert found["array.rows_driven"] == (39 * 8 + 1) * 4 * 64
-        assert found["search.blocks"] == 40
+        assert found["searches.blocks"] == 40
     assert events[1]["array.steps"] == events[8]["array.steps"]
 
 
@@ -47,7 +47,7 @@ def test_comparisons_are_one_an_item_and_a_search_for_those_that_enter() -> None
     program, target = made(2048, 10)  # one tile
     found = cost_of(program, target).events
     entering = 10 * (1 + math.log(2048.5 / 10.5))
-    assert found["search.comparisons"] == pytest.approx(2048 + entering * 4)
+    assert found["searches.comparisons"] == pytest.approx(2048 + entering * 4)
     assert found["vector.ops.search"] == pytest.approx(2048 + entering * 6)
     scaled = cost_of(*made(2048, 10, quantize="quantize{item_scales=true}")).events
     assert scaled["vector.ops.search"] == pytest.approx(found["vector.ops.search"] + 2 * 2048)

@@ -74,7 +74,7 @@ def test_one_query_and_fewer_items(tower: Path) -> None:
     np.testing.assert_array_equal(same[0], ids[0, :3])
     with pytest.raises(RequestError, match="keeps the best 10") as caught:
         program.search(FEATURES, k=11)
-    assert caught.value.code == "search.k"
+    assert caught.value.code == "corpus.too-many"
     plain = cimc.compile(tower, calib={"f": FEATURES}, outputs=["user_vec"])
     with pytest.raises(RequestError, match="no scores and ids"):
         plain.search(FEATURES)

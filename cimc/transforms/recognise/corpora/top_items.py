@@ -101,7 +101,7 @@ class TopItems(Recogniser):
         value = emit.add(rec.HitsOp("scores", hits))
         factor = _factor(found, largest)
         if factor != 1.0:
-            constant = emit.shared(np.array([[factor]], np.float32), "search.scale", 2)
+            constant = emit.shared(np.array([[factor]], np.float32), "hits.scale", 2)
             value = emit.add(rec.BinaryOp("mul", value, constant))
         for function in reversed(found.after):
             value = emit.add(rec.UnaryOp(function, value))
