@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from cimc.api import Program
@@ -13,7 +14,7 @@ from cimc.remarks import AllocationRemarks
 from cimc.target.load_target import load_target
 from cimc.target.overrides import with_overrides
 from cimc.timing import Arrivals
-from cimc.transforms.partition.allocate import Allocate, _multiples
+from cimc.transforms.partition.allocate import Allocate, _hottest, _multiples
 from cimc.transforms.partition.copies_of_policy import copies_of_policy
 from cimc.transforms.partition.request_work import LookupWork, block_reads, power_of, request_work
 from cimc.transforms.partition.shard import layers_of
@@ -54,6 +55,12 @@ def test_over_chips_there_is_one_instance_on_some_or_as_many_on_each() -> None:
         (40, 10, [*range(1, 9), 10]),
     ):
         assert _multiples(with_overrides(load_target("tsinghua28"), {"system.chips": chips}), most) == counts
+
+
+def test_of_many_blocks_the_few_hottest_may_be_copied_alone() -> None:
+    target = load_target("tsinghua28")
+    assert _hottest(np.full(100, target.array.cols // 4), 9, target) == [4, 8, 16, 32]
+    assert _hottest(np.full(100, target.array.cols // 4), 0, target) == []
 
 
 def test_more_chips_than_instances_may_have() -> None:
