@@ -31,6 +31,6 @@ CASES = {
         "scratchpad=0.5",
     ),
     "fuller tiles": (ZOO["SASRec"], small("tsinghua28", 320), {"schedule"}, "fill=0.85 free=0.0"),
-    "users in order": (ZOO["DIN, softmax"], small("tsinghua28", 320), {"schedule"}, "fill=0.85 free=0.75"),
+    "users in order": (ZOO["DIN, softmax"], small("tsinghua28", 208), {"schedule"}, "fill=0.8 free=0.5"),
     "both": (ZOO["SASRec"], small("tsinghua28", 256), {"schedule", "demote"}, "fill=0.9 free=0.5"),
 }
