@@ -28,9 +28,16 @@ def checked_arrays(
     hold neither NaN nor infinity; all of them if absent.
 
     Raises:
-        RequestError: ``request.missing-input``, ``request.bad-dtype`` (anything but a lossless conversion),
-            ``request.bad-shape`` or ``request.not-finite``.
+        RequestError: ``request.not-npz`` for what is no mapping of names to arrays, ``request.missing-input``,
+            ``request.bad-dtype`` (anything but a lossless conversion), ``request.bad-shape`` or
+            ``request.not-finite``.
     """
+    if not hasattr(arrays, "keys"):
+        raise RequestError(
+            "request.not-npz",
+            f"arrays by the name of their {what} are needed, not {type(arrays).__name__}",
+            hint="dict(numpy.load(FILE)) gives those of a file",
+        )
     found: Arrays = {}
     for name, dtype, shape in inputs:
         if name not in arrays:
