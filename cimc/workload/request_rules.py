@@ -28,7 +28,7 @@ def checked_arrays(
     hold neither NaN nor infinity; all of them if absent.
 
     Raises:
-        RequestError: ``request.not-npz`` for what is no mapping of names to arrays, ``request.missing-input``,
+        RequestError: ``request.not-npz`` for what is no mapping of arrays, ``request.missing-input``,
             ``request.bad-dtype`` (anything but a lossless conversion), ``request.bad-shape`` or
             ``request.not-finite``.
     """
