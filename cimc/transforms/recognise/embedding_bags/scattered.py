@@ -98,8 +98,9 @@ class ScatteredBag(SegmentBag):
         sizes = emit.node("ScatterElements", [none, numbers, each], [batch], i64, added)
         axis = emit.constant(np.array(0, np.int64))
         offsets = emit.node("CumSum", [sizes, axis], [batch], i64, {"exclusive": IntegerAttr(1, i64)})
-        # numbers below 0 count from the end
-        positive = emit.node("Mod", [numbers, requests], [count], i64)
+        # numbers below 0 count from the end; onnxruntime refuses a division by 0 even of no numbers
+        divisor = emit.node("Max", [requests, one], [1], i64)
+        positive = emit.node("Mod", [numbers, divisor], [count], i64)
         upwards = {"axis": IntegerAttr(0, i64), "largest": IntegerAttr(0, i64)}
         order = emit.nodes("TopK", [positive, length], [count], (i64, i64), upwards)[1]
         return order, offsets

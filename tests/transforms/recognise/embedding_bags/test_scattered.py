@@ -65,6 +65,11 @@ def test_any_segments(batch: int, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_batches_of_no_requests(form: str) -> None:
+    built(form).check(inputs([], batch=0))
+
+
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("seg", [[0, 6], [-7, 1]])
 def test_segments_out_of_range_are_refused_as_by_the_model(form: str, seg: list[int]) -> None:
     found = built(form)
