@@ -251,7 +251,7 @@ class Program(Shown):
             queries = {name: array[None] if array.ndim == len(shape) - 1 else array}
         outputs = self.run(queries, mode).outputs
         kept = outputs[IDS].shape[1]
-        if k is not None and not 1 <= k <= kept:
+        if k is not None and not (isinstance(k, (int, np.integer)) and 1 <= k <= kept):
             raise RequestError(
                 "corpus.too-many", f"k={k}: the program keeps the best {kept}", hint="compile for more"
             )

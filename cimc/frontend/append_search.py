@@ -22,7 +22,7 @@ from cimc.errors import Location, RequestError
 from cimc.ir.context import CompilerContext
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.attributes import dense_from_array
-from cimc.ir.types import element_from_dtype, i64, shape_of, tensor
+from cimc.ir.types import element_from_dtype, element_of, i64, is_float, shape_of, tensor
 from cimc.support.io.streaming import blocks
 
 METRICS = {
@@ -34,6 +34,8 @@ METRICS = {
     "l2sq": "l2",
 }
 """Names of metrics, as users of search libraries know them."""
+_LONGEST = 1e30
+"""The largest half of a squared length, as of whatever is quantised."""
 SCORES, IDS = "scores", "ids"
 """Outputs of a model with a search."""
 
@@ -61,7 +63,7 @@ class CorpusFile:
         Raises:
             RequestError: ``corpus.unreadable`` or ``corpus.bad``.
         """
-        names = None if ids is None else np.asarray(_mapped(ids))
+        names = None if ids is None else _mapped(ids)
         made = cls(_mapped(path), k, metric, names)
         made.check(Location(file=str(path)))
         return made
@@ -72,17 +74,24 @@ class CorpusFile:
         Raises:
             RequestError: ``corpus.bad``.
         """
+        for what, given in (("items", self.vectors), ("ids", self.ids)):
+            if given is not None and type(given) not in (np.ndarray, np.memmap):
+                raise _bad(f"{what} are a numpy array, not {type(given).__name__}", where)
         items = self.vectors.shape[0] if self.vectors.ndim else 0
         if self.vectors.ndim != 2 or self.vectors.dtype.kind != "f" or not self.vectors.size:
             raise _bad(
                 f"items are float [items, dim], not {self.vectors.dtype} {list(self.vectors.shape)}", where
             )
-        if self.metric not in METRICS:
+        if self.metric not in list(METRICS):
             raise _bad(f"metric '{self.metric}' is none of {', '.join(METRICS)}", where)
+        if not isinstance(self.k, (int, np.integer)):
+            raise _bad(f"k={self.k!r} is no whole number", where)
         if not 1 <= self.k <= items:
             raise _bad(f"the best {self.k} of {items} items: k is 1 to their number", where)
         if self.ids is not None and (self.ids.dtype.kind not in "iu" or self.ids.shape != (items,)):
             raise _bad(f"ids are {items} integers, not {self.ids.dtype} {list(self.ids.shape)}", where)
+        if self.ids is not None and self.ids.max() > np.iinfo(np.int64).max:
+            raise _bad(f"ids are int64, and {self.ids.max()} is too large for that", where)
 
 
 def _bad(why: str, where: Location | None) -> RequestError:
@@ -90,12 +99,17 @@ def _bad(why: str, where: Location | None) -> RequestError:
 
 
 def _mapped(path: Path) -> NDArray[Any]:
+    where = Location(file=str(path))
     try:
-        found: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, EOFError) as error:
+        raise RequestError("corpus.unreadable", f"no array: {error}", location=where) from None
+    except Exception:  # numpy's advice is to trust the file; a damaged archive has errors of its own
+        found = None
+    if not isinstance(found, np.ndarray):
         raise RequestError(
-            "corpus.unreadable", f"no array: {error}", location=Location(file=str(path))
-        ) from None
+            "corpus.unreadable", "no single array of numbers, as numpy.save writes it (.npy)", location=where
+        )
     return found
 
 
@@ -107,12 +121,17 @@ def append_search(module: ModuleOp, corpus: CorpusFile, ctx: CompilerContext) ->
     Raises:
         RequestError: ``corpus.bad`` for a corpus that does not fit the vector.
     """
+    if not isinstance(corpus, CorpusFile):
+        raise _bad(f"a corpus is a CorpusFile, not {type(corpus).__name__}", None)
     corpus.check()
     function = next(op for op in module.body.block.ops if isinstance(op, FuncOp))
     end = function.body.block.last_op
     assert isinstance(end, ReturnOp)
     dims = shape_of(end.arguments[0].type) if len(end.arguments) == 1 else None
     dim = corpus.vectors.shape[1]
+    element = element_of(end.arguments[0].type) if len(end.arguments) == 1 else None
+    if element is not None and not is_float(element):
+        raise RequestError("corpus.bad", "the output that is searched with holds no floats")
     if dims is None or len(dims) != 2 or dims[1] not in (dim, -1):
         raise RequestError(
             "corpus.bad",
@@ -155,13 +174,13 @@ class _Builder:
     def search(self, x: SSAValue, corpus: CorpusFile, metric: str) -> list[SSAValue]:
         """Scores and ids."""
         batch, row = _batch(x), tensor((_batch(x), corpus.vectors.shape[1]))
-        vectors = corpus.vectors
+        vectors = floats(corpus.vectors)
         if metric == "cosine":
             x, vectors = self.node("LpNormalization", [x], [row], axis=1, p=2)[0], normalised(vectors)
-        items, count = self.stored("items", floats(vectors)), len(vectors)
+        items, count = self.stored("items", vectors), len(vectors)
         operands = [x, items]
         if metric == "l2":  # |x - c|^2 = |x|^2 - 2 (x c - |c|^2 / 2)
-            operands.append(self.stored("bias", (-0.5 * squares(vectors)).astype(np.float32)))
+            operands.append(self.stored("bias", _bias(vectors)))
         (scores,) = self.node("Gemm", operands, [tensor((batch, count))], transB=1)
         k = self.small("k", np.array([corpus.k], np.int64))
         kinds: list[Attribute] = [tensor((batch, corpus.k)), tensor((batch, corpus.k), i64)]
@@ -186,8 +205,31 @@ def _batch(value: SSAValue) -> int:
 
 
 def floats(vectors: NDArray[Any]) -> NDArray[Any]:
-    """As float32; what is that already stays a memory map."""
-    return vectors if vectors.dtype == np.float32 else vectors.astype(np.float32)
+    """As float32; what is that already stays a memory map.
+
+    Raises:
+        RequestError: ``corpus.bad`` for numbers that float32 lacks.
+    """
+    if vectors.dtype == np.float32:
+        return vectors
+    with np.errstate(over="ignore"):
+        found = vectors.astype(np.float32)
+    if not np.isfinite(found).all():
+        raise _bad("items hold NaN, infinity, or numbers that are too large for float32", None)
+    return found
+
+
+def _bias(vectors: NDArray[Any]) -> NDArray[np.float32]:
+    """What a score of ``l2`` lacks beside the product, float32 ``[items]``.
+
+    Raises:
+        RequestError: ``corpus.bad`` for an item whose squared length float32 does not hold.
+    """
+    found = 0.5 * squares(vectors)
+    worst = int(np.argmax(found))
+    if found[worst] > _LONGEST:
+        raise _bad(f"item {worst} is too long for squared distances in float32", None)
+    return (-found).astype(np.float32)
 
 
 def squares(vectors: NDArray[Any]) -> NDArray[np.float64]:

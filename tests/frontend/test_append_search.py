@@ -75,6 +75,8 @@ def test_one_query_and_fewer_items(tower: Path) -> None:
     with pytest.raises(RequestError, match="keeps the best 10") as caught:
         program.search(FEATURES, k=11)
     assert caught.value.code == "corpus.too-many"
+    with pytest.raises(RequestError, match=r"k=1\.5"):
+        program.search(FEATURES, k=1.5)  # type: ignore[arg-type]
     plain = cimc.compile(tower, calib={"f": FEATURES}, outputs=["user_vec"])
     with pytest.raises(RequestError, match="no scores and ids"):
         plain.search(FEATURES)
@@ -89,6 +91,16 @@ def test_one_query_and_fewer_items(tower: Path) -> None:
         (CorpusFile(VECTORS.astype(np.int8), 5), "items are float"),
         (CorpusFile(VECTORS, 5, "ip", np.arange(399)), "ids are 400 integers"),
         (CorpusFile(VECTORS[:, :8], 5), "vectors of 8 numbers"),
+        (CorpusFile(VECTORS.astype(np.float64) * 1e300, 5), "too large for float32"),
+        (CorpusFile(VECTORS.astype(np.float64) * 1e300, 5, "cosine"), "too large for float32"),
+        (VECTORS, "a corpus is a CorpusFile, not ndarray"),
+        (CorpusFile(VECTORS.tolist(), 5), "items are a numpy array, not list"),
+        (CorpusFile(np.ma.array(VECTORS), 5), "items are a numpy array, not MaskedArray"),
+        (CorpusFile(VECTORS, 5, "ip", list(range(400))), "ids are a numpy array, not list"),  # type: ignore[arg-type]
+        (CorpusFile(VECTORS, 5, "ip", np.arange(400, dtype=np.uint64) + 2**63), "too large"),  # type: ignore[arg-type]
+        (CorpusFile(VECTORS, 5.0), "k=5.0 is no whole number"),  # type: ignore[arg-type]
+        (CorpusFile(VECTORS, 5, ["ip"]), "is none of"),  # type: ignore[arg-type]
+        (CorpusFile(VECTORS * np.float32(1e20), 5, "l2"), "too long for squared distances"),
     ],
 )
 def test_corpora_that_do_not_fit(tower: Path, corpus: CorpusFile, why: str) -> None:
@@ -100,6 +112,21 @@ def test_corpora_that_do_not_fit(tower: Path, corpus: CorpusFile, why: str) -> N
 def test_a_model_of_several_outputs_needs_a_choice(tower: Path) -> None:
     with pytest.raises(RequestError, match="gives 2 outputs"):
         cimc.compile(tower, calib={"f": FEATURES}, corpus=CorpusFile(VECTORS, 5))
+
+
+def test_a_query_holds_floats(tmp_path: Path) -> None:
+    path = tmp_path / "whole.onnx"
+    text = f"m (float[B, 8] f) => (int64[B, {DIM}] u) {{ v = MatMul(f, w)\n u = Cast<to = 7>(v) }}"
+    path.write_bytes(model(text, {"w": WEIGHT}).SerializeToString())
+    with pytest.raises(RequestError, match="holds no floats"):
+        cimc.compile(path, calib={"f": FEATURES}, corpus=CorpusFile(VECTORS, 5))
+
+
+@pytest.mark.parametrize("option", ["--top-k=5", "--metric=l2"])
+def test_how_to_search_needs_what_is_searched(tower: Path, tmp_path: Path, option: str) -> None:
+    failed = call("compile", str(tower), "-o", str(tmp_path / "o.cimc"), option)
+    assert failed.code == 2
+    assert "--corpus is searched, which is not given" in failed.err
 
 
 def test_from_the_command_line(tower: Path, tmp_path: Path) -> None:
@@ -117,11 +144,21 @@ def test_from_the_command_line(tower: Path, tmp_path: Path) -> None:
     assert "metric 'hamming'" in failed.err
 
 
-def test_unreadable_files_are_named(tmp_path: Path) -> None:
-    (tmp_path / "items.npy").write_text("no array")
+@pytest.mark.parametrize("content", ["text", "archive", "damaged", "nothing"])
+@pytest.mark.parametrize("what", ["items", "ids"])
+def test_unreadable_files_are_named(tmp_path: Path, content: str, what: str) -> None:
+    good, bad = tmp_path / "good.npy", tmp_path / "bad.npy"
+    np.save(good, VECTORS)
+    np.savez(tmp_path / "bad.npz", a=VECTORS)
+    archive = (tmp_path / "bad.npz").read_bytes()
+    texts = {"text": b"no array", "archive": archive, "damaged": archive[:400], "nothing": b""}
+    bad.write_bytes(texts[content])
     with pytest.raises(RequestError) as caught:
-        CorpusFile.load(tmp_path / "items.npy", 5)
+        CorpusFile.load(bad if what == "items" else good, 5, ids=bad if what == "ids" else None)
     assert caught.value.code == "corpus.unreadable"
+    assert "allow_pickle" not in caught.value.message
+    assert caught.value.location is not None
+    assert caught.value.location.file == str(bad)
 
 
 def test_lengths_are_taken_block_by_block() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cimc.cli import options
-from cimc.cli.number_options import POSITIVE
+from cimc.cli.number_options import POSITIVE, RATE
 from cimc.cli.path_options import READ, WRITTEN, Command, WrittenFolder
 
 if TYPE_CHECKING:
@@ -64,7 +64,9 @@ if TYPE_CHECKING:
     metavar="N",
     help="Requests in flight that it is for.  [default: 64; of latency 1]",
 )
-@click.option("--rate", type=POSITIVE, metavar="R", help="Requests a second that arrive, instead of --load.")
+@click.option(
+    "--rate", type=RATE, metavar="R", help="Requests a second that arrive (2000000, 2M), instead of --load."
+)
 @click.option(
     "--p99-us", type=POSITIVE, metavar="US", help="Refuse a program whose simulated p99 latency is longer."
 )
@@ -89,11 +91,12 @@ if TYPE_CHECKING:
 )
 @click.option("--ids", type=READ, metavar="IDS.npy", help="What items are called; by position if absent.")
 @click.option(
-    "--top-k", type=click.IntRange(min=1), default=100, show_default=True, help="How many items leave."
+    "--top-k",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many items leave.  [default: 100; x>=1]",
 )
-@click.option(
-    "--metric", default="ip", show_default=True, help="ip (dot, inner_product), cosine or l2 (l2sq)."
-)
+@click.option("--metric", metavar="M", help="ip (dot, inner_product), cosine or l2 (l2sq).  [default: ip]")
 @click.option("--print-ir-after", metavar="all|NAME,...", help="Print the IR on stderr after these passes.")
 @click.option("--print-locations", is_flag=True, help="Printed IR names the ONNX node of each operation.")
 @click.option(
@@ -124,8 +127,8 @@ def command(
     select: tuple[str, ...],
     corpus: Path | None,
     ids: Path | None,
-    top_k: int,
-    metric: str,
+    top_k: int | None,
+    metric: str | None,
     print_ir_after: str | None,
     print_locations: bool,
     dump_ir: Path | None,
@@ -156,9 +159,10 @@ def command(
         raise click.UsageError(
             "--check-each compares with the model, which searches nothing: leave out --corpus"
         )
-    if ids is not None and corpus is None:
-        raise click.UsageError("--ids names the items of --corpus, which is not given")
-    items = None if corpus is None else CorpusFile.load(corpus, top_k, metric, ids)
+    for name, given in (("--ids", ids), ("--top-k", top_k), ("--metric", metric)):
+        if given is not None and corpus is None:
+            raise click.UsageError(f"{name} says how --corpus is searched, which is not given")
+    items = None if corpus is None else CorpusFile.load(corpus, top_k or 100, metric or "ip", ids)
     line = Pipeline.parse(pipeline or DEFAULT_PIPELINE)
     requests = load_requests(calib, max_request_bytes) if calib is not None else None
     times = Timings()

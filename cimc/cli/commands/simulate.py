@@ -8,7 +8,7 @@ from typing import Literal
 import click
 
 from cimc.cli import options
-from cimc.cli.number_options import POSITIVE
+from cimc.cli.number_options import POSITIVE, RATE
 from cimc.cli.path_options import READ, WRITTEN, Command
 
 
@@ -27,7 +27,7 @@ from cimc.cli.path_options import READ, WRITTEN, Command
 @click.argument("program", type=READ)
 @click.option("--inputs", type=READ, required=True, metavar="REQ.npz", help="Arrays named after the inputs.")
 @click.option("--in-flight", type=click.IntRange(min=1), metavar="N", help="Requests under way at any time.")
-@click.option("--rate", type=POSITIVE, metavar="R", help="Requests per second.")
+@click.option("--rate", type=RATE, metavar="R", help="Requests per second, such as 250000, 250k or 10M.")
 @click.option(
     "--arrivals",
     type=click.Choice(["fixed", "poisson"]),
