@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from cimc.cost import Cost, estimate
+from cimc.errors import CimcError
 from cimc.ir.context import Requests
 from cimc.isa.jagged import jagged_in_program
 from cimc.isa.program import Program
@@ -23,6 +24,8 @@ SAMPLE = 256
 _ROUNDS = 24
 """So many times the requests in flight are simulated, for a steady state, and at least :data:`_LEAST`."""
 _LEAST = 1024
+_MOST = 262_144
+"""More are not simulated: they take minutes, and memory for all their ids."""
 
 
 def estimated(program: Program, target: Target, requests: Requests, goal: Goal) -> EstimatedFigures:
@@ -46,8 +49,18 @@ def estimated(program: Program, target: Target, requests: Requests, goal: Goal) 
 def simulated(
     program: Program, target: Target, requests: Requests, goal: Goal, seed: int
 ) -> SimulatedFigures:
-    """What a simulation of calibration requests, as many as it takes, shows at the load of ``goal``."""
+    """What a simulation of calibration requests, as many as it takes, shows at the load of ``goal``.
+
+    Raises:
+        CimcError: ``candidates.load``: a steady state takes more requests than are simulated.
+    """
     least = max(_LEAST, _ROUNDS * goal.in_flight)
+    if least > _MOST:
+        raise CimcError(
+            "candidates.load",
+            f"{goal.in_flight:,} requests in flight is more than is simulated, {_MOST // _ROUNDS:,}",
+            hint="give a lower --load or --rate, or leave out --p99-us and --search",
+        )
     arrivals = (
         Arrivals("poisson", rate=goal.rate * 1e9, seed=seed)
         if goal.rate

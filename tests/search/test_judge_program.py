@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cimc.api import Program
+from cimc.errors import CimcError
 from cimc.mapping.allocation.goal import Goal
 from cimc.search.judge_program import estimated, simulated
 from cimc.timing import Arrivals
@@ -37,3 +38,11 @@ def test_figures() -> None:
     assert open_loop.energy_pj > played.energy_pj  # leaks for longer
     late = estimated(program.data, program.target, requests, Goal("latency", rate=1.0))
     assert (late.value, late.p99_ns) == (None, None)
+
+
+def test_loads_that_no_simulation_settles_are_refused() -> None:
+    module, ctx = dlrm()
+    Pipeline.parse(LINE).run(module, ctx)
+    with pytest.raises(CimcError, match="1,000,000,000,000 requests in flight is more") as caught:
+        simulated(ctx.program, ctx.target, dlrm_requests(4, 1), Goal("throughput", 10**12), 0)  # type: ignore[arg-type]
+    assert caught.value.code == "candidates.load"

@@ -93,6 +93,14 @@ class Kind:
     ) -> CimcError:
         """What validation found, as one error; ``lines`` maps paths to source lines where known."""
         details: list[Any] = list(error.errors(include_url=False))
+        places = [detail["loc"] for detail in details]
+        # a list whose elements are wrong is not "too short" besides
+        details = [
+            detail
+            for detail in details
+            if detail["type"] != "too_short"
+            or not any(place[: len(detail["loc"])] == detail["loc"] != place for place in places)
+        ]
         problems = [self._problem(detail, lines) for detail in details[:_SHOWN_PROBLEMS]]
         if len(details) > _SHOWN_PROBLEMS:
             problems.append(f"and {len(details) - _SHOWN_PROBLEMS} more")

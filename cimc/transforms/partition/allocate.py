@@ -157,7 +157,7 @@ class Allocate(ChoosingPass):
         elif (self.load is not None and self.load < 1) or self.most < 0:
             wrong = "load is at least 1, and most at least 0"
         elif not all(1e-3 <= given <= 1e12 for given in (self.rate, self.p99_us) if given is not None):
-            wrong = "rate and p99_us are at least 0.001"
+            wrong = "rate and p99_us lie between 0.001 and 1e12"
         for name, value in _FIXED.items():
             if getattr(self, name) not in (None, value):
                 wrong = f"{name}={getattr(self, name)} is not {value}"
