@@ -63,6 +63,9 @@ def command(
     from cimc.study.planning.plan_tables import plan_blocks
     from cimc.target.load_target import load_target
 
+    for name, given in (("--trace", trace), ("--weights", weights)):
+        if given is not None and model.suffix != ".onnx":
+            raise click.UsageError(f"{name} goes with an ONNX model; a description says all that it needs")
     chosen = load_target(target)
     what = described(model, trace, weights)
     if save is not None:

@@ -27,10 +27,11 @@ KIND = Kind("plan", DOCS, PlanError, "plan.unreadable", "plan.syntax", "plan.inv
 
 Width = Annotated[int, Field(strict=True, ge=1, le=1 << 20)]
 Widths = Annotated[tuple[Width, ...], Field(min_length=1, max_length=64)]
-Exponent = Annotated[float, Field(ge=0.0, le=4.0, allow_inf_nan=False)]
-Reads = Annotated[float, Field(gt=0.0, le=65536.0, allow_inf_nan=False)]
-Bags = tuple[Annotated[float, Field(ge=0.0, le=65536.0)], Annotated[float, Field(ge=0.0, le=1.0)]]
-Step = tuple[Annotated[float, Field(gt=0.0)], Annotated[float, Field(ge=0.0, le=1.0)]]
+Exponent = Annotated[float, Field(strict=True, ge=0.0, le=4.0, allow_inf_nan=False)]
+Reads = Annotated[float, Field(strict=True, gt=0.0, le=65536.0, allow_inf_nan=False)]
+Share = Annotated[float, Field(strict=True, ge=0.0, le=1.0)]
+Bags = tuple[Annotated[float, Field(strict=True, ge=0.0, le=65536.0)], Share]
+Step = tuple[Annotated[float, Field(strict=True, gt=0.0)], Share]
 
 
 class TableClass(Spec):

@@ -18,7 +18,14 @@ def written(folder: Path, text: str = TEXT) -> Path:
 
 @pytest.mark.parametrize(
     "wrong",
-    [("rows: 700", "rows: -7"), ("skew: 1.05", "skew: many"), ("count: 1", "colour: 1"), ("dense", "thick")],
+    [
+        ("rows: 700", "rows: -7"),
+        ("skew: 1.05", "skew: many"),
+        ("skew: 1.05", "skew: true"),
+        ("skew: 1.05", 'skew: "1"'),
+        ("count: 1", "colour: 1"),
+        ("dense", "thick"),
+    ],
 )
 def test_descriptions_that_are_none(tmp_path: Path, wrong: tuple[str, str]) -> None:
     found = call("plan", written(tmp_path, TEXT.replace(*wrong)))
@@ -32,3 +39,19 @@ def test_what_is_no_rate_or_machine(tmp_path: Path) -> None:
     assert call("plan", path, "--rate", "-3").code == 2
     assert call("plan", path, "--chips", "0").code == 2
     assert call("plan", tmp_path / "nothing.yaml").code == 2
+
+
+@pytest.mark.parametrize("option", ["--trace", "--weights"])
+def test_what_only_models_need(tmp_path: Path, option: str) -> None:
+    path = written(tmp_path)
+    found = call("plan", path, option, path)
+    assert found.code == 2
+    assert f"{option} goes with an ONNX model" in found.err
+
+
+def test_a_wrong_element_is_reported_once(tmp_path: Path) -> None:
+    found = call("plan", written(tmp_path, TEXT.split("tables:")[0] + "tables:\n  - {name: a, rows: -7}\n"))
+    assert "tables[0].rows" in found.err
+    assert "at least 1 item" not in found.err
+    none = call("plan", written(tmp_path, TEXT.split("tables:")[0] + "tables: []\n"))
+    assert "at least 1 item" in none.err
