@@ -39,7 +39,7 @@ class MachineGraph(Shown, nx.DiGraph):  # type: ignore[misc]  # networkx has no 
             port: number of the port.
 
         Raises:
-            KeyError: for a node that the machine does not have, or that sends nothing.
+            KeyError: for a node or port that the machine does not have, or a node that sends nothing.
         """
         if source == dest:
             return [source]
@@ -77,6 +77,8 @@ class MachineGraph(Shown, nx.DiGraph):  # type: ignore[misc]  # networkx has no 
         """The tile of the port that ``tile`` uses."""
         node, ports = self.nodes[f"tile {tile}"], self.graph["ports"]
         width, height = self.graph["mesh"]
+        if port is not None and not 0 <= port < len(ports):
+            raise KeyError(f"port {port}: a chip has ports 0 to {len(ports) - 1}")
         x, y = ports[nearest(ports, (node["x"], node["y"])) if port is None else port]
         gate: int = node["chip"] * width * height + y * width + x
         return gate

@@ -117,6 +117,9 @@ def test_memory_and_what_sends_nothing() -> None:
         graph.route("router 3", "host")
     with pytest.raises(KeyError, match="tile 64"):
         graph.route("tile 64", "host")
+    for port in (-1, 99):
+        with pytest.raises(KeyError, match=f"port {port}"):
+            graph.route("host", "tile 4", port)
 
 
 def test_networkx_finds_what_limits_a_flow() -> None:

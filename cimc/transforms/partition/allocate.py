@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,6 +153,10 @@ class Allocate(ChoosingPass):
         wrong = None
         if self.objective not in OBJECTIVES:
             wrong = f"objective={self.objective} is none of {', '.join(OBJECTIVES)}"
+        elif not isinstance(self.load or 1, Integral):
+            wrong = f"load={self.load!r} is no whole number"
+        elif not all(isinstance(given or 1, Real) for given in (self.rate, self.p99_us)):
+            wrong = f"rate={self.rate!r} and p99_us={self.p99_us!r} are numbers"
         elif self.load is not None and self.rate is not None:
             wrong = "the load is either load, requests in flight, or rate, requests a second"
         elif (self.load is not None and self.load < 1) or self.most < 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -166,6 +167,15 @@ def test_energy_is_that_of_the_cost_model_more_or_less() -> None:
 def test_bad_options_are_refused(options: str) -> None:
     with pytest.raises(PassError) as caught:
         run(f"allocate{{{options}}},{TAIL}")
+    assert caught.value.code == "allocate.option"
+
+
+@pytest.mark.parametrize("wrong", [{"load": 1.5}, {"load": "3"}, {"rate": "5"}, {"p99_us": [5]}])
+def test_what_is_no_number_is_refused(wrong: dict[str, Any]) -> None:
+    module, ctx = dlrm()
+    line = Pipeline((Allocate(**wrong),))
+    with pytest.raises(PassError) as caught:
+        line.run(module, ctx)
     assert caught.value.code == "allocate.option"
 
 
