@@ -384,8 +384,10 @@ def compile(
     from cimc.compare.blame import blaming_requests
     from cimc.search.search_pipelines import judges, search_best, with_goal
 
-    if search < 1:
-        raise PassError("candidates.option", f"search={search}: at least one candidate, the pipeline itself")
+    if not (isinstance(search, (int, np.integer)) and search >= 1):
+        raise PassError(
+            "candidates.option", f"search={search!r}: at least one candidate, the pipeline itself"
+        )
     if any(each is not None for each in (objective, load, rate, p99_us)):
         line = pipeline if isinstance(pipeline, Pipeline) else Pipeline.parse(pipeline)
         pipeline = with_goal(line, objective, load, rate, p99_us)

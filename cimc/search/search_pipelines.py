@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
@@ -45,7 +46,12 @@ def with_goal(
         PassError: ``candidates.no-allocate``.  What is wrong with the options ``allocate`` says.
     """
     options = {"objective": objective, "load": load, "rate": rate, "p99_us": p99_us}
-    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    # a number of numpy as one of Python's, as the pipeline spells it
+    given: dict[str, Any] = {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in options.items()
+        if value is not None
+    }
     if not given:
         return line
     if not any(isinstance(p, Allocate) for p in line.passes):

@@ -133,3 +133,12 @@ def test_without_requests_there_is_nothing_to_judge_by() -> None:
     with pytest.raises(CimcError) as caught:
         search_best(LINE, module, ctx, 2)
     assert caught.value.code == "candidates.no-requests"
+
+
+def test_numbers_of_numpy_are_numbers(tiny: Tiny) -> None:
+    line = Pipeline.parse("allocate")
+    assert str(with_goal(line, None, np.int64(3), None, np.float32(5))) == str(
+        with_goal(line, None, 3, None, 5.0)
+    )  # type: ignore[arg-type]
+    with pytest.raises(PassError, match=r"search=1\.5"):
+        cimc.compile(tiny.model, search=1.5)  # type: ignore[arg-type]
