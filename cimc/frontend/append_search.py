@@ -23,6 +23,7 @@ from cimc.ir.context import CompilerContext
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.attributes import dense_from_array
 from cimc.ir.types import element_from_dtype, element_of, i64, is_float, shape_of, tensor
+from cimc.support.io.npz import mapped_array
 from cimc.support.io.streaming import blocks
 
 METRICS = {
@@ -63,8 +64,8 @@ class CorpusFile:
         Raises:
             RequestError: ``corpus.unreadable`` or ``corpus.bad``.
         """
-        names = None if ids is None else _mapped(ids)
-        made = cls(_mapped(path), k, metric, names)
+        names = None if ids is None else mapped_array(ids)
+        made = cls(mapped_array(path), k, metric, names)
         made.check(Location(file=str(path)))
         return made
 
@@ -96,21 +97,6 @@ class CorpusFile:
 
 def _bad(why: str, where: Location | None) -> RequestError:
     return RequestError("corpus.bad", why, location=where)
-
-
-def _mapped(path: Path) -> NDArray[Any]:
-    where = Location(file=str(path))
-    try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, EOFError) as error:
-        raise RequestError("corpus.unreadable", f"no array: {error}", location=where) from None
-    except Exception:  # numpy's advice is to trust the file; a damaged archive has errors of its own
-        found = None
-    if not isinstance(found, np.ndarray):
-        raise RequestError(
-            "corpus.unreadable", "no single array of numbers, as numpy.save writes it (.npy)", location=where
-        )
-    return found
 
 
 def append_search(module: ModuleOp, corpus: CorpusFile, ctx: CompilerContext) -> None:

@@ -7,6 +7,7 @@ above can read it.
 
 from cimc.remarks.all_remarks import REMARKS, Remarks, register_remark
 from cimc.remarks.allocation_remarks import AllocationRemarks
+from cimc.remarks.corpus_remarks import CorpusRemarks
 from cimc.remarks.host_work import HostWork
 from cimc.remarks.model_remarks import (
     ChipWork,
@@ -61,6 +62,7 @@ __all__ = [
     "ChipWork",
     "ClippedInput",
     "ConverterRemarks",
+    "CorpusRemarks",
     "CountsByMemory",
     "CutOperation",
     "EstimatedFigures",

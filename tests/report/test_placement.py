@@ -54,7 +54,7 @@ def test_one_instance_is_a_decision_as_well() -> None:
     alone = replace(ALLOCATED, objective="latency", load=1, instances=1, places=1)
     found = said(replace(MADE, remarks=Remarks().having(alone)))
     assert found["instances"] == "1"
-    assert "for latency of one request" in found["decided"]
+    assert "for latency with one request" in found["decided"]
 
 
 def test_nothing_is_said_where_nothing_was_decided() -> None:

@@ -92,7 +92,7 @@ def test_rows_are_added_where_they_are_read_if_they_are_added_at_all(
 
 def test_counts_are_those_of_a_loop_over_bags() -> None:
     run, made = Run(), bags([4, 0, 7, 1], 3)
-    count(run, (0, 0, 0), TABLE, made, True, 5, np.arange(len(made.starts) - 1))  # type: ignore[arg-type]
+    count(run, (0, 0, 0), TABLE, made, True, 5, np.arange(len(made.starts) - 1), False)  # type: ignore[arg-type]
     (found,) = run.activity.lookups.values()
     rows, activations, visits = np.zeros(len(BLOCKS), int), np.zeros(len(BLOCKS), int), {}
     for a, b in pairwise(made.starts):
@@ -110,7 +110,7 @@ def test_counts_are_those_of_a_loop_over_bags() -> None:
 def test_counts_add_up_over_calls() -> None:
     run, made = Run(), bags([4, 2], 3)
     for _ in range(2):
-        count(run, (0, 0, 0), TABLE, made, True, 5, np.arange(len(made.starts) - 1))  # type: ignore[arg-type]
+        count(run, (0, 0, 0), TABLE, made, True, 5, np.arange(len(made.starts) - 1), False)  # type: ignore[arg-type]
     (found,) = run.activity.lookups.values()
     assert found.ids == 12
     assert found.block_rows.sum() == 12

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from cimc.interpreter import hits
 from cimc.ir.rec import BINARY, REDUCE, UNARY
 from cimc.isa.instructions import INSTRUCTIONS, Instr, Ref, instr
 from cimc.sim.kernels import availability, vector_arithmetic
@@ -340,6 +341,24 @@ def test_cast(data: st.DataObject) -> None:
         instr("cast", dst=m.target(4 * n), src=src, n=n, to="f32"),
         [[oracle.f32(v) for v in row] for row in x],
     )
+
+
+@settings(max_examples=30)
+@given(data=st.data(), k=st.integers(1, 9), count=st.integers(0, 20), levels=st.sampled_from([1, 40]))
+def test_merge(data: st.DataObject, k: int, count: int, levels: int) -> None:
+    """The best of two lists are the best of all that they were made from; of equals the lower id."""
+    m = Machine(data.draw)
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    scores = rng.integers(-levels, levels + 1, (m.requests, count)).astype(np.float32)
+    cut = int(rng.integers(0, count + 1))
+    places = []
+    for part, first in ((scores[:, :cut], 0), (scores[:, cut:], cut)):
+        ref = m._ref(8 * k, False)
+        at = ref.at(m.iteration)
+        m.scratchpad[:, at : at + 8 * k] = np.ascontiguousarray(hits.best(part, first, k)).view(np.uint8)
+        places.append(ref)
+    item = instr("merge", dst=m.target(8 * k), a=places[0], b=places[1], k=k)
+    m.check(item, hits.best(scores, 0, k).tolist(), "<i4")
 
 
 def test_every_vector_instruction_has_its_test() -> None:

@@ -249,3 +249,23 @@ def write_npz(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
                 _FORMAT.write_array(
                     member, np.ascontiguousarray(array).reshape(array.shape), allow_pickle=False
                 )
+
+
+def mapped_array(path: Path) -> NDArray[Any]:
+    """The one array of a ``.npy`` file, memory-mapped.
+
+    Raises:
+        RequestError: ``corpus.unreadable`` for a file that is none.
+    """
+    where = Location(file=str(path))
+    try:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, EOFError) as error:
+        raise RequestError("corpus.unreadable", f"no array: {error}", location=where) from None
+    except Exception:  # numpy's advice is to trust the file; a damaged archive has errors of its own
+        found = None
+    if not isinstance(found, np.ndarray):
+        raise RequestError(
+            "corpus.unreadable", "no single array of numbers, as numpy.save writes it (.npy)", location=where
+        )
+    return found

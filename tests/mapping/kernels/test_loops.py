@@ -37,22 +37,27 @@ def test_branch_and_bound_finds_the_least_bottleneck(items: list[tuple[int, int]
     assert np.bincount(found, weights=size, minlength=bins).max() <= capacity
 
 
-def edges(n: int, pairs: dict[tuple[int, int], int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Compressed rows of both directions."""
-    both = sorted([(a, b, w) for (a, b), w in pairs.items()] + [(b, a, w) for (a, b), w in pairs.items()])
-    start = np.searchsorted([a for a, _, _ in both], np.arange(n + 1))
-    return start, np.array([b for _, b, _ in both], np.int64), np.array([w for _, _, w in both], np.int64)
+Bags = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def bags_of_two(n: int, pairs: dict[tuple[int, int], int]) -> Bags:
+    """Pairs as bags that are so heavy, and the bags of each row."""
+    rows = np.array([row for pair in pairs for row in pair], np.int64)
+    order = np.argsort(rows, kind="stable")
+    start = np.searchsorted(rows[order], np.arange(n + 1)).astype(np.int64)
+    weight = np.array(list(pairs.values()), np.int64)
+    return np.arange(0, 2 * len(pairs) + 1, 2), rows, weight, start, order // 2
 
 
 def test_groups_grow_along_the_heaviest_pairs() -> None:
     pairs = {(0, 4): 9, (4, 2): 5, (0, 1): 1, (1, 3): 7, (1, 5): 2}
-    assert grow(*edges(6, pairs), 3).tolist() == [0, 4, 2, 1, 3, 5]
-    assert grow(*edges(6, pairs), 2).tolist() == [0, 4, 1, 3, 2, 5]
+    assert grow(*bags_of_two(6, pairs), 3).tolist() == [0, 4, 2, 1, 3, 5]
+    assert grow(*bags_of_two(6, pairs), 2).tolist() == [0, 4, 1, 3, 2, 5]
 
 
 @pytest.mark.parametrize("size", [1, 4, 9])
 def test_nodes_without_pairs_keep_their_order(size: int) -> None:
-    assert grow(*edges(7, {}), size).tolist() == list(range(7))
+    assert grow(*bags_of_two(7, {}), size).tolist() == list(range(7))
 
 
 @pytest.mark.parametrize("strict", [True, False])

@@ -94,7 +94,12 @@ def test_operations(name: str) -> None:
 
 
 def test_every_vector_operation_is_here() -> None:
-    assert {type(make()) for make in OPS.values()} == set(EMITTERS)
+    assert {type(make()) for make in OPS.values()} | {rec.HitsOp} == set(EMITTERS)
+
+
+def test_parts_of_a_list_of_hits_are_where_it_is() -> None:
+    best = value(6, element=i32)
+    assert emitted(rec.HitsOp("ids", best))[0] == []
 
 
 def test_what_lies_in_its_place_already_is_not_copied() -> None:

@@ -13,16 +13,20 @@ from cimc.analysis.shapes.operands import keeps_dims, operand
 from cimc.ir import rec
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.onnx.dialect import int_attribute
+from cimc.ir.types import f32
 from cimc.transforms.matching.emitter import Emitter
 from cimc.transforms.matching.failure import NotMine, need
 from cimc.transforms.matching.nodes import axis_of
 from cimc.transforms.recognise.corpora.item_scores import Scores, scores_of
+from cimc.transforms.recognise.embedding_bags.tables import is_table
 from cimc.transforms.recognise.recogniser import Recogniser, Stage
 
 FEWEST = 64
 """Products with fewer items are layers, whose scores the host sorts: gates of experts, classes."""
 LONGEST = 1024
 """A list of more hits does not stay in a scratchpad with those that it is merged with."""
+_SAME = ("Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten")
+"""Operators that keep the numbers of ids."""
 
 
 class TopItems(Recogniser):
@@ -53,6 +57,7 @@ class TopItems(Recogniser):
         need(k <= LONGEST, f"more than the best {LONGEST}")
         need(top or not int_attribute(op, "select_last_index", 0), "the last of equal items is chosen")
         largest = bool(int_attribute(op, "largest", 1)) if top else op.kind == "ArgMax"
+        need(self._seen(op.results[1 if top else 0]), "what it chooses is looked up where nobody sees it")
         hits = self._search(found, largest, k, emit)
         shape = (self.graph.rows(op.inputs[0])[0], *(1,) * (len(dims) - 2), k)
         if not top and not keeps_dims(op):
@@ -69,6 +74,22 @@ class TopItems(Recogniser):
         if not top:
             return [chosen]
         return [None if order_only else self._values(found, largest, hits, shape, emit), chosen]
+
+    def _seen(self, ids: SSAValue) -> bool:
+        """Whether ids leave the chip, so that what was chosen can be judged: not those of rows alone."""
+        for use in ids.uses:
+            user = use.operation
+            if isinstance(user, onnx.NodeOp) and user.kind in _SAME:
+                if self._seen(user.outputs[0]):
+                    return True
+            elif not (
+                isinstance(user, onnx.NodeOp)
+                and user.kind in ("Gather", "GatherND")
+                and self.graph.analysis.element(user.inputs[0]) == f32
+                and is_table(user.inputs[0], self.graph)
+            ):
+                return True
+        return False
 
     def _k(self, op: onnx.NodeOp) -> int:
         given = operand(op, 1)
