@@ -22,6 +22,13 @@ def as_json(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")(function)
 
 
+def details(function: F) -> F:
+    """``--details``."""
+    return click.option(
+        "--details", is_flag=True, help="Print everything, not the first screen alone; --json holds it, too."
+    )(function)
+
+
 def target(function: F) -> F:
     """``--target``."""
     return click.option(

@@ -56,6 +56,23 @@ def result(payload: dict[str, Any], blocks: Sequence[Block], as_json: bool) -> N
         write_stdout(plain(blocks))
 
 
+def answered(
+    payload: dict[str, Any], first: Facts, blocks: Sequence[Block], as_json: bool, details: bool
+) -> None:
+    """Print the result of a command that has a first screen.
+
+    Args:
+        payload: of ``--json``.
+        first: the answers; they end what is printed, and begin it where details are read on a terminal.
+        blocks: the details.
+    """
+    if not details:
+        shown: list[Block] = [first]
+    else:
+        shown = [*([first] if sys.stdout.isatty() else []), *blocks, first]
+    result(payload, shown, as_json)
+
+
 def _finite(value: Any) -> Any:
     """JSON has no infinity or NaN: they become the texts ``inf``, ``-inf`` and ``nan``."""
     if isinstance(value, dict):

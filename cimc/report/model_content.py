@@ -19,6 +19,7 @@ from cimc.ir.context import CompilerContext
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.types import element_from_onnx, element_of, element_to_dtype, is_float, shape_of, symbol
 from cimc.remarks import json_of
+from cimc.report.alike import shape_text, together
 from cimc.report.blocks import Block, facts, table
 from cimc.report.on_chip_share import on_chip_blocks
 from cimc.support.quantities import count, percent, size
@@ -326,11 +327,11 @@ def _head(payload: dict[str, Any]) -> Block:
 
 def _values(payload: dict[str, Any]) -> Block:
     rows = [
-        (side, v["name"], v["dtype"] or "?", "?" if v["shape"] is None else str(v["shape"]).replace("'", ""))
+        (side, v["name"], v["dtype"] or "?", shape_text(v["shape"]))
         for side, key in (("input", "inputs"), ("output", "outputs"))
         for v in payload[key]
     ]
-    return table("Inputs and outputs", ("", "name", "dtype", "shape"), rows)
+    return table("Inputs and outputs", ("", "name", "dtype", "shape"), together(rows, name=1))
 
 
 def _table_block(payload: dict[str, Any]) -> Block:
@@ -340,7 +341,7 @@ def _table_block(payload: dict[str, Any]) -> Block:
     return table(
         "Tables",
         ("name", ">rows", ">dim", ">size", ">bags", "pooling and layout of ids"),
-        (
+        together(
             (
                 t["name"],
                 count(t["rows"]),
@@ -361,7 +362,7 @@ def _layer_block(payload: dict[str, Any]) -> Block:
     return table(
         "Layers",
         ("name", "kind", ">in", ">out", ">uses", ">vectors", ">MACs", "place"),
-        (
+        together(
             (name, kind, rows, cols, n, n * vectors, count(n * rows * cols * vectors), place)
             for (name, kind, rows, cols, vectors, place), n in uses.items()
         ),

@@ -27,22 +27,17 @@ _CHIPS_ABREAST = 6
 def simulation_blocks(found: Simulation, cost: Cost | None) -> list[Block]:
     """Latencies, throughput and the busiest units, with what ``cost`` says of the same requests, if given."""
     how, steady = found.arrivals, found.steady
-    ways = {
-        "closed": f"{count(how.in_flight)} always in flight (closed loop)",
-        "fixed": f"one every {seconds(1e9 / how.rate) if how.rate else '-'}",
-        "poisson": f"at random, {rate(how.rate)} (Poisson, seed {how.seed})",
-    }
     lines: list[tuple[str, object]] = [
-        ("requests", f"{count(found.requests)}, {ways[how.kind]}"),
+        ("requests", load_of(found)),
         *([("instances", "those with the fewest requests under way")] if found.dispatch == "least" else []),
-        ("latency", f"mean {_between(steady.mean, seconds)}"),
-        *(("", f"p{p} {_between(each, seconds)}") for p, each in steady.percentiles.items()),
+        ("latency", f"mean {between(steady.mean, seconds)}"),
+        *(("", f"p{p} {between(each, seconds)}") for p, each in steady.percentiles.items()),
         ("", f"max {seconds(float(found.latency.max(initial=0.0)))} (of all requests)"),
         (
             "unloaded",
             f"{seconds(float(found.unloaded.mean()) if found.requests else 0.0)} on average: nobody waits",
         ),
-        ("throughput", _between(steady.throughput, rate) if steady.throughput else "-"),
+        ("throughput", between(steady.throughput, rate) if steady.throughput else "-"),
         ("intervals", _intervals(steady)),
         ("bottleneck", found.bottleneck or "-"),
     ]
@@ -94,7 +89,18 @@ def simulation_blocks(found: Simulation, cost: Cost | None) -> list[Block]:
     ]
 
 
-def _between(estimate: Estimate, show: Callable[[float], str]) -> str:
+def load_of(found: Simulation) -> str:
+    """How many requests came, and how."""
+    how = found.arrivals
+    ways = {
+        "closed": f"{count(how.in_flight)} always in flight (closed loop)",
+        "fixed": f"one every {seconds(1e9 / how.rate) if how.rate else '-'}",
+        "poisson": f"at random, {rate(how.rate)} (Poisson, seed {how.seed})",
+    }
+    return f"{count(found.requests)}, {ways[how.kind]}"
+
+
+def between(estimate: Estimate, show: Callable[[float], str]) -> str:
     """A figure with its interval, where it has one."""
     text = show(estimate.value)
     if estimate.low is None or estimate.high is None:

@@ -22,6 +22,9 @@ from cimc.support.plugins.origin import Plugin
 from cimc.support.quantities import count, joules, percent, rate, seconds, watts
 from cimc.target.spec import Target
 
+INCLUDED = "docs/cost.md, 'What each figure includes'; --json has it beside each"
+"""Where it is written what a figure includes."""
+
 _BUSY_SHOWN = 5
 
 
@@ -218,8 +221,17 @@ def _drop(output: OutputCheck) -> str:
 
 
 def cost_blocks(cost: Cost) -> list[Block]:
-    """Time, energy and area."""
-    return [*on_chip_blocks(cost.on_chip), _time(cost), *_energy(cost), _area(cost)]
+    """Time, energy and area; what each figure includes stands once, in ``docs/cost.md``."""
+    return [*on_chip_blocks(cost.on_chip), _time(cost), *_energy(cost), _area(cost), _included(cost)]
+
+
+def _included(cost: Cost) -> Block:
+    """Where it is written what figures include, and what these leave out."""
+    lines: list[tuple[str, object]] = [("every figure", INCLUDED)]
+    if cost.host_segments:
+        segments = f"{count(cost.host_segments)} host segment{'s' * (cost.host_segments > 1)} of the program"
+        lines.append(("not included", segments))
+    return facts("What is included", lines)
 
 
 def machine_lines(
@@ -240,9 +252,7 @@ def machine_lines(
 def _time(cost: Cost) -> Block:
     lines: list[tuple[str, object]] = [
         ("latency", seconds(cost.latency_ns)),
-        ("", f"includes: {cost.includes['latency_ns']}"),
         ("throughput", rate(cost.throughput_rps)),
-        ("", f"includes: {cost.includes['throughput_rps']}"),
         ("bottleneck", cost.bottleneck or "-"),
         *machine_lines(cost, cost.throughput_rps),
     ]
@@ -273,9 +283,7 @@ def _energy(cost: Cost) -> list[Block]:
     idle = ", ".join(item.name for item in cost.energy.items if item.pj == 0)
     lines: list[tuple[str, object]] = [
         ("energy", joules(total)),
-        ("", f"includes: {cost.includes['energy_pj']}"),
         ("arrays, ADCs", joules(cost.array_energy_pj)),
-        ("", f"includes: {cost.includes['array_energy_pj']}"),
         ("constants", shares or "-"),
     ]
     if idle:
@@ -288,7 +296,6 @@ def _energy(cost: Cost) -> list[Block]:
             ("component", "level", ">energy", ">share", ">events", ">constant", "basis"),
             rows,
         ),
-        facts("What each component includes", [(i.name, i.includes) for i in cost.energy.items if i.pj > 0]),
     ]
 
 
@@ -300,8 +307,7 @@ def static_block(cost: Cost, load: float | None, what: str) -> Block:
             "idle",
             f"{watts(static.watts)}; {watts(static.used_watts)} if what the program does not use is off",
         ),
-        ("", f"includes: {cost.includes['static_power']}"),
-        *((item.name, f"{watts(item.mw / 1e3)}  {item.includes}") for item in static.items if item.mw > 0),
+        *((item.name, watts(item.mw / 1e3)) for item in static.items if item.mw > 0),
     ]
     total = cost.energy_at_pj(load)
     if total is not None:
@@ -328,14 +334,12 @@ def _area(cost: Cost) -> Block:
     used = area.counts
     lines: list[tuple[str, object]] = [
         ("system", f"{area.system_mm2:.4g} mm2"),
-        ("", f"includes: {cost.includes['area_system_mm2']}"),
         (
             "used",
             f"{area.used_mm2:.4g} mm2: {count(used['arrays_used'])} of {count(used['arrays'])} arrays, "
             f"{count(used['tiles_used'])} of {count(used['tiles'])} tiles, "
             f"{count(used['chips_used'])} of {count(used['chips'])} chips",
         ),
-        ("", f"includes: {cost.includes['area_used_mm2']}"),
         ("cells used", f"{percent(used['cells_used'])} of the arrays that hold something"),
         ("basis", f"weakest constant: {cost.basis['area']}"),
     ]

@@ -109,6 +109,7 @@ if TYPE_CHECKING:
 @click.option("--timings", is_flag=True, help="Print seconds and growth of peak memory per pass on stderr.")
 @options.max_request_bytes
 @options.host_limits
+@options.details
 @options.as_json
 def command(
     model: Path,
@@ -135,6 +136,7 @@ def command(
     check_each: bool,
     timings: bool,
     max_request_bytes: int,
+    details: bool,
     as_json: bool,
 ) -> None:
     """Compile MODEL (ONNX) into a program for a target.
@@ -145,6 +147,7 @@ def command(
     from cimc.cli import output
     from cimc.frontend.append_search import CorpusFile
     from cimc.instrument import CheckEach, DumpIR, PassProgress, PrintIR, Timings
+    from cimc.report.screen.program_screen import program_screen
     from cimc.transforms.passes import DEFAULT_PIPELINE
     from cimc.transforms.pipeline import Pipeline
     from cimc.workload.request_file import load_requests
@@ -189,7 +192,8 @@ def command(
         **times.to_json(),
         "checks": [] if checks is None else checks.checks,
     }
-    output.result(payload, _blocks(program, path), as_json)
+    first = program_screen(program.data, program.target, program.on_chip, path, calib is not None)
+    output.answered(payload, first, _blocks(program, path), as_json, details)
 
 
 def _payload(program: Program, path: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from cimc.cli.path_options import READ, WRITTEN, Command
 @click.argument("model", type=READ)
 @options.target
 @options.weights
-@click.option("--nodes", is_flag=True, help="List every node, not only those that stay on the host.")
+@click.option("--nodes", is_flag=True, help="Print details, and every node instead of those on the host.")
 @click.option(
     "--annotate",
     "annotate",
@@ -33,9 +33,16 @@ from cimc.cli.path_options import READ, WRITTEN, Command
     help="Write the model with each node's place and reason in its metadata, for graph viewers.",
 )
 @options.host_limits
+@options.details
 @options.as_json
 def command(
-    model: Path, target: str, weights: str | None, nodes: bool, annotate: Path | None, as_json: bool
+    model: Path,
+    target: str,
+    weights: str | None,
+    nodes: bool,
+    annotate: Path | None,
+    details: bool,
+    as_json: bool,
 ) -> None:
     """Say what MODEL (ONNX) contains, and where each node would go: arrays, vector unit or host, and why.
 
@@ -47,6 +54,7 @@ def command(
     from cimc.frontend.read.load_model import load_model
     from cimc.ir.text import new_context
     from cimc.report.model_content import inspect_blocks, inspect_json, read_imported
+    from cimc.report.screen.inspect_screen import inspect_screen
     from cimc.target.load_target import load_target
     from cimc.transforms.passes import FRONTEND
     from cimc.transforms.pipeline import Pipeline
@@ -67,4 +75,5 @@ def command(
         from cimc.support.io.files import write_atomically
 
         write_atomically(annotate, annotated(model, payload["nodes"]))
-    output.result(payload, inspect_blocks(payload, nodes), as_json)
+    blocks = inspect_blocks(payload, nodes)
+    output.answered(payload, inspect_screen(payload), blocks, as_json, details or nodes)

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 @options.threads
 @options.max_request_bytes
 @options.host_limits
+@options.details
 @options.as_json
 def command(
     program: Path,
@@ -79,13 +80,15 @@ def command(
     baseline: Path | None,
     threads: int,
     max_request_bytes: int,
+    details: bool,
     as_json: bool,
 ) -> None:
     """Run PROGRAM on recorded requests in the functional simulator.
 
-    Prints where each table and layer lives, instructions, accuracy (with --check), time and energy per
-    request, throughput, bottleneck and area. With --check the exit code is 1 when an output is beyond the
-    bound. An array 'labels' (0 or 1 per request) in REQ.npz brings AUC before and after.
+    Prints whether it fits, the share on chip, accuracy (with --check), throughput and what limits it, energy
+    and power; with --details also where each table and layer lives, instructions, components and area. With
+    --check the exit code is 1 when an output is beyond the bound. An array 'labels' (0 or 1 per request) in
+    REQ.npz brings AUC before and after.
     """
     from cimc.api import Program
     from cimc.cli import output
@@ -93,6 +96,7 @@ def command(
     from cimc.compare.check import Bound
     from cimc.frontend.read.load_model import load_model
     from cimc.host.choices import Recorder
+    from cimc.report.screen.run_screen import run_screen
     from cimc.report.summary import Run, run_blocks, run_json
     from cimc.sim.devices.model.load_device import load_device
     from cimc.sim.executor import MEMORY
@@ -147,12 +151,12 @@ def command(
         check = _check(loaded, model, arrays, result.outputs, choices.found, Bound.of(min_sqnr, max_error))
     if outputs is not None:
         save_arrays(result.outputs, outputs)
-    failed = None
+    failed, helping = None, []
     if check is not None and not check.passed:
         from cimc.compare.remedies import remedies
 
-        header = loaded.data.header
-        failed = check.error("the program", mode, remedies(loaded.remarks, header.pipeline))
+        helping = remedies(loaded.remarks, loaded.data.header.pipeline)
+        failed = check.error("the program", mode, helping)
     done = Run(
         loaded.data,
         loaded.target,
@@ -175,6 +179,7 @@ def command(
         payload["device"] = {**conditions(found, age or 0.0, seed or 0), "notes": list(result.notes)}
         lines = [(key, value) for key, value in payload["device"].items() if key != "notes"]
         blocks.insert(1, facts("Device", [*lines, *(("note", text) for text in result.notes)]))
+    beside_lines: list[tuple[str, object]] = []
     if cpu is not None:
         from cimc.study.baseline.ratios import BOUND, ratios
         from cimc.study.baseline.scopes import CostTerms
@@ -183,9 +188,11 @@ def command(
         beside = ratios(cpu, terms, result.cost.throughput_rps, BOUND, arrays)
         payload["baseline"] = beside.to_json()
         blocks += beside.blocks()
+        beside_lines = beside.lines()
     if failed is not None:
         payload["error"] = error_object(failed)
-    output.result(payload, blocks, as_json)
+    first = run_screen(done, str(program), str(inputs), beside_lines, helping, result.notes)
+    output.answered(payload, first, blocks, as_json, details)
     if failed is not None:
         if not as_json:
             raise failed

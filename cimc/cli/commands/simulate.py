@@ -11,6 +11,9 @@ from cimc.cli import options
 from cimc.cli.number_options import POSITIVE, RATE
 from cimc.cli.path_options import READ, WRITTEN, Command
 
+_AGAINST = {"load": "CPU", "at_p99": "CPU, p99"}
+"""Loads that are compared with a CPU, and the label of each."""
+
 
 @click.command(
     "simulate",
@@ -73,6 +76,7 @@ from cimc.cli.path_options import READ, WRITTEN, Command
 @options.seed
 @options.max_request_bytes
 @options.host_limits
+@options.details
 @options.as_json
 def command(
     program: Path,
@@ -91,6 +95,7 @@ def command(
     baseline: Path | None,
     seed: int,
     max_request_bytes: int,
+    details: bool,
     as_json: bool,
 ) -> None:
     """Simulate requests that share the machine of PROGRAM, with the ids that they really look up.
@@ -104,6 +109,7 @@ def command(
     from cimc.cost import estimate
     from cimc.report.figure import require
     from cimc.report.queueing import draw_load, simulation_blocks
+    from cimc.report.screen.simulate_screen import simulate_screen
     from cimc.report.summary import header_json
     from cimc.support.io.files import write_atomically
     from cimc.timing import Arrivals, simulate
@@ -164,6 +170,7 @@ def command(
         "on_chip": cost.on_chip.to_json(),
     }
     blocks, bounded = simulation_blocks(found, cost), None
+    beside: list[tuple[str, object]] = []
     if p99_us is not None:
         from cimc.study.baseline.bounded_load import throughput_at_p99
 
@@ -181,4 +188,7 @@ def command(
         sets = load_ratios(cpu, terms, found.throughput_rps, arrays, bounded)
         payload["baseline"] = {name: each.to_json() for name, each in sets.items()}
         blocks += [block for each in sets.values() for block in each.blocks()]
-    output.result(payload, blocks, as_json)
+        beside = [line for name, each in sets.items() for line in each.lines(_AGAINST[name])]
+    kept = [] if bounded is None else bounded.lines()
+    first = simulate_screen(loaded.data, found, cost, beside, kept)
+    output.answered(payload, first, blocks, as_json, details)

@@ -34,19 +34,27 @@ class BoundedLoad:
     p99_ns: float
     requests: int
 
+    def _kept(self) -> str:
+        if self.rate is not None:
+            return rate(self.rate)
+        if self.p99_ns > self.bound_ns:
+            return "not even one request at a time keeps it"
+        if self.p99_ns > 0:
+            return "none of the rates tried keeps it, one request at a time does"
+        return "none to state, as the chip has nothing to do"
+
+    def lines(self) -> list[tuple[str, object]]:
+        """In one line."""
+        return [("p99 kept", f"at most {seconds(self.bound_ns)} up to: {self._kept()}")]
+
     def blocks(self) -> list[Block]:
         """For people."""
-        if self.rate is not None:
-            kept = rate(self.rate)
-        elif self.p99_ns > self.bound_ns:
-            kept = "not even one request at a time keeps it"
-        elif self.p99_ns > 0:
-            kept = "none of the rates tried keeps it, one request at a time does"
-        else:
-            kept = "none to state, as the chip has nothing to do"
         lines = [
             ("bound", f"{seconds(self.bound_ns)} on the 99th percentile of latency"),
-            ("throughput", f"{kept}, Poisson arrivals, {count(self.requests)} requests at each rate tried"),
+            (
+                "throughput",
+                f"{self._kept()}, Poisson arrivals, {count(self.requests)} requests at each rate tried",
+            ),
             ("p99", seconds(self.p99_ns)),
         ]
         return [facts("Throughput at a bound on latency", lines)]

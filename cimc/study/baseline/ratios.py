@@ -75,6 +75,19 @@ class Ratios:
             "notes": list(self.notes),
         }
 
+    def lines(self, label: str = "CPU") -> list[tuple[str, object]]:
+        """A line a scope: ratios to the best row of all engines; nothing where there are none."""
+        if "best" not in self.rows:
+            return []
+        fast, lean = self.rows["best"]
+        lines: list[tuple[str, object]] = []
+        for scope in self.scopes:
+            faster, leaner = shown(scope, [(fast, lean)])
+            lines.append(("", f"{faster} its requests/s, {leaner} its requests/J: {scope.name}"))
+        if lines:
+            lines[0] = (label, lines[0][1])
+        return lines
+
     def blocks(self) -> list[Block]:
         """For people."""
         lines: list[tuple[str, object]] = [
@@ -93,7 +106,6 @@ class Ratios:
                 ("scope", ">requests/s", ">power", ">requests/J", *headings(self.rows)),
                 rows,
             ),
-            facts("What each scope includes", [(scope.name, scope.includes) for scope in self.scopes]),
             facts("Beside it", [("anchor", ANCHOR)]),
         ]
 

@@ -1,0 +1,124 @@
+"""Answers that several first screens share: a line each, labelled by the question it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from cimc.cost import Cost
+from cimc.cost.on_chip import OnChip, Split
+from cimc.report.blocks import Facts, facts
+from cimc.support.quantities import count, joules, percent, rate, seconds, share, watts
+
+Line = tuple[str, object]
+Next = tuple[str, str]
+"""What to try next: a command or option, and what it answers."""
+
+LONGEST = 25
+"""Lines of a first screen, its title included: what a terminal shows without scrolling."""
+
+_NOTES = 3
+
+
+def screen(title: str, lines: Sequence[Line], notes: Sequence[str], nexts: Sequence[Next]) -> Facts:
+    """A first screen: answers, then what was assumed, then what to try.
+
+    Where it gets too long, notes give way first, then what to try; the answers stay.
+
+    Args:
+        title: what the answers are about.
+        lines: the answers.
+        notes: assumptions and fallbacks; the first few are shown, the others counted.
+        nexts: what to try, the most useful first.
+    """
+    room = LONGEST - 1 - len(lines)
+    tried = [(f"{command}: {text}") for command, text in nexts][: max(0, room)]
+    kept = _first(notes, min(_NOTES, max(0, room - len(tried))))
+    return facts(title, [*lines, *_labelled("assumed", kept), *_labelled("to try", tried)])
+
+
+def _labelled(label: str, texts: Iterable[str]) -> list[Line]:
+    return [(label if number == 0 else "", text) for number, text in enumerate(texts)]
+
+
+def _first(texts: Sequence[str], most: int) -> list[str]:
+    if len(texts) <= most:
+        return list(texts)
+    if most == 0:
+        return []
+    return [*texts[: most - 1], f"{texts[most - 1]} (and {len(texts) - most} more notes: --details)"]
+
+
+def fits(counts: Mapping[str, float]) -> Line:
+    """What of the machine a program takes; ``counts``: of :class:`cimc.cost.area.Area`."""
+    text = (
+        f"{count(counts['chips_used'])} of {_plural(counts['chips'], 'chip')}, "
+        f"{count(counts['arrays_used'])} of {_plural(counts['arrays'], 'array')}, "
+        f"{percent(counts['cells_used'])} of their cells"
+    )
+    return ("fits", text)
+
+
+def done_on_chip(found: OnChip) -> list[Line]:
+    """Shares of the model's work, and why they are not all."""
+    parts = [
+        f"{what} not known" if split.share is None else f"{share(split.share)} of {what}"
+        for what, split in (("MACs", found.macs), ("looked-up values", found.lookups))
+        if not _none(split)
+    ]
+    lines: list[Line] = [("on chip", ", ".join(parts) or "the model multiplies nothing and looks nothing up")]
+    if found.warning:
+        lines.append(("", found.warning))
+    if found.not_counted:
+        lines.append(("", f"not counted: {found.not_counted[0]}"))
+    return lines
+
+
+def _none(split: Split) -> bool:
+    """Whether there is no such work at all."""
+    return split.arrays == 0 and split.vector == 0 and split.host == 0
+
+
+def served(cost: Cost) -> list[Line]:
+    """The bound on throughput with what sets it, its share of the machine's, and the latency alone."""
+    limit = cost.bottleneck or "-"
+    lines: list[Line] = [("throughput", f"at most {rate(cost.throughput_rps)}; limit: {limit}")]
+    if cost.throughput_rps is not None and cost.machine:
+        bound = cost.machine[0]
+        reached = percent(cost.throughput_rps / bound.throughput_rps)
+        lines.append(("", f"{reached} of the {rate(bound.throughput_rps)} that {bound.name} could do"))
+    lines.append(("latency", f"{seconds(cost.latency_ns)} for one request alone"))
+    return lines
+
+
+def spent(cost: Cost, at: float | None, what: str) -> list[Line]:
+    """Energy of a request and power, by scope, at ``at`` requests a second, which is ``what``."""
+    scopes = [("arrays and ADCs", cost.array_energy_pj), ("all that is dynamic", cost.energy_pj)]
+    whole = cost.energy_at_pj(at)
+    if whole is not None:
+        scopes.append(("with static power", whole))
+    lines: list[Line] = [("energy", ", ".join(f"{joules(pj)} {name}" for name, pj in scopes) + ", a request")]
+    power = f"{watts(cost.static.watts)} idle"
+    if at is not None:
+        each = ", ".join(watts(pj * 1e-12 * at) for _, pj in scopes)
+        power = f"{each} {what}; {power}"
+    lines.append(("power", power))
+    missing = cost.static.missing
+    if missing:
+        lines.append(("", f"the target has no static power of {', '.join(missing)}"))
+    return lines
+
+
+def constants(cost: Cost) -> list[str]:
+    """On what kind of constants time and energy rest."""
+    parts = [f"{percent(part)} {basis}" for basis, part in cost.energy.by_basis.items() if part > 0]
+    texts = []
+    if parts:
+        texts.append(f"constants of the energy: {', '.join(parts)}; of the time: {cost.basis['time'] or '-'}")
+    if cost.host_segments:
+        segments = _plural(cost.host_segments, "host segment")
+        texts.append(f"{segments} in no figure of time, energy and power")
+    return texts
+
+
+def _plural(number: float, noun: str) -> str:
+    return f"{count(number)} {noun}{'s' * (number != 1)}"
