@@ -19,9 +19,9 @@ from cimc.ir.context import CompilerContext
 from cimc.ir.onnx import dialect as onnx
 from cimc.ir.types import element_from_onnx, element_of, element_to_dtype, is_float, shape_of, symbol
 from cimc.remarks import json_of
-from cimc.report.alike import shape_text, together
 from cimc.report.blocks import Block, facts, table
 from cimc.report.on_chip_share import on_chip_blocks
+from cimc.report.screen.alike import shape_text, together
 from cimc.support.quantities import count, percent, size
 from cimc.target.spec import Target
 

@@ -69,7 +69,9 @@ def test_run_prints_ratios(tiny: Tiny, program: Path, cpu: Path) -> None:
     _quotients(found["baseline"]["scopes"], found["baseline"]["rows"])
     assert found["baseline"]["scopes"][0]["requests_per_s"] == found["cost"]["throughput_rps"]
     assert not any("other requests" in note for note in found["baseline"]["notes"])
-    text = call(*args).out
+    first = call(*args).out
+    assert all(scope in first for scope in SCOPES)
+    text = call(*args, "--details").out
     assert "Ratios to the CPU, scope by scope" in text
     assert all(scope in text for scope in SCOPES)
     fewer = call(*args, "--limit", 10, "--json").json

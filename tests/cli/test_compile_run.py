@@ -94,12 +94,29 @@ def test_json_of_run(tiny: Tiny, program: Path, tmp_path: Path) -> None:
 
 
 def test_summary_says_where_how_well_how_fast_and_what_for(tiny: Tiny, program: Path) -> None:
-    text = call("run", program, "--inputs", tiny.requests, "--check", tiny.model).out
+    text = call("run", program, "--inputs", tiny.requests, "--check", tiny.model, "--details").out
     for heading in ("Where it lives", "Instructions", "Accuracy", "Time", "Energy by component", "Area"):
         assert heading in text
     for word in ("AUC before", "bound", "bottleneck", "requests/s", "nJ", "mm2", "basis"):
         assert word in text
     assert "\x1b" not in text  # no terminal, no colours
+
+
+@pytest.mark.parametrize("command", ["inspect", "compile", "run", "simulate"])
+def test_a_first_screen_ends_what_is_printed(tiny: Tiny, program: Path, tmp_path: Path, command: str) -> None:
+    args = {
+        "inspect": (tiny.model,),
+        "compile": (tiny.model, "-o", tmp_path / "p.cimc", "--calib", tiny.requests),
+        "run": (program, "--inputs", tiny.requests, "--check", tiny.model),
+        "simulate": (program, "--inputs", tiny.requests, "--in-flight", 4),
+    }[command]
+    first = call(command, *args).out.splitlines()
+    assert 5 < len(first) <= 25
+    assert {"fits", "on"} <= {line.split()[0] for line in first}
+    everything = call(command, *args, "--details").out.splitlines()
+    assert len(everything) > 2 * len(first)
+    told = [line for line in first if "simulator took" not in line]  # a time of this machine
+    assert [line for line in everything[-len(first) :] if "simulator took" not in line] == told
 
 
 def test_outputs_files_of_equal_runs_are_equal(tiny: Tiny, program: Path, tmp_path: Path) -> None:
@@ -122,7 +139,8 @@ def test_a_bound_that_cannot_be_met_fails_with_exit_code_1(tiny: Tiny, program: 
     args = ("run", program, "--inputs", tiny.requests, "--check", tiny.model, "--min-sqnr", 500)
     done = call(*args)
     assert done.code == 1
-    assert "Accuracy" in done.out  # the figures are shown all the same
+    assert "accuracy    FAILS: output 'prob'" in done.out
+    assert "energy" in done.out  # the figures are shown all the same
     assert "check.failed" in done.err
     as_json = call(*args, "--json")
     assert as_json.code == 1

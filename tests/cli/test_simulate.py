@@ -52,7 +52,9 @@ def test_report(tiny: Tiny, program: Path) -> None:
     run = json.loads(call("run", program, "--inputs", tiny.requests, "--mode", "exact", "--json").out)
     assert found["energy_pj"] == run["cost"]["energy_pj"]
     assert found["analytic"]["throughput_rps"] == run["cost"]["throughput_rps"]
-    text = call("simulate", program, "--inputs", tiny.requests, "--rate", 1e6, "--arrivals", "poisson").out
+    text = call(
+        "simulate", program, "--inputs", tiny.requests, "--rate", 1e6, "--arrivals", "poisson", "--details"
+    ).out
     assert "Poisson, seed 0" in text
     assert "none, and figures are of the whole run: the run is too short" in text
     steady = simulation["steady_state"]
@@ -122,7 +124,7 @@ def test_buffers_of_limited_size(tiny: Tiny, program: Path) -> None:
     found = json.loads(call(*args, "--link-buffer", 1, "--json").out)["simulation"]
     assert found["link_buffer"] == 1
     assert any(unit["blocked_ns"] for unit in found["units"])
-    assert "whole messages each: 1" in call(*args, "--link-buffer", 1).out
+    assert "whole messages each: 1" in call(*args, "--link-buffer", 1, "--details").out
     free = json.loads(call(*args, "--json").out)["simulation"]
     assert free["link_buffer"] is None
     assert not any(unit["blocked_ns"] for unit in free["units"])
@@ -143,5 +145,7 @@ def test_dispatch(tiny: Tiny, program: Path) -> None:
     turn, least = (json.loads(call(*args, *more, "--json").out) for more in ([], ["--dispatch", "least"]))
     assert (turn["simulation"]["dispatch"], least["simulation"]["dispatch"]) == ("turn", "least")
     assert least["energy_pj"] == turn["energy_pj"]
-    assert "those with the fewest requests under way" in call(*args, "--dispatch", "least").out
+    shown = call(*args, "--dispatch", "least", "--details").out
+    assert "those with the fewest requests under way" in shown
+    assert "to the instance with the fewest" in shown  # the first screen
     assert call(*args, "--dispatch", "random").code == 2

@@ -26,7 +26,7 @@ def test_closed_streams_are_the_null_device(tmp_path: Path, tiny: Tiny, closed: 
     done = shell(f"$CIMC inspect {tiny.model} --annotate {made} {closed}")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert ("Model" in done.stdout) == (">&-" not in closed.replace("2>&-", ""))
+    assert ("parameters" in done.stdout) == (">&-" not in closed.replace("2>&-", ""))
     assert made.read_bytes()[:2] == tiny.model.read_bytes()[:2]  # nothing printed went into a file
 
 
@@ -129,7 +129,7 @@ def test_terminals(tiny: Tiny, tmp_path: Path) -> None:
     assert "\x1b[3" not in terminal(inspect, TERM="xterm-256color", NO_COLOR="1")  # no colour; bold may stay
     for columns in ("20", "1"):
         text = terminal(inspect, TERM="dumb", COLUMNS=columns)
-        assert "Model" in text.replace("\r\n", "")  # one letter a line, where LINES is set, too
+        assert "parameters" in text.replace("\r\n", "")  # one letter a line, where LINES is set, too
     quiet(terminal(f"compile {tiny.model} -o {tmp_path}/p.cimc", TERM="dumb", COLUMNS="20"))
 
 

@@ -61,7 +61,8 @@ def test_texts_are_checked_written_and_read_without_pickle(
         assert set(found["titles"].ravel()) <= set(NAMES)
     text = call(*args)
     assert text.code == 0
-    assert "recall@k" in text.out
+    assert f"recall@3 {choice['recall@3']:.3f} of" in text.out
+    assert "recall@k" in call(*args, "--details").out
 
 
 def test_other_texts_fail(head: tuple[Path, Path, Path], tmp_path: Path) -> None:

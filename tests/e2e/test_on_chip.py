@@ -57,7 +57,7 @@ def test_commands_say_so(files: tuple[Path, Path], tmp_path: Path) -> None:
     path, inputs = files
     program = tmp_path / "m.cimc"
     assert call("inspect", path, "--json").json["on_chip"]["macs"] is None
-    seen = call("inspect", path).out
+    seen = call("inspect", path, "--details").out
     assert "not counted       MatMul:h (MatMul): it depends on N" in seen
     assert call("compile", path, "-o", program, "--calib", inputs, "--json").json["on_chip"]["macs"] is None
     found = call("run", program, "--inputs", inputs, "--json").json
@@ -67,11 +67,14 @@ def test_commands_say_so(files: tuple[Path, Path], tmp_path: Path) -> None:
     assert found["on_chip"]["counts"]["macs"] == {"arrays": 32, "vector": 0, "host": 32 * N}
     assert found["on_chip"]["first_on_host"]["node"] == "MatMul:h"
     for command in ("run", "simulate"):
-        text = call(command, program, "--inputs", inputs).out
+        first = call(command, program, "--inputs", inputs).out
+        assert "time, energy and power are of the part on chip" in first
+        assert "node 'MatMul:h' (MatMul) works on the host" in first
+        text = call(command, program, "--inputs", inputs, "--details").out
         assert "ime of the part on chip" in text
         assert "2.0 %: 32.0 by arrays, 1.60 k on the host" in text
         assert "warning           node 'MatMul:h' (MatMul) works on the host" in text
-    assert "Energy of the part on chip" in call("run", program, "--inputs", inputs).out
+    assert "Energy of the part on chip" in call("run", program, "--inputs", inputs, "--details").out
 
 
 def test_a_study_has_the_share_of_every_case(files: tuple[Path, Path], tmp_path: Path) -> None:
@@ -87,7 +90,7 @@ def test_a_model_of_which_nothing_is_left_has_no_such_words(tmp_path: Path) -> N
     onnx.save(model(text, {"w": floats(8, 4)}), tmp_path / "m.onnx")
     np.savez(tmp_path / "x.npz", x=floats(5, 8))
     call("compile", tmp_path / "m.onnx", "-o", tmp_path / "m.cimc", "--calib", tmp_path / "x.npz")
-    text = call("run", tmp_path / "m.cimc", "--inputs", tmp_path / "x.npz").out
+    text = call("run", tmp_path / "m.cimc", "--inputs", tmp_path / "x.npz", "--details").out
     assert "part on chip" not in text
     assert "warning" not in text
     assert "100.0 %: 32.0 by arrays, 0 on the host" in text

@@ -191,7 +191,8 @@ def command(
         beside_lines = beside.lines()
     if failed is not None:
         payload["error"] = error_object(failed)
-    first = run_screen(done, str(program), str(inputs), beside_lines, helping, result.notes)
+    cells = "" if found is None else f"{found.name}, {age or 0.0:g} s after writing, seed {seed or 0}"
+    first = run_screen(done, str(program), str(inputs), beside_lines, helping, result.notes, cells)
     output.answered(payload, first, blocks, as_json, details)
     if failed is not None:
         if not as_json:

@@ -67,7 +67,7 @@ def done_on_chip(found: OnChip) -> list[Line]:
     ]
     lines: list[Line] = [("on chip", ", ".join(parts) or "the model multiplies nothing and looks nothing up")]
     if found.warning:
-        lines.append(("", found.warning))
+        lines += [("", found.warning), ("", "time, energy and power are of the part on chip")]
     if found.not_counted:
         lines.append(("", f"not counted: {found.not_counted[0]}"))
     return lines

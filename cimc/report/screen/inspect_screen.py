@@ -6,8 +6,8 @@ from collections import Counter
 from typing import Any
 
 from cimc.cost.on_chip import OnChip
-from cimc.report.alike import shape_text, together
 from cimc.report.blocks import Facts
+from cimc.report.screen.alike import shape_text, together
 from cimc.report.screen.answers import Line, Next, done_on_chip, screen
 from cimc.support.quantities import count, engineering, percent, size
 

@@ -30,6 +30,7 @@ def run_screen(
     beside: Sequence[Line] = (),
     remedies: Sequence[str] = (),
     notes: Sequence[str] = (),
+    device: str = "",
 ) -> Facts:
     """Does it fit, what is on chip, is it accurate, how fast, for what energy.
 
@@ -39,6 +40,7 @@ def run_screen(
         beside: ratios to a CPU.
         remedies: what would help a check that failed.
         notes: of the device, beside those of the program.
+        device: in mode ``noisy``, whose cells, how old, of which seed.
     """
     cost = run.cost
     simulated = (
@@ -46,6 +48,7 @@ def run_screen(
     )
     lines: list[Line] = [
         ("requests", f"{count(run.requests)}; the simulator took {simulated}"),
+        *([("device", device)] if device else []),
         fits(cost.area.counts),
         *done_on_chip(cost.on_chip),
         *([] if run.check is None else verdict(run.check)),

@@ -10,7 +10,7 @@ from cimc.report.blocks import Facts
 from cimc.report.queueing import between, load_of
 from cimc.report.screen.answers import Line, Next, constants, done_on_chip, fits, screen, spent
 from cimc.report.summary import machine_lines
-from cimc.support.quantities import percent, rate, seconds
+from cimc.support.quantities import count, percent, rate, seconds
 from cimc.timing import Simulation
 
 _WAITS = 2.0
@@ -35,7 +35,7 @@ def simulate_screen(
     closed = (min(how.in_flight, found.requests), alone) if how.kind == "closed" else None
     p99 = steady.percentiles.get(99)
     lines: list[Line] = [
-        ("load", load_of(found)),
+        ("load", load_of(found) + _options(found)),
         fits(cost.area.counts),
         *done_on_chip(found.on_chip),
         ("throughput", between(steady.throughput, rate) if steady.throughput else "-"),
@@ -61,6 +61,14 @@ def simulate_screen(
     ]
     title = f"{program.header.model} on {program.header.target}, simulated"
     return screen(title, lines, [*notes, *constants(cost), *program.header.notes], nexts)
+
+
+def _options(found: Simulation) -> str:
+    """What was chosen beside the load."""
+    chosen = [", to the instance with the fewest"] if found.dispatch == "least" else []
+    if found.link_buffer is not None:
+        chosen.append(f", links buffer {count(found.link_buffer)} messages")
+    return "".join(chosen)
 
 
 def _limit(found: Simulation) -> str:

@@ -34,7 +34,8 @@ def test_shares_on_chip_with_the_node_at_fault() -> None:
     texts = [text for _, text in done_on_chip(found)]
     assert texts[0] == "75.0 % of MACs"  # nothing is looked up: no share of it
     assert texts[1] == "node 'n' (Op) works on the host: reason"
-    assert texts[2] == "not counted: x (F): why"
+    assert texts[2] == "time, energy and power are of the part on chip"
+    assert texts[3] == "not counted: x (F): why"
     unknown = OnChip(Split(None, 0.0, None), Split(1.0, 0.0, 0.0))
     assert done_on_chip(unknown)[0] == ("on chip", "MACs not known, 100.0 % of looked-up values")
 

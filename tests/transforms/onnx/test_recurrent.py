@@ -426,7 +426,7 @@ def test_recurrent_weights_are_placed_once(tmp_path: Path) -> None:
 def test_inspect_has_one_line_for_the_steps_of_a_layer(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     onnx.save(SEQUENCES["GRU4Rec"]().proto(), path)
-    lines = [line.split() for line in call("inspect", path).out.splitlines()]
+    lines = [line.split() for line in call("inspect", path, "--details").out.splitlines()]
     recurrent_layers = [line for line in lines if line and line[0].endswith(".R")]
     # name, kind, rows, columns, uses, vectors, MACs: all steps but the first, whose state is zero
     assert [line[2:7] for line in recurrent_layers] == [["6", "18", "5", "5", "540"]] * 2

@@ -180,7 +180,7 @@ def test_inspect_says_how_many_chips(tmp_path: Path) -> None:
     found = call("inspect", path, "--weights", "generated:0", "--json").json["target"]
     chips = -(-found["arrays_at_least"] // found["arrays"])
     assert (found["chips_at_least"], found["chips"], found["may_fit"]) == (chips, 1, False)
-    text = call("inspect", path, "--weights", "generated:0").out
+    text = call("inspect", path, "--weights", "generated:0", "--details").out
     arrays = f"{found['arrays_at_least']:,} arrays"
     assert f"needs at least {arrays} = {chips:,} chips of tsinghua28 (has 1): cannot fit" in text
 

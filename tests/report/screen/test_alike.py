@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cimc.report.alike import shape_text, together
+from cimc.report.screen.alike import shape_text, together
 
 
 def test_rows_that_differ_in_a_number_of_their_name_are_one() -> None:
