@@ -7,7 +7,7 @@ OUT := build/demo
 JOBS ?= auto
 PYTHONS ?= 3.12 3.13
 
-.PHONY: help setup demo test test-fast lint types pytest dist wheel-check lowest pythons models lock bench clean
+.PHONY: help setup demo test test-fast lint types pytest docs dist wheel-check lowest pythons models lock bench clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -41,6 +41,9 @@ pytest: $(STAMP)
 
 test-fast: $(STAMP)  ## the tests that take a minute together
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow"
+
+docs: $(STAMP)  ## the documentation site, in build/site; a warning is an error
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs build/site
 
 dist: $(STAMP)  ## wheel and source distribution, in dist/
 	$(BIN)/python -m hatchling build --clean
