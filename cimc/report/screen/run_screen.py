@@ -71,9 +71,7 @@ def _nexts(run: Run, program: str, inputs: str, beside: bool, remedies: Sequence
     share = run.cost.machine_share
     if share is not None and share < _LOW:
         nexts.append(("cimc compile --search 20", "mappings that use more of this machine"))
-    nexts.append(
-        (f"cimc simulate {program} --inputs {inputs} --in-flight 64", "latencies of requests that wait")
-    )
+    nexts.append((f"cimc simulate {program} --inputs {inputs} --in-flight 64", "latencies under load"))
     if not beside:
         nexts.append((f"cimc baseline {model}", "the CPU at hand, for --baseline"))
     return nexts
