@@ -73,6 +73,7 @@ def test_run_prints_ratios(tiny: Tiny, program: Path, cpu: Path) -> None:
     assert all(scope in first for scope in SCOPES)
     text = call(*args, "--details").out
     assert "Ratios to the CPU, scope by scope" in text
+    assert "not: " in text  # what a scope leaves out on this target
     assert all(scope in text for scope in SCOPES)
     fewer = call(*args, "--limit", 10, "--json").json
     assert any("other requests" in note for note in fewer["baseline"]["notes"])

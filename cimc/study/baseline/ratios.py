@@ -106,6 +106,7 @@ class Ratios:
                 ("scope", ">requests/s", ">power", ">requests/J", *headings(self.rows)),
                 rows,
             ),
+            facts("What each scope includes", [(scope.name, scope.includes) for scope in self.scopes]),
             facts("Beside it", [("anchor", ANCHOR)]),
         ]
 
