@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from cimc.cost import Cost
 from cimc.cost.on_chip import OnChip, Split
 from cimc.report.blocks import Facts, facts
+from cimc.report.summary import machine_lines
 from cimc.support.quantities import count, joules, percent, rate, seconds, share, watts
 
 Line = tuple[str, object]
@@ -22,7 +23,7 @@ _NOTES = 3
 def screen(title: str, lines: Sequence[Line], notes: Sequence[str], nexts: Sequence[Next]) -> Facts:
     """A first screen: answers, then what was assumed, then what to try.
 
-    Where it gets too long, notes give way first, then what to try; the answers stay.
+    Where it gets too long, what to try gives way, and notes are counted: one line of them always stays.
 
     Args:
         title: what the answers are about.
@@ -31,8 +32,9 @@ def screen(title: str, lines: Sequence[Line], notes: Sequence[str], nexts: Seque
         nexts: what to try, the most useful first.
     """
     room = LONGEST - 1 - len(lines)
-    tried = [(f"{command}: {text}") for command, text in nexts][: max(0, room)]
-    kept = _first(notes, min(_NOTES, max(0, room - len(tried))))
+    least = min(len(notes), 1)
+    tried = [f"{command}: {text}" for command, text in nexts][: max(0, room - least)]
+    kept = _first(notes, min(_NOTES, max(least, room - len(tried))))
     return facts(title, [*lines, *_labelled("assumed", kept), *_labelled("to try", tried)])
 
 
@@ -43,8 +45,6 @@ def _labelled(label: str, texts: Iterable[str]) -> list[Line]:
 def _first(texts: Sequence[str], most: int) -> list[str]:
     if len(texts) <= most:
         return list(texts)
-    if most == 0:
-        return []
     return [*texts[: most - 1], f"{texts[most - 1]} (and {len(texts) - most} more notes: --details)"]
 
 
@@ -82,10 +82,7 @@ def served(cost: Cost) -> list[Line]:
     """The bound on throughput with what sets it, its share of the machine's, and the latency alone."""
     limit = cost.bottleneck or "-"
     lines: list[Line] = [("throughput", f"at most {rate(cost.throughput_rps)}; limit: {limit}")]
-    if cost.throughput_rps is not None and cost.machine:
-        bound = cost.machine[0]
-        reached = percent(cost.throughput_rps / bound.throughput_rps)
-        lines.append(("", f"{reached} of the {rate(bound.throughput_rps)} that {bound.name} could do"))
+    lines += [("", text) for _, text in machine_lines(cost, cost.throughput_rps)]
     lines.append(("latency", f"{seconds(cost.latency_ns)} for one request alone"))
     return lines
 

@@ -51,7 +51,7 @@ def _fit(fit: dict[str, Any] | None) -> list[Line]:
 
 
 def _host(payload: dict[str, Any]) -> list[Line]:
-    """Operators on the host, most frequent first, with the reason of the first."""
+    """Operators on the host, most frequent first."""
     hosted = [node for node in payload["nodes"] if node["place"] == "host"]
     if not hosted:
         return [("host", "nothing")]

@@ -9,13 +9,14 @@ from cimc.report.screen.answers import LONGEST, constants, done_on_chip, fits, s
 from tests.report.test_summary import COST
 
 
-def test_notes_give_way_before_what_to_try_and_answers_stay() -> None:
+def test_what_to_try_gives_way_and_a_note_always_stays() -> None:
     answers = [(f"a{n}", "x") for n in range(LONGEST - 3)]
     shown = screen("t", answers, ["n1", "n2", "n3"], [("c", "one"), ("d", "two"), ("e", "three")])
     assert 1 + len(shown.lines) == LONGEST
     assert shown.lines[: len(answers)] == tuple(answers)
     assert [line for line in shown.lines if line[0] == "to try"] == [("to try", "c: one")]
-    assert not [line for line in shown.lines if line[0] == "assumed"]
+    notes = [text for label, text in shown.lines if label == "assumed"]
+    assert notes == ["n1 (and 2 more notes: --details)"]
 
 
 def test_many_notes_are_counted() -> None:
