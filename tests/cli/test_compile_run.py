@@ -119,6 +119,12 @@ def test_a_first_screen_ends_what_is_printed(tiny: Tiny, program: Path, tmp_path
     assert [line for line in everything[-len(first) :] if "simulator took" not in line] == told
 
 
+def test_requests_too_few_for_every_instance_are_pointed_out(tiny: Tiny, program: Path) -> None:
+    few = call("run", program, "--inputs", tiny.requests, "--limit", 1).out
+    assert "1 request cannot use all of" in few
+    assert "cannot use all of" not in call("run", program, "--inputs", tiny.requests).out
+
+
 def test_outputs_files_of_equal_runs_are_equal(tiny: Tiny, program: Path, tmp_path: Path) -> None:
     for name in ("a.npz", "b.npz"):
         assert call("run", program, "--inputs", tiny.requests, "--outputs", tmp_path / name).code == 0

@@ -45,14 +45,17 @@ def _labelled(label: str, texts: Iterable[str]) -> list[Line]:
 def _first(texts: Sequence[str], most: int) -> list[str]:
     if len(texts) <= most:
         return list(texts)
-    return [*texts[: most - 1], f"{texts[most - 1]} (and {len(texts) - most} more notes: --details)"]
+    return [
+        *texts[: most - 1],
+        f"{texts[most - 1]} (and {plural(len(texts) - most, 'more note')}: --details)",
+    ]
 
 
 def fits(counts: Mapping[str, float]) -> Line:
     """What of the machine a program takes; ``counts``: of :class:`cimc.cost.area.Area`."""
     text = (
-        f"{count(counts['chips_used'])} of {_plural(counts['chips'], 'chip')}, "
-        f"{count(counts['arrays_used'])} of {_plural(counts['arrays'], 'array')}, "
+        f"{count(counts['chips_used'])} of {plural(counts['chips'], 'chip')}, "
+        f"{count(counts['arrays_used'])} of {plural(counts['arrays'], 'array')}, "
         f"{percent(counts['cells_used'])} of their cells"
     )
     return ("fits", text)
@@ -112,10 +115,10 @@ def constants(cost: Cost) -> list[str]:
     if parts:
         texts.append(f"constants of the energy: {', '.join(parts)}; of the time: {cost.basis['time'] or '-'}")
     if cost.host_segments:
-        segments = _plural(cost.host_segments, "host segment")
+        segments = plural(cost.host_segments, "host segment")
         texts.append(f"{segments} in no figure of time, energy and power")
     return texts
 
 
-def _plural(number: float, noun: str) -> str:
+def plural(number: float, noun: str) -> str:
     return f"{count(number)} {noun}{'s' * (number != 1)}"

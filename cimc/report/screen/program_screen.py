@@ -10,8 +10,8 @@ from cimc.isa.program import Program
 from cimc.remarks import AllocationRemarks, SearchRemarks
 from cimc.report import placement
 from cimc.report.blocks import Facts
-from cimc.report.screen.answers import Line, Next, done_on_chip, fits, screen
-from cimc.support.quantities import count, percent, rate, seconds, size
+from cimc.report.screen.answers import Line, Next, done_on_chip, fits, plural, screen
+from cimc.support.quantities import count, rate, seconds, size
 from cimc.target.spec import Target
 
 
@@ -21,6 +21,7 @@ def program_screen(program: Program, target: Target, on_chip: OnChip, path: Path
         ("written", f"{path} ({size(path.stat().st_size)})"),
         fits(area_of(program, target).counts),
         *done_on_chip(on_chip),
+        *_hosted(program),
         *_matrices(program),
         *_copies(program),
         *_searched(program.remarks.search),
@@ -37,6 +38,15 @@ def program_screen(program: Program, target: Target, on_chip: OnChip, path: Path
         nexts.append(("--search 20", "other mappings, judged by simulation"))
     title = f"{program.header.model} on {target.name}"
     return screen(title, lines, program.header.notes, nexts)
+
+
+def _hosted(program: Program) -> list[Line]:
+    """What runs beside the chip, in no figure: preprocessing and trees are neither MACs nor lookups."""
+    found = placement.hosts(program)
+    if not found:
+        return []
+    nodes = plural(sum(each["nodes"] for each in found), "ONNX node")
+    return [("host", f"{nodes} in {plural(len(found), 'segment')}, in no figure of time and energy")]
 
 
 def _matrices(program: Program) -> list[Line]:
@@ -61,8 +71,8 @@ def _copies(program: Program) -> list[Line]:
         return [("instances", count(number))]
     lines: list[Line] = [("instances", f"{count(number)} of layers and vector work, by {said.produced_by}")]
     if said.busy_ns > 0:
-        expected = f"{seconds(said.latency_ns)} alone, at most {rate(1e9 / said.busy_ns)}"
-        lines.append(("expected", f"{expected}; gap to its bound {percent(said.gap)}"))
+        expected = f"about {rate(1e9 / said.busy_ns)}, {seconds(said.latency_ns)} alone"
+        lines.append(("expected", f"{expected}: an estimate from calibration, which a run replaces"))
     return lines
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cimc.report import placement
 from cimc.report.blocks import Facts
 from cimc.report.screen.answers import (
     Line,
@@ -11,6 +12,7 @@ from cimc.report.screen.answers import (
     constants,
     done_on_chip,
     fits,
+    plural,
     screen,
     served,
     spent,
@@ -58,7 +60,17 @@ def run_screen(
     ]
     nexts = _nexts(run, program_path, inputs_path, bool(beside), remedies)
     title = f"{run.program.header.model} on {run.target.name}, mode {run.mode}"
-    return screen(title, lines, [*constants(cost), *run.program.header.notes, *notes], nexts)
+    few = _few(run)
+    return screen(title, lines, [*few, *constants(cost), *run.program.header.notes, *notes], nexts)
+
+
+def _few(run: Run) -> list[str]:
+    """A word where requests are too few to use every copy: what is busiest then says little."""
+    most = max((group["instances"] for group in placement.instances(run.program)), default=1)
+    if run.requests >= most:
+        return []
+    asked = plural(run.requests, "request")
+    return [f"{asked} cannot use all of {most} instances: the throughput is of those used alone"]
 
 
 def _nexts(run: Run, program: str, inputs: str, beside: bool, remedies: Sequence[str]) -> list[Next]:

@@ -40,7 +40,7 @@ def simulate_screen(
         *done_on_chip(found.on_chip),
         ("throughput", between(steady.throughput, rate) if steady.throughput else "-"),
         *(("", text) for _, text in machine_lines(cost, achieved, closed)),
-        ("limit", _limit(found)),
+        ("busiest", _busiest(found)),
         ("latency", f"mean {between(steady.mean, seconds)}; {seconds(alone)} where nobody waits"),
         *([] if p99 is None else [("", f"p99 {between(p99, seconds)}")]),
         *bounded,
@@ -71,7 +71,7 @@ def _options(found: Simulation) -> str:
     return "".join(chosen)
 
 
-def _limit(found: Simulation) -> str:
+def _busiest(found: Simulation) -> str:
     if not found.bottleneck:
         return "-"
     busiest = found.loads[0]

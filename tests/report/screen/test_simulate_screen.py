@@ -21,7 +21,7 @@ def shown(**load: object) -> dict[str, str]:
 def test_a_load_with_its_limit() -> None:
     lines = shown(kind="closed", in_flight=8)
     assert lines["load"] == "300, 8 always in flight (closed loop)"
-    assert "busy" in lines["limit"]
+    assert "busy" in lines["busiest"]
     assert lines["throughput"].endswith("]")  # with an interval
     assert "at that throughput" in lines["power"]
 

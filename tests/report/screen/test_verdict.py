@@ -40,3 +40,8 @@ def test_the_auc_that_falls_most() -> None:
     b = replace(GOOD, name="b", auc_reference=0.7, auc=0.7, auc_drop=0.0)
     assert texts(a)[1] == "AUC 0.8000 before, 0.7900 after: falls by 0.0100 [0.0000, 0.0200]"
     assert texts(a, b)[1].endswith("of 'a', where it falls most")
+
+
+def test_a_check_that_fails_has_its_auc_too() -> None:
+    bad = replace(GOOD, failures=("far off",), auc_reference=0.8, auc=0.7, auc_drop=0.1)
+    assert texts(bad) == ["FAILS: output 'y': far off", "AUC 0.8000 before, 0.7000 after: falls by 0.1000"]
