@@ -119,7 +119,11 @@ def test_the_command_line_says_the_same(tiny: Tiny) -> None:
     assert done.code == 0, done.err
     assert done.json["search"]["tried"][0]["changes"] == ""
     assert "load=8" in done.json["program"]["pipeline"]
-    assert "Search: throughput with 8 in flight" in call(*line, "--search", 1, "--p99-us", 1000).out
+    shown = call(*line, "--search", 1, "--p99-us", 1000, "--details").out
+    assert "Search: throughput with 8 in flight" in shown
+    assert "search" in [
+        text.split()[0] for text in shown[shown.rindex(" on tsinghua28") :].splitlines() if text
+    ]
     refused = call(*line, "--p99-us", 0.01, "--json")
     assert refused.code == 1
     assert refused.json["error"]["code"] == "candidates.p99"
